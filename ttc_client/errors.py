@@ -1,0 +1,59 @@
+"""Everything that can go wrong, as the user is told of it.
+
+A message names the value seen and the fix; it never holds an API key.
+"""
+
+
+class TTCError(Exception):
+    """Base of all errors that this package raises on purpose."""
+
+
+class ConfigError(TTCError, ValueError):
+    """A setting that no search can run with."""
+
+
+class ServerError(TTCError):
+    """A model server failed to give a usable answer.
+
+    `status` is the HTTP status, None where there was no answer at all; `body` is the start of
+    what the server said.
+    """
+
+    def __init__(
+        self, message: str, *, url: str, status: int | None = None, body: str = ""
+    ) -> None:
+        super().__init__(message)
+        self.url = url
+        self.status = status
+        self.body = body
+
+
+class TransientServerError(ServerError):
+    """A failure that may pass: no connection, a time-out, 408, 429, 5xx, a body cut short.
+
+    `retry_after_s` is what the server asked for, None where it did not.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        url: str,
+        status: int | None = None,
+        body: str = "",
+        retry_after_s: float | None = None,
+    ) -> None:
+        super().__init__(message, url=url, status=status, body=body)
+        self.retry_after_s = retry_after_s
+
+
+class RequestError(ServerError):
+    """The server refused the request, and would refuse it again: 400, 401, 404, 422."""
+
+
+class ContextLengthError(RequestError):
+    """A trajectory is longer than the model's context."""
+
+
+class ProtocolError(ServerError):
+    """The server answered, but not what was asked for."""

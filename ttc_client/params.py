@@ -1,0 +1,98 @@
+"""The settings that decide a search's outcome, checked before any request is sent."""
+
+from dataclasses import dataclass
+from typing import get_args
+
+from ttc_client.errors import ConfigError
+from ttc_client.types import Reduction, Strategy, Vote
+
+TREE_STRATEGIES: tuple[Strategy, ...] = ("beam", "dvts")
+UNSCORED_STRATEGIES: tuple[Strategy, ...] = ("greedy", "majority")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SearchParams:
+    """Say how to search: all that a strategy may depend on.
+
+    `n` is the budget, `m` the beam width; `max_tokens` limits a step and `max_completion_tokens`
+    a whole completion. `vote` defaults to "weighted", or "majority" where no PRM takes part.
+    `seed` None leaves the randomness to the server. The defaults are those of the blog post.
+    Raises ConfigError, naming the value and the fix, for settings that no search can run with.
+    """
+
+    strategy: Strategy = "dvts"
+    n: int = 16
+    m: int = 4
+    temperature: float = 0.8
+    top_p: float = 1.0
+    max_steps: int = 40
+    max_tokens: int = 2048
+    max_completion_tokens: int = 2048
+    reduction: Reduction = "last"
+    lookahead: int = 0
+    vote: Vote | None = None
+    seed: int | None = 0
+
+    def __post_init__(self) -> None:
+        _check_choice("strategy", self.strategy, get_args(Strategy))
+        _check_choice("reduction", self.reduction, get_args(Reduction))
+        _check_choice("vote", self.vote, (None, *get_args(Vote)))
+        for name in ("n", "m", "max_steps", "max_tokens", "max_completion_tokens"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"{name} is {getattr(self, name)}: it must be 1 or more")
+        if not 0 <= self.temperature <= 2:
+            raise ConfigError(f"temperature is {self.temperature}: it must lie between 0 and 2")
+        if not 0 < self.top_p <= 1:
+            raise ConfigError(f"top_p is {self.top_p}: it must be above 0 and at most 1")
+        if self.lookahead < 0:
+            raise ConfigError(f"lookahead is {self.lookahead}: it must be 0 or more")
+        self._check_strategy()
+
+    def _check_strategy(self) -> None:
+        if self.strategy in TREE_STRATEGIES:
+            if self.n < self.m:
+                raise ConfigError(
+                    f"n is {self.n} and m is {self.m}: {self.strategy} needs n to be at least m"
+                )
+            if self.n % self.m:
+                raise ConfigError(
+                    f"n is {self.n} and m is {self.m}: {self.strategy} needs n to be a multiple "
+                    f"of m, such as {self.n - self.n % self.m}"
+                )
+        elif self.lookahead:
+            raise ConfigError(
+                f"lookahead is {self.lookahead}, but {self.strategy} has no steps to look ahead "
+                "from: leave it out, or use beam or dvts"
+            )
+        if self.strategy in UNSCORED_STRATEGIES:
+            if self.vote not in (None, "majority"):
+                raise ConfigError(
+                    f"vote is {self.vote}, but {self.strategy} uses no PRM: leave it out, or use "
+                    "best-of-n"
+                )
+        if self.temperature == 0 and self.num_completions > 1:
+            raise ConfigError(
+                f"temperature is 0 and n is {self.n}: all samples would be the same; use "
+                "greedy, or a temperature such as 0.8"
+            )
+
+    @property
+    def num_completions(self) -> int:
+        """How many completions the search may return: N, but one for greedy."""
+        return 1 if self.strategy == "greedy" else self.n
+
+    @property
+    def uses_prm(self) -> bool:
+        """Whether the strategy has its steps scored."""
+        return self.strategy not in UNSCORED_STRATEGIES
+
+    @property
+    def effective_vote(self) -> Vote:
+        """The vote that decides: the one asked for, or the strategy's default."""
+        return self.vote or ("weighted" if self.uses_prm else "majority")
+
+
+def _check_choice(name: str, value: object, choices: tuple[object, ...]) -> None:
+    if value not in choices:
+        known = ", ".join(str(choice) for choice in choices if choice is not None)
+        raise ConfigError(f"{name} is {value!r}: it must be one of {known}")

@@ -1,0 +1,75 @@
+"""The two ports of a search: a policy that samples steps and a PRM that scores them.
+
+A port is anything that can be awaited with a request: an HTTP client, a wrapper around another
+port, or a plain function in a test.
+"""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from ttc_client.types import Step, Trajectory, Usage
+
+
+@dataclass(frozen=True, slots=True)
+class SampleRequest:
+    """Ask the policy for `n` continuations of a trajectory.
+
+    Each ends after the first of the `stop` strings, which it keeps, at the policy's own end, or
+    after `max_tokens`. Continuation i is sampled with `seed + i`; None leaves it to the server.
+    """
+
+    trajectory: Trajectory
+    n: int
+    temperature: float
+    top_p: float
+    max_tokens: int
+    stop: tuple[str, ...]
+    seed: int | None
+
+    @property
+    def num_sequences(self) -> int:
+        """How many sequences the server works on for this request."""
+        return self.n
+
+
+@dataclass(frozen=True, slots=True)
+class Samples:
+    """The `n` continuations, in order.
+
+    `prompt_ids` are the token ids that the server continued from, empty in text mode.
+    """
+
+    steps: tuple[Step, ...]
+    prompt_ids: tuple[int, ...]
+    usage: Usage
+
+
+@dataclass(frozen=True, slots=True)
+class ScoreRequest:
+    """Ask the PRM for a score of each step of each item, all of which continue `prefix`.
+
+    Steps are given without their delimiter. Those of the prefix are scored already. `session`
+    names the part of the search that this belongs to, so that it can stay with one replica.
+    """
+
+    problem: str
+    prefix: tuple[str, ...]
+    items: tuple[tuple[str, ...], ...]
+    session: str = ""
+
+    @property
+    def num_sequences(self) -> int:
+        """How many sequences the server works on for this request."""
+        return sum(len(item) for item in self.items)
+
+
+@dataclass(frozen=True, slots=True)
+class Scores:
+    """One probability in [0, 1] per step of each item, in order."""
+
+    scores: tuple[tuple[float, ...], ...]
+    usage: Usage
+
+
+Policy = Callable[[SampleRequest], Awaitable[Samples]]
+PRM = Callable[[ScoreRequest], Awaitable[Scores]]
