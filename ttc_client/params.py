@@ -16,7 +16,7 @@ class SearchParams:
 
     `n` is the budget, `m` the beam width; `max_tokens` limits a step and `max_completion_tokens`
     a whole completion. `vote` defaults to "weighted", or "majority" where no PRM takes part.
-    `seed` None leaves the randomness to the server. The defaults are those of the blog post.
+    Without `seeds` the randomness is left to the server. The defaults are those of the blog post.
     Raises ConfigError, naming the value and the fix, for settings that no search can run with.
     """
 
@@ -31,12 +31,14 @@ class SearchParams:
     reduction: Reduction = "last"
     lookahead: int = 0
     vote: Vote | None = None
-    seed: int | None = 0
+    seed: int = 0
+    seeds: bool = True
 
     def __post_init__(self) -> None:
-        _check_choice("strategy", self.strategy, get_args(Strategy))
-        _check_choice("reduction", self.reduction, get_args(Reduction))
-        _check_choice("vote", self.vote, (None, *get_args(Vote)))
+        check_choice("strategy", self.strategy, Strategy)
+        check_choice("reduction", self.reduction, Reduction)
+        if self.vote is not None:
+            check_choice("vote", self.vote, Vote)
         for name in ("n", "m", "max_steps", "max_tokens", "max_completion_tokens"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name} is {getattr(self, name)}: it must be 1 or more")
@@ -64,12 +66,11 @@ class SearchParams:
                 f"lookahead is {self.lookahead}, but {self.strategy} has no steps to look ahead "
                 "from: leave it out, or use beam or dvts"
             )
-        if self.strategy in UNSCORED_STRATEGIES:
-            if self.vote not in (None, "majority"):
-                raise ConfigError(
-                    f"vote is {self.vote}, but {self.strategy} uses no PRM: leave it out, or use "
-                    "best-of-n"
-                )
+        if self.strategy in UNSCORED_STRATEGIES and self.vote not in (None, "majority"):
+            raise ConfigError(
+                f"vote is {self.vote}, but {self.strategy} uses no PRM: leave it out, or use "
+                "best-of-n"
+            )
         if self.temperature == 0 and self.num_completions > 1:
             raise ConfigError(
                 f"temperature is 0 and n is {self.n}: all samples would be the same; use "
@@ -92,7 +93,8 @@ class SearchParams:
         return self.vote or ("weighted" if self.uses_prm else "majority")
 
 
-def _check_choice(name: str, value: object, choices: tuple[object, ...]) -> None:
-    if value not in choices:
-        known = ", ".join(str(choice) for choice in choices if choice is not None)
+def check_choice(name: str, value: object, choices: object) -> None:
+    """Raise ConfigError unless a value is among those of a Literal."""
+    if value not in get_args(choices):
+        known = ", ".join(str(choice) for choice in get_args(choices))
         raise ConfigError(f"{name} is {value!r}: it must be one of {known}")

@@ -31,6 +31,11 @@ class SampleRequest:
         """How many sequences the server works on for this request."""
         return self.n
 
+    @property
+    def session(self) -> str:
+        """What shares a long prefix with this request: the same first step of a problem."""
+        return _session(self.trajectory.problem, self.trajectory.path)
+
 
 @dataclass(frozen=True, slots=True)
 class Samples:
@@ -48,19 +53,24 @@ class Samples:
 class ScoreRequest:
     """Ask the PRM for a score of each step of each item, all of which continue `prefix`.
 
-    Steps are given without their delimiter. Those of the prefix are scored already. `session`
-    names the part of the search that this belongs to, so that it can stay with one replica.
+    Steps are given without their delimiter. Those of the prefix are scored already. An item may
+    hold no step. `path` is the place in the search tree that this belongs to.
     """
 
     problem: str
     prefix: tuple[str, ...]
     items: tuple[tuple[str, ...], ...]
-    session: str = ""
+    path: tuple[int, ...] = ()
 
     @property
     def num_sequences(self) -> int:
         """How many sequences the server works on for this request."""
         return sum(len(item) for item in self.items)
+
+    @property
+    def session(self) -> str:
+        """What shares a long prefix with this request: the same first step of a problem."""
+        return _session(self.problem, self.path)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +79,10 @@ class Scores:
 
     scores: tuple[tuple[float, ...], ...]
     usage: Usage
+
+
+def _session(problem: str, path: tuple[int, ...]) -> str:
+    return f"{problem}\n{path[:1]}"
 
 
 Policy = Callable[[SampleRequest], Awaitable[Samples]]

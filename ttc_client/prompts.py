@@ -84,3 +84,8 @@ def rlhflow_question(problem: str, index: int, step: str) -> str:
 def rlhflow_approval() -> str:
     """Return how the conversation goes on after a step: as if it had been judged good."""
     return f"{RLHFLOW_VERDICTS[0]}<|eot_id|>"
+
+
+def split_steps(text: str) -> tuple[str, ...]:
+    """Return the steps of a text without their delimiters; blank ones are none."""
+    return tuple(step.strip() for step in text.split(STEP_DELIMITER) if step.strip())

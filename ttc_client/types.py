@@ -99,6 +99,14 @@ class Trajectory:
 
 
 @dataclass(frozen=True, slots=True)
+class ScoredStep:
+    """A step as the PRM read it, and its score; None where no PRM took part."""
+
+    text: str
+    score: float | None
+
+
+@dataclass(frozen=True, slots=True)
 class Candidate:
     """A finished trajectory with its reward and extracted answer.
 
@@ -107,8 +115,7 @@ class Candidate:
     """
 
     text: str
-    steps: tuple[str, ...]
-    scores: tuple[float, ...]
+    steps: tuple[ScoredStep, ...]
     reward: float | None
     answer: str
     finish: Finish

@@ -1,0 +1,33 @@
+"""`ttc config`: the effective settings and their origins."""
+
+import sys
+from dataclasses import fields
+
+import msgspec
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from ttc_client.config import SECRETS, Settings
+
+
+def show_settings(settings: Settings, *, json: bool) -> None:
+    """Print each setting, its value and its origin; API keys are masked."""
+    values = {field.name: getattr(settings.config, field.name) for field in fields(settings.config)}
+    for name in SECRETS:
+        values[name] = "(set)" if values[name] else None
+    if json:
+        rows = {
+            name: {"value": value, "origin": settings.origins[name]}
+            for name, value in values.items()
+        }
+        sys.stdout.write(msgspec.json.encode(rows).decode() + "\n")
+        return
+    table = Table("setting", "value", "from", box=None, header_style="bold")
+    for name, value in values.items():
+        shown = ", ".join(value) if isinstance(value, tuple) else str(value)
+        first, *more = shown.splitlines() or [""]
+        origin = settings.origins[name]
+        style = "dim" if origin == "default" else ""
+        table.add_row(name, Text(first + (" …" if more else "")), origin, style=style)
+    Console().print(table)

@@ -1,0 +1,93 @@
+"""One flag per setting of `SearchConfig`, for every command that searches.
+
+The flags are made from the settings, so that flag, environment variable and TOML key always
+agree; only their help is written here.
+"""
+
+import functools
+import inspect
+from collections.abc import Callable
+from typing import Annotated, Any, Literal, get_args, get_origin
+
+import typer
+
+from ttc_client.config import SearchConfig
+
+SEARCH, SAMPLING, SERVERS = "Search", "Sampling", "Servers"
+
+_FLAGS = {
+    "n": ("-n",),
+    "m": ("-m",),
+    "strategy": ("--strategy", "-s"),
+    "seeds": ("--seeds/--no-seeds",),
+    "timeout_s": ("--timeout",),
+}
+
+_HELP: dict[str, tuple[str, str]] = {
+    "strategy": (SEARCH, "How to search: {choices}."),
+    "n": (SEARCH, "The budget N: generations kept in flight per problem."),
+    "m": (SEARCH, "The beam width M: continuations sampled per kept beam; N/M are kept."),
+    "max_steps": (SEARCH, "Depth of the tree; the last step runs to the end."),
+    "lookahead": (SEARCH, "Roll each step this many steps further before it is ranked."),
+    "reduction": (SEARCH, "Make one reward of the step scores: {choices}."),
+    "vote": (
+        SEARCH,
+        "Choose the answer by the best reward (prm), the summed rewards (weighted) "
+        "or the number of votes (majority). Default: weighted, majority without a PRM.",
+    ),
+    "seed": (SAMPLING, "Makes a run repeatable: every request's seed is derived from it."),
+    "seeds": (SAMPLING, "Send seeds, or not to servers that fail on them."),
+    "temperature": (SAMPLING, "Sampling temperature, 0 to 2."),
+    "top_p": (SAMPLING, "Nucleus sampling: keep the likeliest tokens up to this probability."),
+    "max_tokens": (SAMPLING, "Tokens per step."),
+    "max_completion_tokens": (SAMPLING, "Tokens per completion."),
+    "system_prompt": (SAMPLING, "Default: Meta's prompt for MATH, as in the blog post."),
+    "policy": (SERVERS, "URL of the policy's server; repeat it for replicas."),
+    "prm": (SERVERS, "URL of the PRM's server; repeat it for replicas."),
+    "policy_api": (SERVERS, "What the policy's server speaks: {choices}."),
+    "prm_api": (SERVERS, "How the PRM's server is asked: {choices}."),
+    "model": (SERVERS, "The policy's name at its server, where that serves several."),
+    "concurrency": (SERVERS, "Sequences in flight at each server, at most."),
+    "timeout_s": (SERVERS, "Seconds for one request to a server."),
+}
+
+
+def search_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command a flag per setting; it receives them as `settings`, None where not given."""
+    own = list(inspect.signature(command).parameters.values())[1:]
+    flags = [_flag(name) for name in _HELP]
+
+    @functools.wraps(command)
+    def with_settings(**arguments: Any) -> None:
+        settings = {name: arguments.pop(name) for name in _HELP}
+        command(settings, **arguments)
+
+    setattr(with_settings, "__signature__", inspect.Signature([*own, *flags]))  # noqa: B010
+    return with_settings
+
+
+def _flag(name: str) -> inspect.Parameter:
+    """Return the command-line parameter of a setting, None unless given."""
+    setting = SearchConfig.__dataclass_fields__[name]
+    panel, text = _HELP[name]
+    choices = get_args(setting.type) if get_origin(setting.type) is Literal else ()
+    if setting.default and name != "system_prompt":
+        text += f" (default: {setting.default})"
+    option = typer.Option(
+        *_FLAGS.get(name, ("--" + name.replace("_", "-"),)),
+        help=text.format(choices=", ".join(choices)),
+        metavar="NAME" if choices else None,
+        rich_help_panel=panel,
+        show_default=False,
+    )
+    kind = _flag_type(setting.type)
+    return inspect.Parameter(
+        name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Annotated[kind, option]
+    )
+
+
+def _flag_type(kind: Any) -> Any:
+    """Return what the command line reads: numbers as such, lists repeated, the rest as text."""
+    if kind == tuple[str, ...]:
+        return list[str] | None
+    return kind | None if kind in (bool, int, float) else str | None

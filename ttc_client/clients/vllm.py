@@ -1,0 +1,204 @@
+"""The policy in a vLLM server: token ids in, token ids out.
+
+The prompt is templated and tokenized once per problem. Every later step continues from the very
+ids that the server produced, so that no step boundary is tokenized anew, no second BOS slips in,
+no delimiter is trimmed, and every request finds its prefix in the server's cache.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from ttc_client.clients.http import Server
+from ttc_client.errors import ConfigError, ContextLengthError, RequestError
+from ttc_client.ports import SampleRequest, Samples
+from ttc_client.prompts import llama3_prompt
+from ttc_client.types import Finish, Step, Trajectory, Usage
+
+
+class _Model(msgspec.Struct):
+    id: str
+    max_model_len: int | None = None
+
+
+class _Models(msgspec.Struct):
+    data: list[_Model]
+
+
+class _Tokens(msgspec.Struct):
+    tokens: list[int]
+
+
+class _Choice(msgspec.Struct):
+    index: int
+    text: str
+    finish_reason: str | None
+    stop_reason: int | str | None = None
+    token_ids: list[int] | None = None
+    prompt_token_ids: list[int] | None = None
+
+
+class _PromptDetails(msgspec.Struct):
+    cached_tokens: int | None = None
+
+
+class _Usage(msgspec.Struct):
+    prompt_tokens: int
+    completion_tokens: int | None = None
+    prompt_tokens_details: _PromptDetails | None = None
+
+
+class _Completion(msgspec.Struct):
+    choices: list[_Choice]
+    usage: _Usage
+
+
+async def served_model(server: Server, wanted: str | None) -> tuple[str, int | None]:
+    """Return the name and context length of the model that an OpenAI-style server offers."""
+    models = (await server.get("/v1/models", _Models)).data
+    for model in models:
+        if wanted in (None, model.id):
+            return model.id, model.max_model_len
+    served = ", ".join(model.id for model in models) or "nothing"
+    raise ConfigError(f"model is {wanted!r}, but {server.url} serves {served}")
+
+
+async def tokenize(server: Server, text: str, *, add_special_tokens: bool) -> tuple[int, ...]:
+    """Return the token ids that the server's model reads a text as."""
+    payload = {"prompt": text, "add_special_tokens": add_special_tokens}
+    return tuple((await server.post("/tokenize", payload, _Tokens)).tokens)
+
+
+@dataclass(frozen=True, slots=True)
+class VLLMPolicy:
+    """A policy behind `POST /v1/completions` of vLLM; open one with `connect`."""
+
+    server: Server
+    model: str
+    context_length: int | None
+    system_prompt: str
+    is_llama3: bool
+
+    @classmethod
+    async def connect(cls, server: Server, model: str | None, system_prompt: str) -> "VLLMPolicy":
+        """Ask the server what it serves and how that model is prompted."""
+        name, context_length = await served_model(server, model)
+        return cls(server, name, context_length, system_prompt, await _is_llama3(server, name))
+
+    async def root(self, problem: str) -> Trajectory:
+        """Return the empty trajectory of a problem, templated and tokenized.
+
+        Llama 3 gets the fixed template of the blog post; other models the server's own, in
+        which a single turn meets neither of the traps that the fixed one avoids.
+        """
+        prompt = llama3_prompt(problem, self.system_prompt)
+        if not self.is_llama3:
+            return Trajectory(problem, "", await self._chat_ids(problem))
+        try:
+            ids = await tokenize(self.server, prompt, add_special_tokens=True)
+        except RequestError as error:
+            if error.status != 404:
+                raise
+            ids = ()  # behind a gateway: the first reply tells the ids of the prompt's text
+        return Trajectory(problem, prompt, ids)
+
+    async def _chat_ids(self, problem: str) -> tuple[int, ...]:
+        messages = [{"role": "user", "content": problem}]
+        if self.system_prompt:
+            messages.insert(0, {"role": "system", "content": self.system_prompt})
+        payload = {"model": self.model, "messages": messages, "add_generation_prompt": True}
+        return tuple((await self.server.post("/tokenize", payload, _Tokens)).tokens)
+
+    async def sample(self, request: SampleRequest) -> Samples:
+        """Sample `n` continuations in one request; their ids include the stop string's token."""
+        room = self._room(request.trajectory)
+        if room < 1:
+            return Samples(
+                (Step("", "length", 0),) * request.n, request.trajectory.token_ids, Usage()
+            )
+        reply = await self.server.post(
+            "/v1/completions", self._payload(request, min(request.max_tokens, room)), _Completion
+        )
+        choices = sorted(reply.choices, key=lambda choice: choice.index)
+        if [choice.index for choice in choices] != list(range(request.n)):
+            raise self._broken(f"{len(choices)} choices instead of {request.n}")
+        prompt_ids = request.trajectory.token_ids or tuple(choices[0].prompt_token_ids or ())
+        details = reply.usage.prompt_tokens_details
+        usage = Usage(
+            completion_tokens=reply.usage.completion_tokens or 0,
+            prompt_tokens=reply.usage.prompt_tokens,
+            cached_tokens=(details and details.cached_tokens) or 0,
+            policy_requests=1,
+        )
+        return Samples(tuple(self._step(choice) for choice in choices), prompt_ids, usage)
+
+    def _room(self, trajectory: Trajectory) -> int:
+        """Return how many tokens still fit into the context; raise if the prompt fills it."""
+        if self.context_length is None:
+            return 1 << 30
+        room = self.context_length - len(trajectory.token_ids)
+        if room < 1 and not trajectory.steps:
+            raise ContextLengthError(
+                f"the prompt has {len(trajectory.token_ids)} tokens, but {self.model} at "
+                f"{self.server.url} reads {self.context_length}: shorten the problem or the "
+                "system prompt, or serve the model with a longer context",
+                url=self.server.url,
+            )
+        return room
+
+    def _payload(self, request: SampleRequest, max_tokens: int) -> dict[str, Any]:
+        """Set every sampling field, because servers fill gaps from the model's own defaults."""
+        trajectory = request.trajectory
+        payload: dict[str, Any] = {
+            "model": self.model,
+            "prompt": trajectory.token_ids or trajectory.prompt,
+            "n": request.n,
+            "max_tokens": max_tokens,
+            "temperature": request.temperature,
+            "top_p": request.top_p,
+            "top_k": -1,
+            "min_p": 0.0,
+            "repetition_penalty": 1.0,
+            "presence_penalty": 0.0,
+            "frequency_penalty": 0.0,
+            "stop": request.stop,
+            "include_stop_str_in_output": True,
+            "return_token_ids": True,
+        }
+        if request.seed is not None:
+            payload["seed"] = request.seed
+        return payload
+
+    def _step(self, choice: _Choice) -> Step:
+        if choice.token_ids is None:
+            raise self._broken("no token ids; a server that has none needs --policy-api openai")
+        return Step(
+            text=choice.text,
+            finish=self._finish(choice),
+            num_tokens=len(choice.token_ids),
+            token_ids=tuple(choice.token_ids),
+        )
+
+    def _finish(self, choice: _Choice) -> Finish:
+        match choice.finish_reason, choice.stop_reason:
+            case "length", _:
+                return "length"
+            case "stop", str():
+                return "stop"
+            case "stop", _:  # the model's own end, or one of its stop tokens
+                return "eos"
+            case reason, _:
+                raise self._broken(f"a choice that ended with {reason!r}")
+
+    def _broken(self, problem: str) -> Exception:
+        return self.server.protocol_error("/v1/completions", problem)
+
+
+async def _is_llama3(server: Server, model: str) -> bool:
+    """Return whether the tokenizer knows Llama 3's turns; by name where it cannot be asked."""
+    try:
+        header = await tokenize(server, "<|start_header_id|>", add_special_tokens=False)
+    except RequestError:
+        return "qwen" not in model.lower()
+    return len(header) == 1

@@ -1,0 +1,132 @@
+"""All settings of a search, and where they come from: flags, environment, file, defaults.
+
+The only place that reads the environment.
+"""
+
+import difflib
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+
+from ttc_client.errors import ConfigError
+from ttc_client.params import SearchParams, check_choice
+from ttc_client.prompts import META_MATH_SYSTEM_PROMPT
+
+DEFAULT_FILE = Path("ttc.toml")
+ENVIRONMENT_PREFIX = "TTC_"
+
+PolicyApi = Literal["vllm", "openai"]
+PRMApi = Literal["auto", "score", "generative-scoring", "completions"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SearchConfig(SearchParams):
+    """Say how to search, and with which servers.
+
+    `policy` and `prm` hold the URLs of one or more replicas each; without any, small servers of
+    our own are started for the demo models. `concurrency` bounds the sequences in flight at
+    each server, `timeout_s` one request and its repetitions. Raises ConfigError.
+    """
+
+    policy: tuple[str, ...] = ()
+    prm: tuple[str, ...] = ()
+    policy_api: PolicyApi = "vllm"
+    prm_api: PRMApi = "auto"
+    model: str | None = None
+    system_prompt: str = META_MATH_SYSTEM_PROMPT
+    concurrency: int = 256
+    timeout_s: float = 600.0
+    policy_api_key: str | None = field(default=None, repr=False)
+    prm_api_key: str | None = field(default=None, repr=False)
+
+    def __post_init__(self) -> None:
+        SearchParams.__post_init__(self)  # a slotted dataclass has no zero-argument super()
+        for name in ("policy", "prm"):
+            urls = getattr(self, name)
+            object.__setattr__(self, name, (urls,) if isinstance(urls, str) else tuple(urls))
+        check_choice("policy_api", self.policy_api, PolicyApi)
+        check_choice("prm_api", self.prm_api, PRMApi)
+        if self.concurrency < 1:
+            raise ConfigError(f"concurrency is {self.concurrency}: it must be 1 or more")
+        if not self.timeout_s > 0:
+            raise ConfigError(f"timeout_s is {self.timeout_s}: it must be above 0")
+        if self.prm and not self.policy:
+            raise ConfigError("prm is given but policy is not: name both servers, or neither")
+        if self.policy and self.uses_prm and not self.prm:
+            raise ConfigError(
+                f"{self.strategy} needs a PRM beside the policy: add --prm URL, or use majority"
+            )
+
+
+SECRETS = ("policy_api_key", "prm_api_key")
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The effective configuration, and for each of its fields where the value came from."""
+
+    config: SearchConfig
+    origins: dict[str, str]
+
+
+def load_settings(
+    flags: Mapping[str, Any], environment: Mapping[str, str], file: Path | None = None
+) -> Settings:
+    """Merge flags over environment over a TOML file over defaults.
+
+    A flag that is None was not given. `file` None means `ttc.toml` where there is one. Raises
+    ConfigError that names the setting, its value and where it came from.
+    """
+    names = [setting.name for setting in fields(SearchConfig)]
+    values: dict[str, Any] = {}
+    origins = dict.fromkeys(names, "default")
+
+    def take(origin: str, found: Mapping[str, Any]) -> None:
+        for name, value in found.items():
+            values[name] = _typed(name, value, origin)
+            origins[name] = origin
+
+    path = file or DEFAULT_FILE
+    take(str(path), _read_toml(path, names, required=file is not None))
+    for name in names:
+        variable = ENVIRONMENT_PREFIX + name.upper()
+        if variable in environment:
+            take(variable, {name: environment[variable]})
+    take("flag", {name: value for name, value in flags.items() if value is not None})
+    return Settings(SearchConfig(**values), origins)
+
+
+def _read_toml(path: Path, names: list[str], *, required: bool) -> dict[str, Any]:
+    try:
+        table = tomllib.loads(path.read_text())
+    except FileNotFoundError:
+        if required:
+            raise ConfigError(f"config is {path}: there is no such file") from None
+        return {}
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ConfigError(f"{path} cannot be read as TOML: {error}") from error
+    for key in table:
+        if key not in names:
+            close = difflib.get_close_matches(key, names, n=1)
+            hint = f"; did you mean {close[0]}?" if close else ""
+            raise ConfigError(f"{path} sets {key!r}, which is no setting{hint}")
+        if key in SECRETS:
+            raise ConfigError(
+                f"{path} holds {key}: put API keys into {ENVIRONMENT_PREFIX}{key.upper()} instead"
+            )
+    return table
+
+
+def _typed(name: str, value: Any, origin: str) -> Any:
+    """Convert a value, often a string, to its setting's type."""
+    wanted = SearchConfig.__dataclass_fields__[name].type
+    if name in ("policy", "prm") and isinstance(value, str):
+        value = value.split(",") if value else []
+    try:
+        return msgspec.convert(value, wanted, strict=False)
+    except msgspec.ValidationError as error:
+        raise ConfigError(f"{name} is {value!r} (from {origin}): {error}") from error

@@ -1,0 +1,87 @@
+"""The output directory of a search: what was paid for is on disk, whatever happens next.
+
+`trace.jsonl` gets a line per answered request while the search runs, `result.json` the result.
+Files are written in a thread of their own, in whole lines.
+"""
+
+import os
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, Self
+
+import msgspec
+
+from ttc_client.errors import ConfigError, TTCError
+from ttc_client.meter import Exchange
+from ttc_client.ports import SampleRequest, Samples, ScoreRequest, Scores
+from ttc_client.types import SearchResult
+
+
+class RunDirectory:
+    """Write one search's trace and result, as a context manager.
+
+    Raises ConfigError for a directory that cannot be written or that holds a search already,
+    and TTCError when a write fails later, on a full disk say.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._writer = ThreadPoolExecutor(max_workers=1, thread_name_prefix="store")
+        self._last: Future[None] | None = None
+
+    def __enter__(self) -> Self:
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            self._trace = (self.path / "trace.jsonl").open("xb", buffering=0)
+        except FileExistsError as error:
+            raise ConfigError(
+                f"out is {self.path}: it holds a search already; name another directory"
+            ) from error
+        except OSError as error:
+            raise ConfigError(f"out is {self.path}: {error.strerror}") from error
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._writer.shutdown()
+        self._trace.close()
+
+    def record(self, exchange: Exchange) -> None:
+        """Append one answered request; raises TTCError if an earlier one could not be written."""
+        self._check()
+        self._last = self._writer.submit(self._append, exchange)
+
+    def finish(self, result: SearchResult) -> None:
+        """Write the result, in one piece or not at all, once the trace is on disk."""
+        temporary, final = self.path / "result.json.part", self.path / "result.json"
+        try:
+            if self._last:
+                self._last.result()
+            os.fsync(self._trace.fileno())
+            temporary.write_bytes(msgspec.json.format(msgspec.json.encode(result)) + b"\n")
+            temporary.replace(final)
+        except OSError as error:
+            raise self._failed(error) from error
+
+    def _append(self, exchange: Exchange) -> None:
+        self._trace.write(msgspec.json.encode(_line(exchange)) + b"\n")
+
+    def _check(self) -> None:
+        if self._last and self._last.done() and (error := self._last.exception()):
+            raise self._failed(error) from error
+
+    def _failed(self, error: BaseException) -> TTCError:
+        return TTCError(f"cannot write to {self.path}: {error}; what was written so far is intact")
+
+
+def _line(exchange: Exchange) -> dict[str, Any]:
+    match exchange:
+        case SampleRequest() as request, Samples() as reply:
+            steps = [
+                {"text": step.text, "finish": step.finish, "num_tokens": step.num_tokens}
+                for step in reply.steps
+            ]
+            asked = {"path": request.trajectory.path, "seed": request.seed}
+            return {"sampled": steps, **asked, "usage": reply.usage}
+        case ScoreRequest() as request, Scores() as reply:
+            asked = {"scored": request.items, "path": request.path}
+            return {**asked, "scores": reply.scores, "usage": reply.usage}

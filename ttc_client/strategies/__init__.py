@@ -1,0 +1,25 @@
+"""The search strategies: pure functions over a policy and a PRM, one file each."""
+
+from collections.abc import Awaitable, Callable
+
+from ttc_client.params import SearchParams
+from ttc_client.strategies.beam import beam
+from ttc_client.strategies.best_of_n import best_of_n
+from ttc_client.strategies.dvts import dvts
+from ttc_client.strategies.expand import Expander
+from ttc_client.strategies.greedy import greedy
+from ttc_client.types import Strategy, Trajectory
+
+STRATEGIES: dict[
+    Strategy,
+    Callable[[Trajectory, Expander, SearchParams], Awaitable[tuple[Trajectory, ...]]],
+] = {
+    "greedy": greedy,
+    "majority": best_of_n,
+    "best-of-n": best_of_n,
+    "beam": beam,
+    "dvts": dvts,
+}
+"""Each returns every trajectory it sampled: the tree, whose finished ones are the completions."""
+
+__all__ = ["STRATEGIES", "Expander"]

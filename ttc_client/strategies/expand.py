@@ -1,0 +1,145 @@
+"""One expansion, as all strategies use it: sample, merge duplicates, look ahead, score.
+
+Knows nothing of what is kept: that is the strategies' part.
+"""
+
+import asyncio
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+from ttc_client.params import SearchParams
+from ttc_client.ports import PRM, Policy, SampleRequest, ScoreRequest
+from ttc_client.prompts import STEP_DELIMITER, split_steps
+from ttc_client.rewards import reduce_scores
+from ttc_client.types import Step, Trajectory
+
+
+@dataclass(frozen=True, slots=True)
+class Expander:
+    """Continue a trajectory in n ways: by one step, or `to_end`.
+
+    Returns the distinct continuations in the order sampled, each with its multiplicity, scores
+    and value; without a PRM these stay as they are. `first` is the index of the first child
+    among its siblings, for strategies that sample siblings in several requests. `temperature`
+    defaults to that of `params`.
+    """
+
+    policy: Policy
+    prm: PRM | None
+    params: SearchParams
+
+    async def __call__(
+        self,
+        parent: Trajectory,
+        n: int,
+        *,
+        first: int = 0,
+        to_end: bool = False,
+        temperature: float | None = None,
+    ) -> tuple[Trajectory, ...]:
+        if temperature is None:
+            temperature = self.params.temperature
+        children = await self._sample(parent, n, temperature, first, to_end)
+        if self.prm is None:
+            return children
+        lookahead = 0 if to_end else self.params.lookahead
+        rolled_out = await self._roll_out(children, lookahead) if lookahead else children
+        return await self._score(self.prm, parent, children, rolled_out)
+
+    async def _sample(
+        self, parent: Trajectory, n: int, temperature: float, first: int = 0, to_end: bool = False
+    ) -> tuple[Trajectory, ...]:
+        left = self.params.max_completion_tokens - parent.num_tokens
+        samples = await self.policy(
+            SampleRequest(
+                trajectory=parent,
+                n=n,
+                temperature=temperature,
+                top_p=self.params.top_p,
+                max_tokens=left if to_end else min(left, self.params.max_tokens),
+                stop=() if to_end else (STEP_DELIMITER,),
+                seed=_request_seed(self.params, parent, first),
+            )
+        )
+        return merge_alike(
+            replace(
+                parent,
+                token_ids=samples.prompt_ids + step.token_ids,
+                steps=(*parent.steps, _cut(step) if step.num_tokens >= left else step),
+                path=(*parent.path, first + index),
+            )
+            for index, step in enumerate(samples.steps)
+        )
+
+    async def _roll_out(
+        self, children: tuple[Trajectory, ...], lookahead: int
+    ) -> tuple[Trajectory, ...]:
+        """Continue each child greedily by up to `lookahead` steps (Snell et al. 2024, §5.1)."""
+
+        async def roll_out(trajectory: Trajectory) -> Trajectory:
+            for _ in range(lookahead):
+                if not trajectory.finished:
+                    (trajectory,) = await self._sample(trajectory, 1, temperature=0.0)
+            return trajectory
+
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(roll_out(child)) for child in children]
+        return tuple(task.result() for task in tasks)
+
+    async def _score(
+        self,
+        prm: PRM,
+        parent: Trajectory,
+        children: tuple[Trajectory, ...],
+        rolled_out: tuple[Trajectory, ...],
+    ) -> tuple[Trajectory, ...]:
+        """Score the new steps of all children at once; rank by the rolled-out text."""
+        known = split_steps(parent.text)
+        items = tuple(split_steps(rolled.text)[len(known) :] for rolled in rolled_out)
+        if not any(items):
+            return children
+        reply = await prm(ScoreRequest(parent.problem, known, items, parent.path))
+        reduction = self.params.reduction
+        return tuple(
+            replace(
+                child,
+                scores=parent.scores + scores[: len(split_steps(child.steps[-1].text))],
+                value=reduce_scores(parent.scores + scores, reduction) if scores else parent.value,
+            )
+            for child, scores in zip(children, reply.scores, strict=True)
+        )
+
+
+def _request_seed(params: SearchParams, parent: Trajectory, first: int) -> int | None:
+    """Derive a request's seed from the run's, the problem and the place in the tree.
+
+    Servers add a child's index to it. 52 bits, so that it survives JSON readers that keep
+    numbers as doubles, and no two requests of a run are likely to share a child's seed.
+    """
+    if not params.seeds:
+        return None
+    place = repr((params.seed, parent.problem, parent.path, first)).encode()
+    return int.from_bytes(hashlib.blake2b(place, digest_size=8).digest()) >> 12
+
+
+def merge_alike(siblings: Iterable[Trajectory]) -> tuple[Trajectory, ...]:
+    """Keep siblings that read the same once, at the first one's place, and count them."""
+    alike: dict[tuple[str, str], list[Trajectory]] = {}
+    for sibling in siblings:
+        step = sibling.steps[-1]
+        alike.setdefault((step.text, step.finish), []).append(sibling)
+    return tuple(_standing_for(group) for group in alike.values())
+
+
+def _standing_for(alike: list[Trajectory]) -> Trajectory:
+    if len(alike) == 1:
+        return alike[0]
+    *before, last = alike[0].steps
+    merged = replace(last, multiplicity=sum(t.multiplicity for t in alike))
+    return replace(alike[0], steps=(*before, merged))
+
+
+def _cut(step: Step) -> Step:
+    """Mark a step that used up the tokens of its completion, unless it was the end anyway."""
+    return replace(step, finish="length") if step.finish == "stop" else step
