@@ -1,0 +1,1 @@
+"""What runs on the model hosts: scoring server, embedded demo servers, training of their models."""

@@ -1,0 +1,69 @@
+"""`python -m ttc_servers.embedded`: serve one model on one port in the foreground."""
+
+import argparse
+import asyncio
+import os
+import signal
+import sys
+from pathlib import Path
+
+from ttc_servers.embedded.launch import HOST, blas_settings
+
+PACKAGED = Path(__file__).parents[1] / "models"
+
+
+def main() -> None:
+    """Parse the command line and serve until interrupted or until standard input closes."""
+    parser = argparse.ArgumentParser(prog="python -m ttc_servers.embedded", description=__doc__)
+    parser.add_argument("--model", default="policy", help="policy, prm, or a model directory")
+    parser.add_argument("--served-model-name", help="name in the API (default: the directory's)")
+    parser.add_argument("--host", default=HOST)
+    parser.add_argument("--port", type=int, default=8000, help="0 for any free one")
+    parser.add_argument("--api-key", help="require it as a bearer token")
+    parser.add_argument(
+        "--until-stdin-closes", action="store_true", help="stop when standard input closes"
+    )
+    args = parser.parse_args()
+    settings = blas_settings()
+    if any(os.environ.get(name) != value for name, value in settings.items()):
+        # OpenBLAS reads its settings when it is loaded.
+        command = [sys.executable, "-m", "ttc_servers.embedded", *sys.argv[1:]]
+        os.execve(sys.executable, command, {**os.environ, **settings})
+    directory = PACKAGED / args.model if args.model in ("policy", "prm") else Path(args.model)
+    try:
+        asyncio.run(_serve(args, directory))
+    except (OSError, ValueError, KeyError) as error:
+        sys.exit(f"{parser.prog}: {error}")
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+async def _serve(args: argparse.Namespace, directory: Path) -> None:
+    from aiohttp import web
+
+    from ttc_servers.embedded.server import ModelServer
+
+    server = ModelServer(directory, args.served_model_name or directory.name, args.api_key)
+    runner = web.AppRunner(server.app(), handler_cancellation=True, access_log=None)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, args.host, args.port, backlog=1024).start()
+        host = f"[{args.host}]" if ":" in args.host else args.host
+        print(f"http://{host}:{runner.addresses[0][1]}", flush=True)
+        stopped = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        loop.add_signal_handler(signal.SIGTERM, stopped.set)
+        if args.until_stdin_closes:
+            # Ctrl-C reaches the whole foreground group; the caller closes the pipe when it is done.
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
+            reader = asyncio.StreamReader()
+            await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
+            closed = asyncio.create_task(reader.read())
+            closed.add_done_callback(lambda _: stopped.set())
+        await stopped.wait()
+    finally:
+        await runner.cleanup()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,85 @@
+"""Start the embedded servers as child processes and stop them with the caller.
+
+A child serves one model on one port, prints its URL once it listens, and ends when its standard
+input closes: with the caller, however that ends.
+"""
+
+import asyncio
+import os
+import platform
+import sys
+from asyncio.subprocess import PIPE, Process
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+HOST = "127.0.0.1"
+
+_STOP_TIMEOUT_S = 5.0
+
+
+@asynccontextmanager
+async def embedded_servers(
+    *,
+    policy: str | Path = "policy",
+    prm: str | Path = "prm",
+    policy_port: int = 0,
+    prm_port: int = 0,
+) -> AsyncIterator[tuple[str, str]]:
+    """Run a policy server and a PRM server; give their URLs once both answer.
+
+    Models are names of packaged ones or directories in the Hugging Face format. Port 0 is any
+    free one. Raises RuntimeError with a server's own words if it does not start.
+    """
+    processes: list[Process] = []
+    try:
+        for model, port in ((policy, policy_port), (prm, prm_port)):
+            processes.append(await _start(model, port))
+        policy_url, prm_url = await asyncio.gather(*map(_url, processes))
+        yield policy_url, prm_url
+    finally:
+        await asyncio.gather(*map(_stop, processes))
+
+
+def blas_settings() -> dict[str, str]:
+    """Return the environment under which numpy's products are fast and reproducible here.
+
+    One thread: a second one only spins on cores that the other server needs. OpenBLAS's Haswell
+    kernels round a row of a product by its place among the others; the Sandy Bridge ones, on any
+    x86-64 machine of today and a quarter slower, do not, so that a batch never changes a result.
+    """
+    settings = {"OPENBLAS_NUM_THREADS": "1"}
+    if platform.machine() in ("x86_64", "AMD64"):
+        settings["OPENBLAS_CORETYPE"] = "Sandybridge"
+    return settings
+
+
+async def _start(model: str | Path, port: int) -> Process:
+    return await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "ttc_servers.embedded", "--until-stdin-closes"),
+        *("--model", str(model), "--host", HOST, "--port", str(port)),
+        env={**os.environ, **blas_settings()},
+        stdin=PIPE,
+        stdout=PIPE,
+        stderr=PIPE,
+    )
+
+
+async def _url(process: Process) -> str:
+    assert process.stdout
+    assert process.stderr
+    url = (await process.stdout.readline()).decode().strip()
+    if not url:
+        words = (await process.stderr.read()).decode(errors="replace").strip()
+        raise RuntimeError(f"an embedded server did not start: {words.splitlines()[-1:]}")
+    return url
+
+
+async def _stop(process: Process) -> None:
+    assert process.stdin
+    process.stdin.close()
+    try:
+        await asyncio.wait_for(process.wait(), _STOP_TIMEOUT_S)
+    except TimeoutError:
+        process.kill()
+        await process.wait()

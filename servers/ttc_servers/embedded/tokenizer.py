@@ -1,0 +1,49 @@
+"""Text to token ids and back, for byte-level BPE tokenizers saved as `tokenizer.json`.
+
+Every token stands for fixed bytes, so that generated text grows by appending, and a stop string
+is looked for in the last bytes only.
+"""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from tokenizers import Tokenizer as HFTokenizer
+
+
+class Tokenizer:
+    """Encodes text; holds each token's bytes, special tokens being none."""
+
+    def __init__(self, path: Path) -> None:
+        self._tokenizer = HFTokenizer.from_file(str(path))
+        alphabet = {char: byte for byte, char in enumerate(_byte_alphabet())}
+        added = self._tokenizer.get_added_tokens_decoder()
+        self.token_bytes: list[bytes] = []
+        for token_id in range(self._tokenizer.get_vocab_size()):
+            token = self._tokenizer.id_to_token(token_id) or ""
+            if token_id in added:
+                self.token_bytes.append(b"" if added[token_id].special else token.encode())
+            elif all(char in alphabet for char in token):
+                self.token_bytes.append(bytes(alphabet[char] for char in token))
+            else:
+                raise ValueError(f"{path}: {token!r} is no token of a byte-level tokenizer")
+        self._special_text = {
+            token_id: token.content for token_id, token in added.items() if token.special
+        }
+
+    def encode(self, text: str, add_special_tokens: bool = True) -> list[int]:
+        """Return the token ids of a text, with a BOS in front if the tokenizer adds one."""
+        return self._tokenizer.encode(text, add_special_tokens=add_special_tokens).ids
+
+    def decode(self, ids: Iterable[int]) -> str:
+        """Return the text of token ids, special tokens spelled out."""
+        special = self._special_text
+        return b"".join(
+            special[i].encode() if i in special else self.token_bytes[i] for i in ids
+        ).decode(errors="replace")
+
+
+def _byte_alphabet() -> list[str]:
+    """Return the character that stands for each byte in a byte-level vocabulary (GPT-2's)."""
+    printable = {*range(ord("!"), ord("~") + 1), *range(0xA1, 0xAD), *range(0xAE, 0x100)}
+    shifted = iter(range(256, 512))
+    return [chr(byte if byte in printable else next(shifted)) for byte in range(256)]
