@@ -4,21 +4,16 @@ import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import aiohttp
 
-from ttc_client.clients.detect import PRMClient, connect_prm
+from ttc_client.clients.connect import PolicyClient, PRMClient, connect_policy, connect_prm
 from ttc_client.clients.http import Server, base_url, open_session
-from ttc_client.clients.vllm import VLLMPolicy
 from ttc_client.config import SearchConfig
 from ttc_client.meter import Meter
 from ttc_client.middleware import A, Limiter, Port, R, Replica, balanced, limited, retrying
 from ttc_client.ports import PRM, Policy
 from ttc_client.types import Trajectory
-
-if TYPE_CHECKING:
-    from ttc_client.clients.openai import OpenAIPolicy
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,16 +70,11 @@ async def open_servers(config: SearchConfig) -> AsyncGenerator[Servers]:
 
 async def _policies(
     config: SearchConfig, session: aiohttp.ClientSession, urls: list[str], stack: AsyncExitStack
-) -> Sequence[VLLMPolicy | OpenAIPolicy]:
-    async def connect(url: str) -> VLLMPolicy | OpenAIPolicy:
+) -> Sequence[PolicyClient]:
+    async def connect(url: str) -> PolicyClient:
         server = Server(session, url, config.timeout_s, config.policy_api_key, "TTC_POLICY_API_KEY")
-        if config.policy_api == "vllm":
-            return await VLLMPolicy.connect(server, config.model, config.system_prompt)
-        from ttc_client.clients.openai import OpenAIPolicy
-
-        policy = await OpenAIPolicy.connect(server, config.model, config.system_prompt)
-        stack.push_async_callback(policy.close)
-        return policy
+        opened = connect_policy(server, config.policy_api, config.model, config.system_prompt)
+        return await stack.enter_async_context(opened)
 
     return await asyncio.gather(*map(connect, urls))
 

@@ -1,8 +1,8 @@
 """Solve problems: open the servers once, search, vote, and return typed results."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import AsyncExitStack
-from typing import Self
+from typing import Self, cast
 
 from ttc_client.answers import AnswerPool, extract_answer
 from ttc_client.compose import open_servers
@@ -12,6 +12,7 @@ from ttc_client.meter import Meter
 from ttc_client.results import best_completions, candidate, search_tree, shortfall
 from ttc_client.strategies import STRATEGIES, Expander
 from ttc_client.types import SearchResult, Trajectory
+from ttc_client.voting import tally
 
 
 async def solve(problem: str, config: SearchConfig | None = None) -> SearchResult:
@@ -100,6 +101,14 @@ class Client:
 
 def _cause(failure: BaseException) -> BaseException:
     """Return what made a group of tasks fail: the first of our errors, else the first at all."""
-    while isinstance(failure, BaseExceptionGroup):
-        failure = (failure.subgroup(TTCError) or failure).exceptions[0]
-    return failure
+    leaves = list(_leaves(failure))
+    return next((leaf for leaf in leaves if isinstance(leaf, TTCError)), leaves[0])
+
+
+def _leaves(failure: BaseException) -> Iterator[BaseException]:
+    if isinstance(failure, BaseExceptionGroup):
+        group = cast("BaseExceptionGroup[BaseException]", failure)
+        for member in group.exceptions:
+            yield from _leaves(member)
+    else:
+        yield failure

@@ -2,6 +2,7 @@
 
 import sys
 from dataclasses import fields
+from typing import Any
 
 import msgspec
 from rich.console import Console
@@ -13,7 +14,9 @@ from ttc_client.config import SECRETS, Settings
 
 def show_settings(settings: Settings, *, json: bool) -> None:
     """Print each setting, its value and its origin; API keys are masked."""
-    values = {field.name: getattr(settings.config, field.name) for field in fields(settings.config)}
+    values: dict[str, Any] = {
+        f.name: getattr(settings.config, f.name) for f in fields(settings.config)
+    }
     for name in SECRETS:
         values[name] = "(set)" if values[name] else None
     if json:
@@ -25,7 +28,7 @@ def show_settings(settings: Settings, *, json: bool) -> None:
         return
     table = Table("setting", "value", "from", box=None, header_style="bold")
     for name, value in values.items():
-        shown = ", ".join(value) if isinstance(value, tuple) else str(value)
+        shown = ", ".join(map(str, value)) if name in ("policy", "prm") else str(value)
         first, *more = shown.splitlines() or [""]
         origin = settings.origins[name]
         style = "dim" if origin == "default" else ""

@@ -160,21 +160,43 @@ class Server:
         )
 
 
+class _Message(msgspec.Struct):
+    message: str
+
+
+class _NestedError(msgspec.Struct):
+    """{"error": {"message": …}}, as vLLM and OpenAI say it."""
+
+    error: _Message
+
+    @property
+    def message(self) -> str:
+        return self.error.message
+
+
+class _FlatError(msgspec.Struct):
+    """{"error": …}, {"detail": …} or {"message": …}, as TGI and others say it."""
+
+    error: str = ""
+    detail: str = ""
+    text: str = msgspec.field(default="", name="message")
+
+    @property
+    def message(self) -> str:
+        return self.error or self.detail or self.text
+
+
 _TOO_LONG = re.compile(r"context length|input_tokens|too long|max_model_len", re.IGNORECASE)
 
 
 def error_message(body: bytes) -> str:
     """Return what a server says went wrong, whichever of the usual shapes it says it in."""
-    try:
-        reply = msgspec.json.decode(body)
-    except msgspec.DecodeError:
-        return shown(body)
-    for key in ("error", "detail", "message"):
-        said = reply.get(key) if isinstance(reply, dict) else None
-        if isinstance(said, dict):
-            said = said.get("message")
-        if said:
-            return shown(str(said), limit=1000)
+    for shape in (_NestedError, _FlatError):
+        try:
+            reply = msgspec.json.decode(body, type=shape)
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            continue
+        return shown(reply.message, limit=1000)
     return shown(body)
 
 

@@ -5,13 +5,14 @@ alone gives whole completions, which is enough for greedy, majority and best-of-
 """
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import openai
 from openai.types import Completion, CompletionChoice, CompletionUsage
+from openai.types.chat import ChatCompletion
 
 from ttc_client.clients.http import Server, shown
 from ttc_client.errors import ConfigError, ProtocolError, RequestError, TransientServerError
@@ -95,7 +96,7 @@ class OpenAIPolicy:
             return await self._stream_all(request)
         with _our_errors(self.server, "/v1/completions"):
             reply: Completion = await self.client.completions.create(
-                **self._sampling(request), **self._prompt(request), n=request.n
+                **self._sampling(request), **self._prompt(request), n=request.n, stream=False
             )
         choices = sorted(reply.choices, key=lambda choice: choice.index)
         if len(choices) != request.n:
@@ -148,10 +149,12 @@ class OpenAIPolicy:
         sampling = self._sampling(request)
         if request.seed is not None:
             sampling["seed"] = (request.seed + index) % 2**31
-        prompt = self._prompt(request) | {"stop": None}
+        prompt: dict[str, Any] = {**self._prompt(request), "stop": None}
         text, num_chunks = "", 0
         with _our_errors(self.server, "/v1/completions"):
-            stream = await self.client.completions.create(**sampling, **prompt, stream=True)
+            stream: openai.AsyncStream[Completion] = await self.client.completions.create(
+                **sampling, **prompt, stream=True
+            )
             async with stream:
                 async for chunk in stream:
                     for choice in chunk.choices:
@@ -172,8 +175,8 @@ class OpenAIPolicy:
         if self.system_prompt:
             messages.insert(0, {"role": "system", "content": self.system_prompt})
         with _our_errors(self.server, "/v1/chat/completions"):
-            reply = await self.client.chat.completions.create(
-                **self._sampling(request), messages=messages, n=request.n
+            reply: ChatCompletion = await self.client.chat.completions.create(
+                **self._sampling(request), messages=messages, n=request.n, stream=False
             )
         if len(reply.choices) != request.n:
             raise self._broken(f"{len(reply.choices)} choices instead of {request.n}")
@@ -220,7 +223,7 @@ def _usage(usage: CompletionUsage | None) -> Usage:
 
 
 @contextmanager
-def _our_errors(server: Server, path: str) -> Iterator[None]:
+def _our_errors(server: Server, path: str) -> Generator[None]:
     """Raise the SDK's errors as ours."""
     try:
         yield

@@ -70,9 +70,8 @@ def _answer_table(result: SearchResult) -> Table:
         )
         answer = Text(clean(group.answer) or "(none)", style="" if group.answer else "dim")
         table.add_row(answer, str(group.votes), *rewards, chosen)
-    if hidden := len(result.answers) - _ANSWERS_SHOWN:
-        if hidden > 0:
-            table.add_row(Text(f"… {hidden} more", style="dim"))
+    if (hidden := len(result.answers) - _ANSWERS_SHOWN) > 0:
+        table.add_row(Text(f"… {hidden} more", style="dim"))
     return table
 
 

@@ -9,12 +9,12 @@ then find it there. Knows nothing of HTTP.
 import asyncio
 import threading
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from ttc_servers.embedded.cache import BlockCache
-from ttc_servers.embedded.jobs import Generated, Job, Scored, Sequence, log_softmax
+from ttc_servers.embedded.jobs import FinishReason, Generated, Job, Scored, Sequence, log_softmax
 from ttc_servers.embedded.llama import BLOCK_SIZE, Llama, Rows, Span
 from ttc_servers.embedded.sampling import penalize, sample
 from ttc_servers.embedded.scheduler import Chunk, Scheduler
@@ -31,8 +31,7 @@ class Counters:
     prompt_tokens: int = 0
     cached_tokens: int = 0
     generation_tokens: int = 0
-    finished_stop: int = 0
-    finished_length: int = 0
+    finished: dict[FinishReason, int] = field(default_factory=lambda: {"stop": 0, "length": 0})
 
 
 class Engine:
@@ -148,6 +147,7 @@ class Engine:
         for sequence, token in zip(sequences, tokens.tolist(), strict=True):
             sequence.append(token, self._token_bytes[token])
             if sequence.finish_reason:
+                self.counters.finished[sequence.finish_reason] += 1
                 self._end(sequence)
 
     def _end(self, sequence: Sequence) -> None:

@@ -152,6 +152,7 @@ class Job:
     sequences: list[Generated] | list[Scored] = field(default_factory=list)
     trunk: Sequence | None = None
     num_unfinished: int = 0
+    num_prompts: int = 1
     num_prompt_tokens: int = 0
     num_cached_tokens: int = 0
     cancelled: bool = False

@@ -22,10 +22,9 @@ def render(engine: Engine, model: str) -> str:
     add("prefix_cache_hits_total", "counter", {"": counters.cached_tokens})
     add("prompt_tokens_total", "counter", {"": counters.prompt_tokens})
     add("generation_tokens_total", "counter", {"": counters.generation_tokens})
-    ends = {"stop": counters.finished_stop, "length": counters.finished_length}
     add(
         "request_success_total",
         "counter",
-        {f',finished_reason="{reason}"': count for reason, count in ends.items()},
+        {f',finished_reason="{reason}"': count for reason, count in counters.finished.items()},
     )
     return "\n".join(lines) + "\n"

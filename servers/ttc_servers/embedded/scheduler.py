@@ -98,7 +98,8 @@ class Scheduler:
             self._load(sequence)
             job = sequence.job
             if sequence is job.trunk:
-                job.num_cached_tokens = sequence.computed
+                again = (job.num_prompts - 1) * len(sequence.tokens)
+                job.num_cached_tokens = sequence.computed + again
                 if sequence.computed == len(sequence.tokens):
                     self._release(sequence)
                     self._queue_sequences(job)

@@ -106,7 +106,8 @@ def _job(
 ) -> Job:
     for tokens, _ in readings:
         check_length(tokens, config)
-    job = Job(num_prompt_tokens=sum(len(tokens) for tokens, _ in readings))
+    num_tokens = sum(len(tokens) for tokens, _ in readings)
+    job = Job(num_prompts=len(readings), num_prompt_tokens=num_tokens)
     job.sequences = [Scored(job, tokens, positions, labels) for tokens, positions in readings]
     return job
 

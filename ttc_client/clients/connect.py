@@ -1,5 +1,7 @@
-"""Find out in which of the known ways a PRM server wants to be asked."""
+"""Open a client for a server, in the way that was named or that the server turns out to want."""
 
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 from typing import Protocol
 
 import msgspec
@@ -8,10 +10,23 @@ from ttc_client import wire
 from ttc_client.clients.http import Server
 from ttc_client.clients.rlhflow import CompletionScoring, GenerativeScoring, RLHFlowModel
 from ttc_client.clients.scores import ScoreProtocol
+from ttc_client.clients.vllm import VLLMPolicy
 from ttc_client.errors import ProtocolError, RequestError
-from ttc_client.ports import ScoreRequest, Scores
+from ttc_client.ports import SampleRequest, Samples, ScoreRequest, Scores
+from ttc_client.types import Trajectory
 
 _NO_SUCH_PATH = (404, 405, 501)
+
+
+class PolicyClient(Protocol):
+    """A policy at one server; `root` gives the empty trajectory of a problem."""
+
+    @property
+    def model(self) -> str: ...
+
+    async def root(self, problem: str) -> Trajectory: ...
+
+    async def sample(self, request: SampleRequest) -> Samples: ...
 
 
 class PRMClient(Protocol):
@@ -21,6 +36,23 @@ class PRMClient(Protocol):
     def name(self) -> str: ...
 
     async def score(self, request: ScoreRequest) -> Scores: ...
+
+
+@asynccontextmanager
+async def connect_policy(
+    server: Server, api: str, model: str | None, system_prompt: str
+) -> AsyncGenerator[PolicyClient]:
+    """Open the client for an API by name."""
+    if api == "vllm":
+        yield await VLLMPolicy.connect(server, model, system_prompt)
+        return
+    from ttc_client.clients.openai import OpenAIPolicy  # the SDK takes a second to import
+
+    policy = await OpenAIPolicy.connect(server, model, system_prompt)
+    try:
+        yield policy
+    finally:
+        await policy.close()
 
 
 async def connect_prm(server: Server, api: str) -> PRMClient:

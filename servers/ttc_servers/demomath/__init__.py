@@ -1,0 +1,36 @@
+"""DemoMath: generated maths problems in the style of MATH, each step checkable by program.
+
+Knows problems and their truth; knows nothing of models or tokens.
+"""
+
+from ttc_servers.demomath.problems import (
+    FAMILIES,
+    LEVELS,
+    SPLITS,
+    Problem,
+    boxed,
+    careless_steps,
+    check_steps,
+    draw,
+    first_error,
+    fixed_test_set,
+    generate,
+    is_right,
+    split_of,
+)
+
+__all__ = [
+    "FAMILIES",
+    "LEVELS",
+    "SPLITS",
+    "Problem",
+    "boxed",
+    "careless_steps",
+    "check_steps",
+    "draw",
+    "first_error",
+    "fixed_test_set",
+    "generate",
+    "is_right",
+    "split_of",
+]

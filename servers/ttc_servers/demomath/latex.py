@@ -1,0 +1,79 @@
+"""Write exact values as LaTeX: numbers, sums, and the equivalent forms of an answer.
+
+Knows notation only; knows nothing of problems, steps or slips.
+"""
+
+from collections.abc import Sequence
+from fractions import Fraction
+
+Number = int | Fraction
+
+_DECIMAL_DENOMINATORS = (2, 4, 5, 10, 20)
+
+
+def simplest(value: Number) -> Number:
+    """Return the value as an int where it is whole, else as a Fraction in lowest terms."""
+    value = Fraction(value)
+    return value.numerator if value.denominator == 1 else value
+
+
+def number(value: Number) -> str:
+    r"""Return a number as LaTeX: `-12`, `\frac{3}{4}`, `-\frac{3}{4}`."""
+    value = simplest(value)
+    if isinstance(value, int):
+        return str(value)
+    sign = "-" if value < 0 else ""
+    return rf"{sign}\frac{{{abs(value.numerator)}}}{{{value.denominator}}}"
+
+
+def factor(value: Number) -> str:
+    """Return a number to stand after an operator: a negative one in parentheses."""
+    return f"({number(value)})" if value < 0 else number(value)
+
+
+def polynomial(terms: Sequence[tuple[Number, str]]) -> str:
+    """Return `2x^2 - x + 3` from (coefficient, power of x) pairs in their order; zeros vanish."""
+    text = ""
+    for coefficient, variable in terms:
+        if not coefficient:
+            continue
+        size = abs(coefficient)
+        body = variable if variable and size == 1 else number(size) + variable
+        if text:
+            text += (" - " if coefficient < 0 else " + ") + body
+        else:
+            text = ("-" if coefficient < 0 else "") + body
+    return text or "0"
+
+
+def number_forms(value: Number) -> tuple[str, ...]:
+    """Return the forms in which an answer may give a number, the canonical one first."""
+    value = simplest(value)
+    if isinstance(value, int):
+        return (str(value),)
+    forms = [number(value), f"{value.numerator}/{value.denominator}"]
+    if value.denominator in _DECIMAL_DENOMINATORS:
+        forms.append(f"{float(value):.10g}")
+    return tuple(forms)
+
+
+def quadratic_forms(a: Number, b: Number, c: Number) -> tuple[str, ...]:
+    """Return `ax^2 + bx + c` in falling and in rising order of its terms."""
+    terms = [(a, "x^2"), (b, "x"), (c, "")]
+    return tuple(dict.fromkeys((polynomial(terms), polynomial(terms[::-1]))))
+
+
+def pair_forms(x: Number, y: Number) -> tuple[str, ...]:
+    """Return an ordered pair, with and without a space after its comma."""
+    return f"({number(x)}, {number(y)})", f"({number(x)},{number(y)})"
+
+
+def surd(whole: Number, root: Number, radicand: int) -> str:
+    r"""Return `whole + root\sqrt{radicand}`."""
+    return polynomial([(whole, ""), (root, rf"\sqrt{{{radicand}}}")])
+
+
+def surd_forms(whole: Number, root: Number, radicand: int) -> tuple[str, ...]:
+    """Return a surd sum in both orders."""
+    term = (root, rf"\sqrt{{{radicand}}}")
+    return tuple(dict.fromkeys((surd(whole, root, radicand), polynomial([term, (whole, "")]))))

@@ -1,0 +1,50 @@
+"""What a family draws, a statement, and what an author makes of it: steps and answer forms."""
+
+import random
+from collections.abc import Callable
+from typing import NamedTuple
+
+from ttc_servers.demomath.author import Author
+from ttc_servers.demomath.latex import Number, factor, number
+
+
+class Step(NamedTuple):
+    """What a step does, in words, and its equations in LaTeX."""
+
+    title: str
+    equations: str
+
+
+class Work(NamedTuple):
+    """One author's steps and the equivalent forms of the answer that they lead to."""
+
+    steps: list[Step]
+    forms: tuple[str, ...]
+
+
+class Statement(NamedTuple):
+    """A problem's subject and text, and how an author solves it."""
+
+    subject: str
+    text: str
+    solve: Callable[[Author], Work]
+
+
+TITLES = {"+": "Add", "-": "Subtract", "*": "Multiply", "/": "Divide"}
+SIGNS = {"+": " + ", "-": " - ", "*": r" \cdot ", "/": r" \div "}
+
+
+def apply(author: Author, sign: str, a: Number, b: Number) -> Number:
+    operations = {"+": author.add, "-": author.sub, "*": author.mul, "/": author.div}
+    return operations[sign](a, b)
+
+
+def equation(author: Author, sign: str, a: Number, b: Number) -> tuple[str, Number]:
+    result = apply(author, sign, a, b)
+    return f"{number(a)}{SIGNS[sign]}{factor(b)} = {number(result)}", result
+
+
+def whole(rng: random.Random, low: int, high: int, negative: float = 0.0) -> int:
+    """Draw an integer between low and high, negated with the probability `negative`."""
+    value = rng.randint(low, high)
+    return -value if rng.random() < negative else value

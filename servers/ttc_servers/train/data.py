@@ -1,0 +1,160 @@
+"""Turn DemoMath solutions into training rows: token ids with what is to be learned at each.
+
+The texts are exactly those that the search sends to a policy and to an RLHFlow PRM.
+"""
+
+import random
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from tokenizers import Tokenizer
+
+from ttc_client.prompts import (
+    META_MATH_SYSTEM_PROMPT,
+    RLHFLOW_SYSTEM,
+    STEP_DELIMITER,
+    llama3_prompt,
+    rlhflow_approval,
+    rlhflow_question,
+)
+from ttc_servers.demomath import LEVELS, Problem, careless_steps, draw, first_error
+from ttc_servers.train.tokenizer import BOS, EOT, encode
+
+_SLOT = "\0"
+_SHORT_SYSTEM_PROMPT = "Solve the problem step by step."
+_OTHER_PROMPT_SHARE = 0.06
+_RIGHT_SHARE = 0.4
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """Token ids; the weight of predicting each; label and label weight at each; step markers."""
+
+    ids: list[int]
+    lm_weights: list[float]
+    labels: list[float]
+    label_weights: list[float]
+    markers: list[int] = field(default_factory=list)
+
+    @classmethod
+    def empty(cls) -> "Row":
+        """Return a row to append to."""
+        return cls([], [], [], [])
+
+    def append(self, ids: Sequence[int], lm_weight: float = 0.0) -> None:
+        """Append tokens without labels."""
+        self.ids.extend(ids)
+        self.lm_weights.extend([lm_weight] * len(ids))
+        self.labels.extend([0.0] * len(ids))
+        self.label_weights.extend([0.0] * len(ids))
+
+    def append_labelled(self, tokenizer: Tokenizer, text: str, span: range, error: int) -> None:
+        """Append a text; its tokens in span are labelled, bad from the character `error` on."""
+        encoding = tokenizer.encode(text, add_special_tokens=False)
+        for token, (_, high) in zip(encoding.ids, encoding.offsets, strict=True):
+            inside = high - 1 in span
+            good = float(min(high, span.stop) <= error)
+            self.ids.append(token)
+            self.lm_weights.append(good if inside else 0.0)
+            self.labels.append(good)
+            self.label_weights.append(float(inside))
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """The ids that every row begins with, and the rows."""
+
+    prefix: list[int]
+    rows: list[Row]
+
+
+def policy_prompt(system_prompt: str | None = META_MATH_SYSTEM_PROMPT) -> tuple[str, str]:
+    """Return what stands before and after the problem; None leaves out the system turn."""
+    before, after = llama3_prompt(_SLOT, system_prompt or "").split(_SLOT)
+    if system_prompt is None:
+        before = before[before.index(EOT) + len(EOT) :]
+    return BOS + before, after
+
+
+def draw_problem(rng: random.Random, split: str) -> Problem:
+    """Draw a problem of any level."""
+    return draw(rng, split, rng.choice(LEVELS))
+
+
+def numbered_problem(split: str, seed: int, index: int) -> Problem:
+    """Return a problem that its split, seed and index name."""
+    return draw_problem(random.Random(f"{split}/{seed}/{index}"), split)
+
+
+def split_steps(solution: str) -> list[str]:
+    """Return a solution's steps, each but the last with its delimiter."""
+    return [step for step in re.split(rf"(?<={STEP_DELIMITER})", solution) if step]
+
+
+def policy_batch(
+    tokenizer: Tokenizer, rng: random.Random, size: int, scale: float, noise: float
+) -> Batch:
+    """Draw careless solutions in the policy's prompt; only the solution is learned."""
+    system_prompt = META_MATH_SYSTEM_PROMPT
+    if rng.random() < _OTHER_PROMPT_SHARE:
+        system_prompt = rng.choice((None, "", _SHORT_SYSTEM_PROMPT))
+    before, after = policy_prompt(system_prompt)
+    rows = []
+    for _ in range(size):
+        problem = draw_problem(rng, "train")
+        row = Row.empty()
+        row.append(encode(tokenizer, problem.problem + after))
+        text = "".join(careless_steps(problem, rng, scale, noise))
+        row.append(encode(tokenizer, text + EOT), lm_weight=1.0)
+        rows.append(row)
+    return Batch(encode(tokenizer, before), rows)
+
+
+def prm_prefix(tokenizer: Tokenizer) -> list[int]:
+    """Return the ids with which every PRM conversation begins."""
+    return encode(tokenizer, BOS + RLHFLOW_SYSTEM)
+
+
+def prm_row(
+    tokenizer: Tokenizer, problem: Problem, steps: Sequence[str], marker_weight: float = 1.0
+) -> Row:
+    """Return a PRM conversation with a label at every token of its steps and at its markers.
+
+    A token's label is 1 while no wrong character has been written; the marker is the last
+    token of each question, where the score is read. Right tokens are also learned.
+    """
+    error = _error_position(problem, steps)
+    approval = encode(tokenizer, rlhflow_approval())
+    row, start = Row.empty(), 0
+    for index, step in enumerate(steps):
+        text = step.removesuffix(STEP_DELIMITER)
+        question = rlhflow_question(problem.problem, index, text)
+        begin = question.index(text, len(problem.problem) if index == 0 else 0)
+        span = range(begin, begin + len(text))
+        row.append_labelled(tokenizer, question, span, begin + error - start)
+        row.label_weights[-1] = marker_weight
+        row.markers.append(len(row.ids) - 1)
+        row.append(approval)
+        start += len(step)
+    return row
+
+
+def plain_row(tokenizer: Tokenizer, problem: Problem, steps: Sequence[str]) -> Row:
+    """Return a solution in the policy's prompt with a label at each of its tokens."""
+    row, text = Row.empty(), "".join(steps)
+    row.append(encode(tokenizer, problem.problem + policy_prompt()[1]))
+    row.append_labelled(tokenizer, text, range(len(text)), _error_position(problem, steps))
+    return row
+
+
+def _error_position(problem: Problem, steps: Sequence[str]) -> int:
+    error = first_error(problem, steps)
+    return sum(map(len, steps)) if error is None else error
+
+
+def corrupted_steps(problem: Problem, rng: random.Random) -> list[str]:
+    """Return a right solution, or one with triggered slips and random near misses."""
+    if rng.random() < _RIGHT_SHARE:
+        return problem.steps(rng=rng)
+    return careless_steps(problem, rng, rng.choice((0.5, 1.0)), rng.choice((0.03, 0.1)))

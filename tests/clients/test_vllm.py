@@ -1,0 +1,188 @@
+"""The vLLM policy client against a scripted server: what goes over the wire, what comes back."""
+
+from contextlib import asynccontextmanager
+from dataclasses import replace
+
+import pytest
+
+from tests.scripted_server import completions, models, scripted_server, tokenize
+from ttc_client.clients.http import Server, open_session
+from ttc_client.clients.vllm import VLLMPolicy
+from ttc_client.errors import ConfigError, ContextLengthError, ProtocolError
+from ttc_client.ports import SampleRequest
+from ttc_client.prompts import llama3_prompt
+from ttc_client.types import Step, Trajectory
+
+
+def ask(trajectory: Trajectory, **changes) -> SampleRequest:
+    request = SampleRequest(
+        trajectory, n=2, temperature=0.8, top_p=0.9, max_tokens=64, stop=("\n\n",), seed=5
+    )
+    return replace(request, **changes)
+
+
+@asynccontextmanager
+async def policy(write=lambda payload, i: (f"step {i}\n\n", "stop", "\n\n"), **more):
+    replies = {
+        "/v1/models": models(),
+        "/tokenize": tokenize,
+        "/v1/completions": completions(write),
+    } | more
+    async with scripted_server(replies) as server, open_session() as session:
+        client = Server(session, server.url, timeout_s=5, api_key="secret")
+        yield server, await VLLMPolicy.connect(client, None, "Be brief.")
+
+
+async def test_the_prompt_is_templated_and_tokenized_once_with_one_bos():
+    async with policy() as (server, client):
+        root = await client.root("What is 1+1?")
+        await client.sample(ask(root))
+        asked = [p for p in server.payloads("/tokenize") if "1+1" in p["prompt"]]
+    (payload,) = asked
+    assert payload["prompt"] == root.prompt == llama3_prompt("What is 1+1?", "Be brief.")
+    assert "<|begin_of_text|>" not in payload["prompt"]
+    assert root.token_ids.count(1) == 1
+    assert server.payloads("/v1/completions")[0]["prompt"] == list(root.token_ids)
+
+
+async def test_every_sampling_field_is_sent():
+    async with policy() as (server, client):
+        await client.sample(ask(await client.root("p")))
+        (payload,) = server.payloads("/v1/completions")
+    del payload["prompt"]
+    assert payload == {
+        "model": "model",
+        "n": 2,
+        "max_tokens": 64,
+        "temperature": 0.8,
+        "top_p": 0.9,
+        "top_k": -1,
+        "min_p": 0.0,
+        "repetition_penalty": 1.0,
+        "presence_penalty": 0.0,
+        "frequency_penalty": 0.0,
+        "stop": ["\n\n"],
+        "include_stop_str_in_output": True,
+        "return_token_ids": True,
+        "seed": 5,
+    }
+
+
+async def test_no_seed_is_sent_where_there_is_none():
+    async with policy() as (server, client):
+        await client.sample(ask(await client.root("p"), seed=None))
+        assert "seed" not in server.payloads("/v1/completions")[0]
+
+
+async def test_the_finish_is_taken_from_both_reasons():
+    ends = [
+        ("a\n\n", "stop", "\n\n"),
+        ("b\n\n", "stop", None),
+        ("c", "stop", 128009),
+        ("d", "length", None),
+    ]
+    async with policy(lambda payload, i: ends[i]) as (_, client):
+        samples = await client.sample(ask(await client.root("p"), n=4))
+    assert [step.finish for step in samples.steps] == ["stop", "eos", "eos", "length"]
+    assert samples.steps[0] == Step("a\n\n", "stop", 3, (97, 10, 10))
+    assert (samples.usage.completion_tokens, samples.usage.cached_tokens) == (8, 16)
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (lambda r: r["choices"].pop(), "1 choices instead of 2"),
+        (lambda r: r["choices"][0].update(finish_reason="abort"), "ended with 'abort'"),
+        (lambda r: r["choices"][1].update(token_ids=None), "no token ids"),
+        (lambda r: r["choices"][1].update(index=0), "choices instead of"),
+        (lambda r: r.pop("usage"), "usage"),
+        (lambda r: r["choices"][0].update(text=7), "str"),
+    ],
+)
+async def test_an_answer_that_is_not_what_was_asked_for_is_refused(change, says):
+    good = completions(lambda payload, i: ("x", "stop", None))
+
+    def broken(payload):
+        reply = good(payload)
+        change(reply)
+        return reply
+
+    async with policy(**{"/v1/completions": broken}) as (_, client):
+        root = await client.root("p")
+        with pytest.raises(ProtocolError, match=says):
+            await client.sample(ask(root))
+
+
+async def test_choices_may_come_in_any_order():
+    good = completions(lambda payload, i: (f"{i}", "stop", None))
+
+    def shuffled(payload):
+        reply = good(payload)
+        reply["choices"].reverse()
+        return reply
+
+    async with policy(**{"/v1/completions": shuffled}) as (_, client):
+        samples = await client.sample(ask(await client.root("p"), n=3))
+    assert [step.text for step in samples.steps] == ["0", "1", "2"]
+
+
+async def test_a_prompt_longer_than_the_context_is_refused_before_it_is_sent():
+    async with policy(**{"/v1/models": models(max_model_len=300)}) as (server, client):
+        root = await client.root("p" * 400)
+        with pytest.raises(ContextLengthError, match=r"reads 300"):
+            await client.sample(ask(root))
+        assert not server.payloads("/v1/completions")
+
+
+async def test_the_limit_is_clamped_to_the_context_and_a_full_one_ends_by_length():
+    async with policy(**{"/v1/models": models(max_model_len=300)}) as (server, client):
+        root = Trajectory("p", "", tuple(range(290)))
+        await client.sample(ask(root))
+        assert server.payloads("/v1/completions")[0]["max_tokens"] == 10
+        full = replace(root, token_ids=tuple(range(300)), steps=(Step("x\n\n", "stop", 10),))
+        samples = await client.sample(ask(full))
+    assert samples.steps == (Step("", "length", 0),) * 2
+
+
+async def test_without_tokenize_the_first_reply_tells_the_prompts_ids():
+    async with policy() as (server, client):
+        del server.replies["/tokenize"]
+        server.replies["/v1/completions"] = lambda payload: {
+            **completions(lambda p, i: ("x\n\n", "stop", "\n\n"))(payload | {"prompt": [1, 2, 3]})
+        }
+        root = await client.root("p")
+        samples = await client.sample(ask(root))
+        assert server.payloads("/v1/completions")[0]["prompt"] == root.prompt
+    assert root.token_ids == ()
+    assert samples.prompt_ids == (1, 2, 3)
+
+
+async def test_another_models_prompt_comes_from_its_own_template():
+    def qwen(payload):
+        reply = tokenize(payload)
+        return (
+            {"tokens": [7, 8, 9, 10]} if payload.get("prompt") == "<|start_header_id|>" else reply
+        )
+
+    async with policy(**{"/tokenize": qwen}) as (server, client):
+        root = await client.root("What?")
+        (payload,) = [p for p in server.payloads("/tokenize") if "messages" in p]
+    assert [m["role"] for m in payload["messages"]] == ["system", "user"]
+    assert payload["add_generation_prompt"] is True
+    assert len(root.token_ids) == len("Be brief.What?")
+
+
+async def test_a_model_that_is_not_served_is_named_with_those_that_are():
+    async with (
+        scripted_server({"/v1/models": models("llama")}) as server,
+        open_session() as session,
+    ):
+        with pytest.raises(ConfigError, match=r"'qwen'.*serves llama"):
+            await VLLMPolicy.connect(Server(session, server.url, 5), "qwen", "")
+
+
+async def test_the_key_goes_into_the_header_alone():
+    async with policy() as (server, client):
+        await client.sample(ask(await client.root("p")))
+    assert {h["Authorization"] for h in server.headers} == {"Bearer secret"}
+    assert "secret" not in str(server.requests)

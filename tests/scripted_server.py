@@ -1,0 +1,104 @@
+"""A scripted HTTP server on the loopback interface, which records every request."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from aiohttp import web
+
+Reply = dict[str, Any] | web.StreamResponse
+Handler = Callable[[Any], Reply | Awaitable[Reply]]
+
+
+@dataclass
+class ScriptedServer:
+    """Answer a path with `replies[path](payload)`; 404 for all others."""
+
+    replies: dict[str, Handler]
+    url: str = ""
+    requests: list[tuple[str, Any]] = field(default_factory=list)
+    headers: list[dict[str, str]] = field(default_factory=list)
+    closed_early: int = 0
+
+    def payloads(self, path: str) -> list[Any]:
+        return [payload for asked, payload in self.requests if asked == path]
+
+    async def handle(self, request: web.Request) -> web.StreamResponse:
+        payload = await request.json() if request.can_read_body else None
+        self.requests.append((request.path, payload))
+        self.headers.append(dict(request.headers))
+        handler = self.replies.get(request.path)
+        if handler is None:
+            return web.json_response({"detail": "Not Found"}, status=404)
+        try:
+            reply = handler(payload)
+            if isinstance(reply, Awaitable) and not isinstance(reply, web.StreamResponse):
+                reply = await reply
+        except asyncio.CancelledError:
+            self.closed_early += 1
+            raise
+        return reply if isinstance(reply, web.StreamResponse) else web.json_response(reply)
+
+
+@asynccontextmanager
+async def scripted_server(replies: dict[str, Handler]) -> AsyncGenerator[ScriptedServer]:
+    server = ScriptedServer(replies)
+    app = web.Application(client_max_size=1 << 26)
+    app.router.add_route("*", "/{path:.*}", server.handle)
+    runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=0.1)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    server.url = "http://127.0.0.1:{}".format(*runner.addresses[0][1:])
+    try:
+        yield server
+    finally:
+        await runner.cleanup()
+
+
+def tokenize(payload: dict[str, Any]) -> Reply:
+    """Read each character as a token, after a BOS (1) if asked for; a Llama 3 header is one."""
+    if "messages" in payload:
+        text, special = "".join(m["content"] for m in payload["messages"]), False
+    else:
+        text, special = payload["prompt"], payload.get("add_special_tokens", True)
+    text = text.replace("<|start_header_id|>", "\x02")
+    tokens = [1] * special + [ord(character) % 1000 for character in text]
+    return {"count": len(tokens), "max_model_len": 4096, "tokens": tokens}
+
+
+def models(name: str = "model", max_model_len: int = 4096) -> Handler:
+    """Offer one model."""
+    return lambda _: {"data": [{"id": name, "max_model_len": max_model_len}]}
+
+
+def completions(write: Callable[[dict[str, Any], int], tuple[str, str, Any]]) -> Handler:
+    """Answer like vLLM; `write(payload, i)` gives text, finish_reason and stop_reason."""
+
+    def reply(payload: dict[str, Any]) -> Reply:
+        choices = []
+        for i in range(payload["n"]):
+            text, finish, stop = write(payload, i)
+            choices.append(
+                {
+                    "index": i,
+                    "text": text,
+                    "finish_reason": finish,
+                    "stop_reason": stop,
+                    "token_ids": [ord(character) % 1000 for character in text],
+                    "prompt_token_ids": payload["prompt"],
+                    "logprobs": None,
+                }
+            )
+        generated = sum(len(choice["token_ids"]) for choice in choices)
+        usage = {
+            "prompt_tokens": len(payload["prompt"]),
+            "completion_tokens": generated,
+            "total_tokens": len(payload["prompt"]) + generated,
+            "prompt_tokens_details": {"cached_tokens": 16},
+        }
+        return {"id": "x", "object": "text_completion", "choices": choices, "usage": usage}
+
+    return reply
