@@ -8,6 +8,7 @@ import signal
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from io import BytesIO
 from pathlib import Path
 
 import aiohttp
@@ -33,15 +34,15 @@ STEPS = ["First, 12 + 30 = 42.", "Then 42 + 5 = 47.", "The answer is 47."]
 async def serving(app: Starlette) -> AsyncIterator[str]:
     """Serve an application on the loopback interface."""
     server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="warning", ws="none"))
-    async with asyncio.TaskGroup() as group:
-        group.create_task(server.serve())
-        while not server.started:
-            await asyncio.sleep(0.01)
-        port = server.servers[0].sockets[0].getsockname()[1]
-        try:
-            yield f"http://127.0.0.1:{port}"
-        finally:
-            server.should_exit = True
+    task = asyncio.create_task(server.serve())
+    while not server.started:
+        await asyncio.sleep(0.01)
+    port = server.servers[0].sockets[0].getsockname()[1]
+    try:
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        server.should_exit = True
+        await task
 
 
 @pytest.fixture
@@ -116,7 +117,7 @@ async def test_200_clients_of_whom_a_third_leave(loaded, http: aiohttp.ClientSes
 async def test_the_projects_client_understands_it(loaded, http: aiohttp.ClientSession):
     _, app = loaded()
     async with serving(app) as url:
-        client = ScoreProtocol(Server(url, http))
+        client = ScoreProtocol(Server(http, url, timeout_s=30))
         request = ScoreRequest("2 + 2?", (STEPS[0],), ((STEPS[1], STEPS[2]), ("No.",)))
         reply = await client.score(request)
         assert [len(item) for item in reply.scores] == [2, 1]
@@ -140,7 +141,7 @@ async def test_bad_bodies_are_refused(
     loaded, http: aiohttp.ClientSession, data: bytes, status: int, message: str
 ):
     _, app = loaded()
-    async with serving(app) as url, http.post(f"{url}/score", data=data) as response:
+    async with serving(app) as url, http.post(f"{url}/score", data=BytesIO(data)) as response:
         assert response.status == status
         assert message in (await response.json())["error"]["message"]
 
@@ -226,7 +227,7 @@ async def test_a_stop_finishes_what_is_in_flight(
             if b"running on" in line:
                 break
         url = f"http://127.0.0.1:{unused_tcp_port}"
-        items = [[f"{i} " * 250] for i in range(100, 220)]
+        items = [[f"{i} " * 200] for i in range(100, 220)]
         async with asyncio.TaskGroup() as group:
             answer = group.create_task(http.post(f"{url}/score", data=body("p", items)))
             while not await metric(http, url, "ttc_prm_open_sequences"):
