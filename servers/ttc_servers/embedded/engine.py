@@ -98,12 +98,19 @@ class Engine:
             job.cancelled = True
             self._wake.set()
 
+    def run_here(self, jobs: list[Job]) -> None:
+        """Compute jobs that arrive together, in the caller's thread, without `start`."""
+        for job in jobs:
+            job.set_trunk()
+            self._scheduler.add(job)
+        while chunks := self._scheduler.schedule():
+            self._step(chunks)
+
     def _run(self) -> None:
         while not self._stopping:
             while self._arrived:
                 self._scheduler.add(self._arrived.popleft())
-            chunks = self._scheduler.schedule()
-            if chunks:
+            if chunks := self._scheduler.schedule():
                 self._step(chunks)
             else:
                 self._wake.wait()
