@@ -219,6 +219,21 @@ async def test_a_search_over_prefixes_scores_the_same(
         assert cached > 0
 
 
+@pytest.mark.parametrize("family", ["rlhflow", "encoder"])
+async def test_a_batch_that_does_not_fit_is_halved(family: str, prm_dirs: dict[str, Path]):
+    def bound_memory(_: object, args: tuple, kwargs: dict) -> None:
+        if len(args[0] if args else kwargs["input_ids"]) > 2:
+            raise torch.OutOfMemoryError
+
+    engine = load_engine(prm_dirs[family])
+    engine.replicas[0].model.base_model.register_forward_pre_hook(bound_memory, with_kwargs=True)
+    [reply] = await score(engine, ScoreCall(PROBLEM, [[step] for step in STEPS] * 2))
+    expected = [reference(prm_dirs, family, PROBLEM, [step]) for step in STEPS]
+    for got, wanted in zip(reply.scores, expected * 2, strict=True):
+        assert got == pytest.approx(wanted, abs=TOLERANCE)
+    assert engine.counts.batches == 1
+
+
 @pytest.mark.parametrize("family", CAUSAL)
 async def test_siblings_share_the_computation_of_their_prefix(
     family: str, prm_dirs: dict[str, Path]
@@ -266,7 +281,7 @@ def test_the_family_is_found(name: str, architecture: str, family: str):
 
 def test_an_unknown_family_is_asked_for():
     with pytest.raises(ValueError, match="give --family"):
-        find_family("meta-llama/Llama-3.2-1B-Instruct", Qwen2Config(architectures=["Llama"]))
+        find_family("RLHFlow/LLaMA3-SFT", Qwen2Config(architectures=["LlamaForCausalLM"]))
 
 
 async def test_a_users_own_adapter_is_loaded(

@@ -62,7 +62,9 @@ def load(args: argparse.Namespace) -> tuple[Engine, Info]:
     for device in devices:
         model = adapter.model_class.from_pretrained(args.model, dtype=dtype).to(device)
         replicas.append(Replica(model, adapter, int(args.cache_gb * 1e9)))
-    max_tokens = min(config.max_position_embeddings, tokenizer.model_max_length)
+    max_tokens = tokenizer.model_max_length
+    if (num_positions := getattr(config, "max_position_embeddings", 0)) > 0:
+        max_tokens = min(max_tokens, num_positions)
     engine = Engine(
         adapter,
         replicas,
@@ -80,6 +82,7 @@ def main(argv: list[str] | None = None) -> None:
         engine, info = load(args)
     except (OSError, ValueError) as error:
         sys.exit(f"ttc_servers.prm: {error}")
+    print(f"serving {info.model} as {info.family}, {info.max_tokens} tokens", file=sys.stderr)
     app = create_app(engine, info, os.environ.get("TTC_PRM_API_KEY", ""))
     for stop in (signal.SIGTERM, signal.SIGINT):  # uvicorn's own handlers raise it again at the end
         signal.signal(stop, lambda *_: None)

@@ -254,8 +254,9 @@ def find_family(name: str, config: Any) -> str:
         return _ARCHITECTURES[architecture]
     if architecture.endswith("ForSequenceClassification"):
         return "sequence-classification"
+    own_name = name.rstrip("/").rpartition("/")[2].lower()
     for part, family in _NAMES.items():
-        if part in name.lower():
+        if part in own_name:
             return family
     raise ValueError(
         f"{name} ({architecture}) is of no family that is known by its config or name;"

@@ -24,6 +24,9 @@ log = logging.getLogger(__name__)
 
 MAX_BODY_BYTES = 8 << 20
 
+CLIENT_LEFT = 499
+"""The status that a request is counted under whose client did not wait for the answer."""
+
 
 class Info(msgspec.Struct, frozen=True):
     """What `GET /info` answers: what is served, and how long a solution may be, in tokens."""
@@ -32,10 +35,6 @@ class Info(msgspec.Struct, frozen=True):
     family: str
     max_tokens: int
     version: int = wire.VERSION
-
-
-CLIENT_LEFT = 499
-"""The status that a request is counted under whose client did not wait for the answer."""
 
 
 class _RefusalError(Exception):

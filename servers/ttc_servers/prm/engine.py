@@ -118,10 +118,10 @@ class Engine:
         self.healthy = True
         self.num_open = 0
         self.counts = Counts()
+        self.replicas = replicas
         self._adapter = adapter
         self._max_batch_tokens = max_batch_tokens
         self._max_queue = max_queue
-        self.replicas = replicas
         self._lanes = [_Lane(replica) for replica in replicas]
         self._encoder = ThreadPoolExecutor(1)  # a tokenizer is not for several threads
 
