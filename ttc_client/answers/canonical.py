@@ -27,13 +27,15 @@ ExpressionKey = Callable[[str, Kind], str]
 _GREEK = r"\\(?:alpha|beta|gamma|delta|epsilon|theta|lambda|mu|rho|sigma|tau|phi|varphi|omega)"
 _NAME = re.compile(
     rf"(?:[a-zA-Z]|{_GREEK})(?:_\{{?\w+\}}?)?'?(?:\([^()]*\))?"
-    r"|[A-Z]{2,4}|\\angle\s*[A-Z]+|\((?:[a-z],\s*)+[a-z]\)|\\text\s*\{[^{}]*\}|[a-zA-Z ]{3,}"
+    r"|[A-Z]{2,4}|m?\s*\\angle\s*[A-Z]+|\((?:[a-z],\s*)+[a-z]\)|\\text\s*\{[^{}]*\}|[a-zA-Z ]{3,}"
 )
-_FUNCTION_OF = re.compile(r"[a-zA-Z]\s*\([^()]*\)")
+_FUNCTION_OF = re.compile(r"[a-zA-Z]\s*\([^()]*\)|[a-zA-Z]_(?:[a-z]|\{[a-z]\})")
 _VARIABLE = re.compile(rf"(?<![\\a-zA-Z])(?!(?:e|i)(?![a-zA-Z]))[a-zA-Z]|{_GREEK}")
 _COMMAND = re.compile(r"\\[a-zA-Z]+")
 _STRUCTURE = re.compile(r"\\\{|\\begin|\\emptyset|\(.*,|\[.*,", re.DOTALL)
-_MATRIX = re.compile(r"\\begin\{([pbB]?matrix)\}(?P<cells>.*)\\end\{\1\}", re.DOTALL)
+_MATRIX = re.compile(
+    r"\\begin\{([pbB]?matrix|array)\}(?:\{[clr|\s]*\})?(?P<cells>.*)\\end\{\1\}", re.DOTALL
+)
 _SIGN = re.compile(r"\\pm|\\mp")
 _RELATIONS = frozenset({"=", "<", ">", r"\le", r"\ge", r"\ne", r"\in", r"\approx"})
 _TURNED = {">": "<", r"\ge": r"\le", "<": "<", r"\le": r"\le"}
@@ -106,7 +108,7 @@ class _Reader:
             return frozenset({self._matrix(matrix["cells"])})
         if text in {r"\emptyset", ""}:
             return frozenset()
-        if text == r"\mathbb{R}":
+        if text in {r"\mathbb{R}", "all real numbers"}:
             return frozenset({"(-oo,oo)"})
         if _SIGN.search(text):
             upper = _SIGN.sub(lambda sign: "+" if sign[0] == r"\pm" else "-", text)
@@ -135,6 +137,8 @@ class _Reader:
             return self._list(parts)
         if len(parts) > 1:
             return frozenset({f"{opening}{','.join(map(self._key, parts))}{closing}"})
+        if _MATRIX.fullmatch(inside):
+            return self.members(inside)
         if (opening, closing) in {("(", ")"), ("{", "}")}:
             return frozenset({key}) if (key := scalar_key(f"({inside})")) else self.members(inside)
         return frozenset({self._expression(opening + inside + closing, "value")})
@@ -146,8 +150,10 @@ class _Reader:
     def _relation(self, sides: list[str], relations: list[str]) -> frozenset[str]:
         first, last = sides[0], sides[-1]
         kinds = set(relations)
-        if relations == [r"\approx"] or relations == [r"\in"]:
-            return self.members(first if relations == [r"\approx"] else last)
+        if relations == [r"\in"]:
+            return self.members(last)
+        if relations == [r"\approx"]:
+            return self.members(last if not first or _NAME.fullmatch(first) else first)
         if kinds == {"="}:
             if _FUNCTION_OF.fullmatch(first) or (_NAME.fullmatch(first) and _is_value(last)):
                 return self.members(last)

@@ -7,7 +7,7 @@ searched, never scanned in Python.
 
 import re
 
-MAX_ANSWER_CHARS = 100_000
+MAX_ANSWER_CHARS = 50_000
 """A box that has not closed within this many characters holds no answer."""
 
 _MAX_EMPTY_BOXES = 32
@@ -32,14 +32,14 @@ def extract_answer(text: str) -> str:
     before the end of its formula or line. Without a box: what follows the last "answer is" or
     "answer:" (or GSM8K's `####`); else the last formula, else the last number, of the last line.
     """
-    end = len(text)
+    begin, end = 0, len(text)
     for _ in range(_MAX_EMPTY_BOXES):
-        start = max(text.rfind(r"\boxed", 0, end), text.rfind(r"\fbox", 0, end))
+        start = max(text.rfind(r"\boxed", begin, end), text.rfind(r"\fbox", begin, end))
         if start < 0:
             break
         if answer := _box_content(text[start : start + MAX_ANSWER_CHARS]):
             return answer
-        end = start
+        begin, end = max(0, start - MAX_ANSWER_CHARS), start
     return _announced(text[-_TAIL_CHARS:]) if end == len(text) else ""
 
 

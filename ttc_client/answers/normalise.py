@@ -37,7 +37,9 @@ _REWRITES = [
         (r"\\(?:left|right|[bB]igg?[lr]?)(?![a-zA-Z])\.?", ""),
         (r"\\(?:displaystyle|textstyle|limits)(?![a-zA-Z])", ""),
         (r"^\s*(?:\\\(|\\\[)|(?:\\\)|\\\])\s*$|\\\$|\$", ""),
+        (r"\\(?:math(?:bf|it)|boldsymbol|bm)\s*(\{[^{}]*\})", r"\1"),
         (r"\\(?:text|math)(?:rm|bf|it|sf|tt|normal)|\\[mh]box|\\operatorname\*?", r"\\text"),
+        (r"^\s*\\text\s*\{([^{}]*)\}\s*\.?\s*$", r"\1"),
         (r"(?<=\d)(?:\{,\}\s*|,\s*\\!\s*|\\,\s*)(?=\d{3}(?!\d))", ""),
         (r"(?<!\\)\\!|\{\s*\}$", ""),
         (r"(?<!\\)\\[,;:> ]|\\q?quad(?![a-zA-Z])|~", " "),
@@ -45,6 +47,8 @@ _REWRITES = [
         # Other names of the same thing.
         (r"\\[dtc]frac(?![a-zA-Z])", r"\\frac"),
         (r"\\(le|ge|ne)q(?:slant)?(?![a-zA-Z])", r"\\\1"),
+        (r"\\[lc]dots(?![a-zA-Z])", r"\\dots"),
+        (r"\\mathbb\s*([A-Z])", r"\\mathbb{\1}"),
         (r"\\lt(?![a-zA-Z])", "<"),
         (r"\\gt(?![a-zA-Z])", ">"),
         (r"<=", r"\\le "),
@@ -66,7 +70,11 @@ _REWRITES = [
         (r",\s*,", ","),
         (r"(?<=\d)\s*\^?\s*\{?\s*(?:\\text\s*\{)?\s*(?:st|nd|rd|th)\s*\}{0,2}\s*$", ""),
         (r"\\?%", ""),
-        (rf"(?<=[\d)}}\]])\s*\\text\s*\{{{_NOT_A_UNIT}[^{{}}]*\}}(?:\^\{{?\d\}}?)?\s*\.?\s*$", ""),
+        (rf"\s*\\text\s*\{{\s*(?:{_UNIT})\s*\}}(?:\^\{{?\d\}}?)?\s*\.?\s*$", ""),
+        (
+            rf"(?:(?<=[\d)}}\]])|(?<=\\pi))\s*\\text\s*\{{{_NOT_A_UNIT}[^{{}}]*\}}(?:\^\{{?\d\}}?)?\s*\.?\s*$",
+            "",
+        ),
         (rf"(?<=[\d}}])\s*(?:square|cubic|sq\.?)?\s*(?:{_UNIT})(?:\^\{{?\d\}}?)?\s*\.?\s*$", ""),
         (rf"(?<=\d)\s+{_NOT_A_UNIT}[a-zA-Z]{{3,}}[a-zA-Z ]*\.?\s*$", ""),
         # Mixed numbers.
@@ -77,7 +85,6 @@ _TRIGONOMETRY = re.compile(r"\\(?:sin|cos|tan|cot|sec|csc)(?![a-zA-Z])")
 _DEGREES = re.compile(rf"(\d+(?:\.\d+)?){_CIRCLE}")
 _CIRCLES = re.compile(_CIRCLE)
 _TEXTS = re.compile(_TEXT)
-_WHOLE_TEXT = re.compile(rf"\s*{_TEXT}\s*\.?\s*")
 _WORD = re.compile(r"[a-zA-Z]{2}")
 _THOUSANDS = re.compile(r"(?<![\d.,])\d{1,3}(?:(?:,\d{3})+|(?: \d{3})+)(?![\d,])")
 _BRACKETS = re.compile(r"[()\[\]]|\\[{}]")
@@ -91,8 +98,6 @@ def normalise(text: str) -> str:
     text = _CIRCLES.sub("", text)
     for pattern, replacement in _REWRITES:
         text = pattern.sub(replacement, text)
-    if whole := _WHOLE_TEXT.fullmatch(text):
-        text = whole[1]
     text = _TEXTS.sub(lambda match: match[0] if _WORD.search(match[1]) else match[1], text)
     if not _BRACKETS.search(text):
         text = _THOUSANDS.sub(lambda match: re.sub("[, ]", "", match[0]), text)

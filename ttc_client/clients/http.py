@@ -23,6 +23,7 @@ from ttc_client.errors import (
 )
 
 CONNECT_TIMEOUT_S = 10.0
+GET_TIMEOUT_S = 20.0
 KEEP_ALIVE_S = 4.0
 """Below the 5 s after which vLLM closes an idle connection."""
 
@@ -66,8 +67,9 @@ class Server:
     key_variable: str = "the API key"
 
     async def get(self, path: str, reply_type: type[T]) -> T:
-        """GET a path and decode its JSON."""
-        return self._decode(path, await self._exchange("GET", path, None), reply_type)
+        """GET a path and decode its JSON; a server that is there answers that soon."""
+        timeout_s = min(self.timeout_s, GET_TIMEOUT_S)
+        return self._decode(path, await self._exchange("GET", path, None, timeout_s), reply_type)
 
     async def post(
         self, path: str, payload: Mapping[str, Any] | msgspec.Struct, reply: type[T]
@@ -77,9 +79,11 @@ class Server:
         Raises TransientServerError for what may pass, RequestError for what the server refuses,
         ProtocolError for an answer of another shape.
         """
-        return self._decode(path, await self._exchange("POST", path, payload), reply)
+        return self._decode(
+            path, await self._exchange("POST", path, payload, self.timeout_s), reply
+        )
 
-    async def _exchange(self, method: str, path: str, payload: object) -> bytes:
+    async def _exchange(self, method: str, path: str, payload: object, timeout_s: float) -> bytes:
         headers = {"Content-Type": "application/json"}
         if self.api_key:
             headers["Authorization"] = f"Bearer {self.api_key}"
@@ -90,13 +94,13 @@ class Server:
                 data=None if payload is None else msgspec.json.encode(payload),
                 headers=headers,
                 allow_redirects=False,
-                timeout=aiohttp.ClientTimeout(total=self.timeout_s, sock_connect=CONNECT_TIMEOUT_S),
+                timeout=aiohttp.ClientTimeout(total=timeout_s, sock_connect=CONNECT_TIMEOUT_S),
             ) as response:
                 body = await response.read()
         except TimeoutError as error:
             raise TransientServerError(
-                f"{self.url}{path} gave no answer within {self.timeout_s:g} s: is the server "
-                "overloaded? A longer --timeout waits longer",
+                f"{self.url}{path} gave no answer within {timeout_s:g} s: is it a model "
+                "server, and not overloaded? --timeout sets how long to wait",
                 url=self.url,
             ) from error
         except aiohttp.ClientConnectorError as error:

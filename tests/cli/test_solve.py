@@ -1,0 +1,184 @@
+"""The command line as a subprocess, against the embedded servers and against broken ones."""
+
+import json
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from aiohttp import web
+
+from tests.scripted_server import scripted_server
+
+PROBLEM = r"Compute $\frac{3}{4} + \frac{5}{6}$."
+
+
+def ttc(*arguments: str, stdin: str = "", cwd: Path | None = None) -> subprocess.CompletedProcess:
+    command = [sys.executable, "-c", "from ttc_client.cli.app import main; main()", *arguments]
+    return subprocess.run(command, input=stdin, capture_output=True, text=True, cwd=cwd, timeout=90)
+
+
+@pytest.mark.parametrize("strategy", ["dvts", "beam", "best-of-n", "majority", "greedy"])
+def test_a_search_on_the_embedded_servers_prints_one_json_object(strategy, tmp_path):
+    out = tmp_path / "run"
+    done = ttc("solve", "-s", strategy, "-n", "8", "--json", "--out", str(out), PROBLEM)
+    assert done.returncode == 0, done.stderr
+    result = json.loads(done.stdout)
+    assert result["strategy"] == strategy
+    assert result["n"] == (1 if strategy == "greedy" else 8)
+    count = sum(candidate["multiplicity"] for candidate in result["candidates"])
+    assert count == result["n"] or "pruned" in result["shortfall"]
+    for candidate in result["candidates"]:
+        scores = [step["score"] for step in candidate["steps"]]
+        if strategy in ("greedy", "majority"):
+            assert set(scores) <= {None}
+        else:
+            assert all(0 <= score <= 1 for score in scores)
+    assert result["usage"]["completion_tokens"] > 0
+    assert json.loads((out / "result.json").read_text()) == result
+    lines = (out / "trace.jsonl").read_text().splitlines()
+    usage = result["usage"]
+    assert len(lines) == usage["policy_requests"] + usage["prm_requests"]
+
+
+def test_the_same_seed_gives_the_same_tree_and_another_seed_another():
+    def tree(seed: int) -> list:
+        done = ttc("solve", "-n", "8", "--seed", str(seed), "--json", "-q", stdin=PROBLEM)
+        return json.loads(done.stdout)["tree"]
+
+    assert tree(1) == tree(1)
+    assert tree(1) != tree(2)
+
+
+def test_plain_output_shows_the_answer_the_votes_and_the_tree():
+    done = ttc("solve", "-n", "8", "--tree", "-q", PROBLEM)
+    assert done.returncode == 0
+    assert done.stderr == ""
+    for words in ("search tree", "chosen by", "Answer: ", "tokens generated"):
+        assert words in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["-n", "2"], "dvts needs n to be at least m"),
+        (["-n", "10"], "multiple of m, such as 8"),
+        (["-n", "0"], "n is 0"),
+        (["-m", "0"], "m is 0"),
+        (["--temperature", "2.5"], "between 0 and 2"),
+        (["--temperature", "0"], "use greedy"),
+        (["-s", "best"], "must be one of greedy, majority"),
+        (["--policy", "gpu:8000", "--prm", "http://x"], "must be a URL"),
+        (["--policy", "http://x"], "add --prm URL"),
+        (["--bogus"], "No such option"),
+        (["--config", "nowhere.toml"], "no such file"),
+    ],
+)
+def test_bad_usage_is_one_line_and_exit_2(arguments, says):
+    done = ttc("solve", *arguments, PROBLEM)
+    assert done.returncode == 2
+    assert says in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+    assert done.stdout == ""
+
+
+def _html(_) -> web.Response:
+    return web.Response(text="<html>hello</html>", content_type="text/html")
+
+
+def _status(status: int):
+    return lambda _: web.json_response({"error": {"message": "boom"}}, status=status)
+
+
+def _half(_) -> web.Response:
+    return web.Response(text='{"data": [{"id"', content_type="application/json")
+
+
+@pytest.mark.parametrize(
+    ("reply", "says"),
+    [
+        (_status(401), "TTC_POLICY_API_KEY"),
+        (_status(404), "right server"),
+        (_status(500), "answered 500: boom"),
+        (_html, "<html>"),
+        (_half, "cut short"),
+    ],
+)
+async def test_a_broken_server_is_one_line_that_names_the_url(reply, says):
+    async with scripted_server({"/v1/models": reply}) as server:
+        done = await _in_thread("solve", "--policy", server.url, "--prm", server.url, PROBLEM)
+    assert done.returncode == 1
+    assert server.url in done.stderr
+    assert says in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+async def test_a_server_that_never_answers_ends_with_the_time_out():
+    async def never(_) -> web.Response:
+        import asyncio
+
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    async with scripted_server({"/v1/models": never}) as server:
+        arguments = ("--timeout", "1", "--policy", server.url, "--prm", server.url)
+        done = await _in_thread("solve", *arguments, PROBLEM)
+    assert done.returncode == 1
+    assert "no answer within 1 s" in done.stderr
+
+
+def test_nothing_listening_is_said():
+    done = ttc("solve", "--policy", "http://127.0.0.1:9", "--prm", "http://127.0.0.1:9", PROBLEM)
+    assert done.returncode == 1
+    assert "nothing answers at http://127.0.0.1:9" in done.stderr
+
+
+async def _in_thread(*arguments: str) -> subprocess.CompletedProcess:
+    import asyncio
+
+    return await asyncio.to_thread(ttc, *arguments)
+
+
+def test_settings_come_from_flags_over_environment_over_file(tmp_path, monkeypatch):
+    (tmp_path / "ttc.toml").write_text("n = 32\nm = 8\nstrategy = 'beam'\n")
+    monkeypatch.setenv("TTC_M", "2")
+    monkeypatch.setenv("TTC_PRM_API_KEY", "very-secret")
+    done = ttc("config", "--json", "-s", "dvts", cwd=tmp_path)
+    rows = json.loads(done.stdout)
+    assert rows["strategy"] == {"value": "dvts", "origin": "flag"}
+    assert rows["m"] == {"value": 2, "origin": "TTC_M"}
+    assert rows["n"] == {"value": 32, "origin": "ttc.toml"}
+    assert rows["seed"]["origin"] == "default"
+    assert "very-secret" not in done.stdout
+
+
+def test_an_unknown_key_in_the_file_is_named_with_a_near_one(tmp_path):
+    (tmp_path / "ttc.toml").write_text("stratgy = 'beam'\n")
+    done = ttc("config", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "did you mean strategy?" in done.stderr
+
+
+def test_ctrl_c_exits_130_and_leaves_no_server_behind(tmp_path):
+    command = [sys.executable, "-c", "from ttc_client.cli.app import main; main()", "solve"]
+    search = subprocess.Popen(
+        [*command, "-n", "64", "--out", str(tmp_path / "run"), PROBLEM],
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    trace = tmp_path / "run" / "trace.jsonl"
+    while not (trace.exists() and trace.stat().st_size):
+        assert search.poll() is None
+    search.send_signal(signal.SIGINT)
+    _, said = search.communicate(timeout=20)
+    assert search.returncode == 130
+    assert said.splitlines()[-1] == "ttc: interrupted"
+    assert all(json.loads(line) for line in trace.read_text().splitlines())
+
+
+def test_help_teaches():
+    done = ttc("solve", "--help")
+    assert done.returncode == 0
+    for words in ("--strategy", "--lookahead", "--no-seeds", "(default: dvts)", "Examples"):
+        assert words in done.stdout
