@@ -148,3 +148,15 @@ def test_every_byte_survives_the_tokenizer(directory: Path) -> None:
     ids = tokenizer.encode(text, add_special_tokens=False)
     assert b"".join(tokenizer.token_bytes[i] for i in ids).decode() == text
     assert tokenizer.decode(tokenizer.encode(text)) == "<|begin_of_text|>" + text
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+async def test_nobody_waits_for_a_dead_engine(directory: Path) -> None:
+    engine = Engine(Llama(directory, 64), token_bytes=[], num_blocks=64)  # fails at a token's text
+    engine.start()
+    for _ in range(2):
+        job = generated([1, 2, 3], 5, [0], 1.0)
+        await engine.run(job)
+        assert job.num_unfinished == 1
+    engine.stop()
+    assert not engine.alive

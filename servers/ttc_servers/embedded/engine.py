@@ -9,6 +9,7 @@ then find it there. Knows nothing of HTTP.
 import asyncio
 import threading
 from collections import deque
+from collections.abc import Sequence as Ids
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -45,6 +46,7 @@ class Engine:
         self._cache = BlockCache(num_blocks, BLOCK_SIZE)
         self._scheduler = Scheduler(self._cache, model.copy_block)
         self._arrived: deque[Job] = deque()
+        self._jobs: set[Job] = set()
         self._wake = threading.Event()
         self._stopping = False
         self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
@@ -82,20 +84,26 @@ class Engine:
 
     def has_room(self, num_sequences: int) -> bool:
         """Return whether so many more sequences may wait."""
-        return self.alive and self.num_waiting + num_sequences <= MAX_WAITING
+        return self.num_waiting + num_sequences <= MAX_WAITING
 
     async def run(self, job: Job) -> None:
-        """Compute a job; if the caller is cancelled, it leaves the engine before the next step."""
+        """Compute a job; if the caller is cancelled, it leaves the engine before the next step.
+
+        If the engine dies or stops before, `job.num_unfinished` says how much is missing.
+        """
         loop = asyncio.get_running_loop()
         finished: asyncio.Future[None] = loop.create_future()
         job.done = lambda: loop.call_soon_threadsafe(_finish, finished)
         job.set_trunk()
+        self._jobs.add(job)
         self._arrived.append(job)
         self._wake.set()
         try:
-            await finished
+            if not self._stopping:
+                await finished
         finally:
             job.cancelled = True
+            self._jobs.discard(job)
             self._wake.set()
 
     def run_here(self, jobs: list[Job]) -> None:
@@ -107,14 +115,19 @@ class Engine:
             self._step(chunks)
 
     def _run(self) -> None:
-        while not self._stopping:
-            while self._arrived:
-                self._scheduler.add(self._arrived.popleft())
-            if chunks := self._scheduler.schedule():
-                self._step(chunks)
-            else:
-                self._wake.wait()
-                self._wake.clear()
+        try:
+            while not self._stopping:
+                while self._arrived:
+                    self._scheduler.add(self._arrived.popleft())
+                if chunks := self._scheduler.schedule():
+                    self._step(chunks)
+                else:
+                    self._wake.wait()
+                    self._wake.clear()
+        finally:  # nobody must wait for a thread that is gone
+            self._stopping = True
+            for job in list(self._jobs):
+                job.done()
 
     def _step(self, chunks: list[Chunk]) -> None:
         chunks.sort(key=lambda chunk: chunk.sequence.blocks)  # neighbours share blocks
@@ -167,28 +180,31 @@ class Engine:
             job.done()
 
 
-def _rows(chunks: list[Chunk], wanted: list[list[int]]) -> Rows:
+def _rows(chunks: list[Chunk], wanted: list[Ids[int]]) -> Rows:
     """Lay out the chunks' tokens as the rows of one call."""
     ids: list[int] = []
     positions: list[int] = []
     blocks: list[int] = []
     outputs: list[int] = []
     spans: list[Span] = []
-    open_spans: dict[int, tuple[int, int]] = {}  # by index in the sequence: block, first row
+    shared: list[int] = []  # the blocks of the rows before, each attended to since `starts`
+    starts: list[int] = []
     for chunk, reads in zip(chunks, wanted, strict=True):
         sequence, first = chunk.sequence, len(ids)
-        places = range(chunk.start, chunk.stop)
+        common = 0
+        for block, other in zip(shared, sequence.blocks, strict=False):
+            if block != other:
+                break
+            common += 1
+        spans += [Span(i, shared[i], starts[i], first) for i in range(common, len(shared))]
+        shared = sequence.blocks
+        starts[common:] = [first] * (len(shared) - common)
         outputs += [first + position - chunk.start for position in reads]
+        places = range(chunk.start, chunk.stop)
         ids += sequence.tokens[chunk.start : chunk.stop]
         positions += places
-        blocks += [sequence.blocks[position // BLOCK_SIZE] for position in places]
-        for index, (block, start) in list(open_spans.items()):
-            if index >= len(sequence.blocks) or sequence.blocks[index] != block:
-                spans.append(Span(index, block, start, first))
-                del open_spans[index]
-        for index in range(len(open_spans), len(sequence.blocks)):
-            open_spans[index] = (sequence.blocks[index], first)
-    spans += [Span(index, block, start, len(ids)) for index, (block, start) in open_spans.items()]
+        blocks += [shared[position // BLOCK_SIZE] for position in places]
+    spans += [Span(i, block, starts[i], len(ids)) for i, block in enumerate(shared)]
     return Rows(np.array(ids), np.array(positions), np.array(blocks), spans, np.array(outputs, int))
 
 

@@ -91,13 +91,13 @@ class Llama:
         for cache in (self._keys, self._values):
             cache[:, target, :, :num_tokens] = cache[:, source, :, :num_tokens]
 
+    @np.errstate(over="ignore")  # in `_mlp`: exp(-gate) = inf is a gate shut for good
     def forward(self, rows: Rows) -> Array:
         """Return logits [len(outputs), vocab] and keep all rows' keys and values."""
         if (
             len(rows.ids) == 1
         ):  # a single row would take another BLAS routine, which rounds otherwise
-            rows = _doubled(rows)
-            return self.forward(rows)
+            return self.forward(_doubled(rows))
         attention = _Attention(self.config, rows)
         rotations = self._rotations[rows.positions]
         x = self._embedding[rows.ids]
@@ -118,7 +118,7 @@ class Llama:
     def _project(
         self, layer: _Layer, x: Array, rotations: NDArray[np.complex64]
     ) -> tuple[Array, Array, Array]:
-        """Return q [kv_heads, R * group, d], k and v [R, kv_heads, d], rotated to their places."""
+        """Return q [R, heads, d], k and v [R, kv_heads, d], rotated to their places."""
         heads, kv, d = (
             self.config.num_attention_heads,
             self.config.num_kv_heads,
@@ -126,43 +126,45 @@ class Llama:
         )
         qkv = (self._normed(x) @ layer.qkv).reshape(len(x), heads + 2 * kv, d)
         qk = (qkv[:, : heads + kv].view(np.complex64) * rotations).view(np.float32)
-        q = qk[:, :heads].reshape(len(x), kv, heads // kv, d).swapaxes(0, 1)
-        return q.reshape(kv, -1, d), qk[:, heads:], qkv[:, heads + kv :]
+        return qk[:, :heads], qk[:, heads:], qkv[:, heads + kv :]
 
 
 class _Attention:
     """Attention of one call's rows, the same spans and mask in every layer."""
 
     def __init__(self, config: LlamaConfig, rows: Rows) -> None:
-        kv, d = config.num_kv_heads, config.head_size
-        self._group = group = config.num_attention_heads // kv
+        heads, kv, d = config.num_attention_heads, config.num_kv_heads, config.head_size
+        group = heads // kv
         num_blocks = 1 + max(span.index for span in rows.spans)
         height = len(rows.ids) * group
-        self._spans = [
-            (span.index, span.block, slice(span.start * group, span.stop * group))
-            for span in rows.spans
-        ]
         key_positions = np.arange(num_blocks * BLOCK_SIZE).reshape(num_blocks, 1, BLOCK_SIZE)
         visible = key_positions <= np.repeat(rows.positions, group)[:, None]
         self._cap = np.where(visible, _CAP, np.float32(-np.inf))[:, None]
+        self._q = np.empty((kv, height, d), np.float32)
         # What no span writes stays zero throughout.
         self._weights = np.zeros((num_blocks, kv, height, BLOCK_SIZE), np.float32)
         self._sums = np.zeros((num_blocks, kv, height, d), np.float32)
+        self._views: list[tuple[int, Array, Array, Array]] = []
+        for span in rows.spans:
+            place = slice(span.start * group, span.stop * group)
+            weights, sums = (a[span.index, :, place] for a in (self._weights, self._sums))
+            self._views.append((span.block, self._q[:, place], weights, sums))
 
     def __call__(self, q: Array, keys: list[Array], values: list[Array]) -> Array:
-        """Return the heads' outputs [R, heads * d] for q [kv_heads, R * group, d]."""
-        weights, sums = self._weights, self._sums
-        for index, block, place in self._spans:
-            np.matmul(q[:, place], keys[block], out=weights[index, :, place])
-        np.minimum(weights, self._cap, out=weights)
-        np.exp(weights, out=weights)
-        for index, block, place in self._spans:
-            np.matmul(weights[index, :, place], values[block], out=sums[index, :, place])
-        total = weights.sum(-1).sum(0)
-        heads = sums.sum(0) / total[:, :, None]
-        kv, height, d = heads.shape
-        rows = heads.reshape(kv, height // self._group, self._group * d).swapaxes(0, 1)
-        return rows.reshape(len(rows), kv * self._group * d)
+        """Return the heads' outputs [R, heads * d] for q [R, heads, d]."""
+        num_rows, heads, d = q.shape
+        kv = len(self._q)
+        by_kv_head = (kv, num_rows, heads // kv, d)
+        self._q.reshape(by_kv_head)[:] = q.reshape(num_rows, kv, -1, d).swapaxes(0, 1)
+        for block, q_part, weights, _ in self._views:
+            np.matmul(q_part, keys[block], out=weights)
+        np.minimum(self._weights, self._cap, out=self._weights)
+        np.exp(self._weights, out=self._weights)
+        for block, _, weights, sums in self._views:
+            np.matmul(weights, values[block], out=sums)
+        total = self._weights.sum(-1).sum(0)
+        outputs = self._sums.sum(0) / total[:, :, None]
+        return outputs.reshape(by_kv_head).swapaxes(0, 1).reshape(num_rows, heads * d)
 
 
 def _layer(config: LlamaConfig, tensors: dict[str, Array], prefix: str) -> _Layer:
@@ -189,9 +191,14 @@ def _layer(config: LlamaConfig, tensors: dict[str, Array], prefix: str) -> _Laye
 
 
 def _mlp(layer: _Layer, x: Array) -> Array:
-    gate, up = np.split(x @ layer.gate_up, 2, axis=1)
-    with np.errstate(over="ignore"):  # exp(-gate) = inf is a gate shut for good
-        return (gate / (1 + np.exp(-gate)) * up) @ layer.down
+    gate_up = x @ layer.gate_up
+    width = gate_up.shape[1] // 2
+    gate, up = gate_up[:, :width], gate_up[:, width:]
+    shut = np.exp(-gate)
+    shut += 1
+    np.divide(up, shut, out=shut)
+    shut *= gate
+    return shut @ layer.down
 
 
 def _doubled(rows: Rows) -> Rows:

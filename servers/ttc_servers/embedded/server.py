@@ -164,6 +164,8 @@ class ModelServer:
         async with asyncio.TaskGroup() as group:
             for job in jobs:
                 group.create_task(self._engine.run(job))
+        if any(job.num_unfinished for job in jobs):
+            raise RequestError("The engine is dead.", status=500, kind="InternalServerError")
 
 
 @web.middleware
