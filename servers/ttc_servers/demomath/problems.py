@@ -164,7 +164,7 @@ def first_error(problem: Problem, steps: Sequence[str]) -> int | None:
     expected = [_CLOSING % form for form in problem.forms]
     if boxed(steps[bad]) is None and bad < len(right) - 1:
         expected = [right[bad]]
-    agreed = max(len(commonprefix([text, steps[bad]])) for text in expected)
+    agreed = max(len(commonprefix([text, steps[bad]])) for text in expected)  # noqa: RUF071
     return sum(map(len, steps[:bad])) + min(agreed, max(len(steps[bad]) - 1, 0))
 
 
