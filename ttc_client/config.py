@@ -8,7 +8,7 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import msgspec
 
@@ -129,4 +129,13 @@ def _typed(name: str, value: Any, origin: str) -> Any:
     try:
         return msgspec.convert(value, wanted, strict=False)
     except msgspec.ValidationError as error:
-        raise ConfigError(f"{name} is {value!r} (from {origin}): {error}") from error
+        choices = ", ".join(_choices(wanted))
+        wish = f"it must be one of {choices}" if choices else str(error)
+        raise ConfigError(f"{name} is {value!r} (from {origin}): {wish}") from error
+
+
+def _choices(kind: Any) -> list[str]:
+    """Return the strings that a Literal allows, also inside a union with None."""
+    if isinstance(kind, str):
+        return [kind]
+    return [choice for member in get_args(kind) for choice in _choices(member)]

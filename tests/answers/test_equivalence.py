@@ -56,6 +56,10 @@ EQUAL = r"""
     15\mbox{ cm}^2                      | 15
     18 dollars                          | 18
     5 cm                                | 5
+    12\pi \text{ cm}^2                  | 12\pi
+    \text{5 cm}                         | 5
+    5 \mathrm{~cm}                      | 5
+    50 percent                          | 50\%
     12^{\text{th}}                      | 12
     12^{th}                             | 12
     \infty                              | +\infty
@@ -121,6 +125,21 @@ EQUAL = r"""
     \text{Even}                         | even
     \text{no solution}                  | No solution.
     odd                                 | \text{odd}
+    \text{A, C}                         | C, A
+    10 \text{ or } 12                   | $12$ and $10$
+    7:30\text{ p.m.}                    | 7:30
+    \text{all real numbers}             | \mathbb R
+    \left(\begin{array}{c}1\\2\end{array}\right) | \begin{pmatrix}1\\2\end{pmatrix}
+    a_n = 2n+1                          | 2n+1
+    V = 12\pi                           | 12\pi
+    x^2+y^2=25                          | 25 - x^2 = y^2
+    \frac{1\pm\sqrt5}{2}               | \frac{1-\sqrt{5}}{2},\frac{1+\sqrt{5}}{2}
+    \frac{5}{18}\approx 0.278           | \frac{5}{18}
+    \sin 75^\circ                       | \frac{\sqrt{6}+\sqrt{2}}{4}
+    \tan^{-1}(1)                        | \frac{\pi}{4}
+    \frac{1}{i}                         | -i
+    \lfloor 3.7 \rfloor                 | 3
+    2xyz                                | 2zyx
     \text{(C)}                          | C
     \textbf{(A)}                        | A
     (A)                                 | \text{A}

@@ -130,13 +130,13 @@ def main() -> None:
     debug = "--debug" in sys.argv
     try:
         code = app(standalone_mode=False)
+        if code == EXIT_INTERRUPTED:  # Ctrl-C, which Typer turns into its exit code
+            _fail("interrupted", code, debug)
     except (ConfigError, typer.TyperException) as error:
         message = error.format_message() if isinstance(error, typer.TyperException) else str(error)
         code = _fail(message, EXIT_USAGE, debug)
     except TTCError as error:
         code = _fail(str(error), EXIT_FAILED, debug)
-    except (KeyboardInterrupt, typer.Abort):
-        code = _fail("interrupted", EXIT_INTERRUPTED, debug)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = EXIT_FAILED
