@@ -78,9 +78,12 @@ _REWRITES = [
         (rf"(?<=[\d}}])\s*(?:square|cubic|sq\.?)?\s*(?:{_UNIT})(?:\^\{{?\d\}}?)?\s*\.?\s*$", ""),
         (rf"(?<=\d)\s+{_NOT_A_UNIT}[a-zA-Z]{{3,}}[a-zA-Z ]*\.?\s*$", ""),
         # Mixed numbers.
-        (r"(?<=\d)\s+(\d+)\s*/\s*(\d+)$", r"\\frac{\1}{\2}"),
+        (r"(?<=\d)\s+(\d+)\s*/\s*(\d+)\s*$", r"\\frac{\1}{\2}"),
     )
 ]
+_OUTER_SPACE = re.compile(
+    r"^(?:\s|\\[;,:! ]|\\q?quad(?![a-zA-Z]))+|(?:\s|\\[;,:! ]|\\q?quad|\\$)+$"
+)
 _TRIGONOMETRY = re.compile(r"\\(?:sin|cos|tan|cot|sec|csc)(?![a-zA-Z])")
 _DEGREES = re.compile(rf"(\d+(?:\.\d+)?){_CIRCLE}")
 _CIRCLES = re.compile(_CIRCLE)
@@ -92,7 +95,7 @@ _BRACKETS = re.compile(r"[()\[\]]|\\[{}]")
 
 def normalise(text: str) -> str:
     """Return the answer in plain LaTeX, its value unchanged."""
-    text = text.translate(_CHARACTERS)
+    text = _OUTER_SPACE.sub("", text.translate(_CHARACTERS).strip())
     if _TRIGONOMETRY.search(text):
         text = _DEGREES.sub(r"{\\frac{\1\\pi}{180}}", text)
     text = _CIRCLES.sub("", text)
