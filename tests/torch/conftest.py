@@ -30,7 +30,7 @@ torch.set_num_threads(1)
 
 CORPUS = [
     "Let us solve the problem step by step.\n\nThe answer is 42, so x = 7 + 3 and y = -1.",
-    "## Step 1: Add the numbers\n1 + 2 = 3\n\nTherefore, the final answer is: $\\boxed{3}$.",
+    "## Step 1: Add the numbers.\n1 + 2 = 3.\nSo.\n\nHence the answer is: $\\boxed{3}$.",
 ]
 LLAMA3_SPLIT = (
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}|"

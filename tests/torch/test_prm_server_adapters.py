@@ -32,7 +32,7 @@ CAUSAL = FAMILIES[:-1]
 TOLERANCE = 1e-4
 PROBLEM = "Say ки, <extra_0> or + and - :\nwhat is 12 + 30? Add 5.\n\nThen <|eot_id|> stop."
 STEPS = [
-    "## Step 1: Add the numbers\n12 + 30 = 42, which is ки and <extra_0>.",
+    "## Step 1: Add the numbers.\n12 + 30 = 42, which is ки and <extra_0>.",
     "Add 5, so that $x = 47$ – nearly done.",
     "Therefore, the final answer is: $\\boxed{47}$. I hope it is correct.",
 ]

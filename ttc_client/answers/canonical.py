@@ -31,7 +31,6 @@ _NAME = re.compile(
 )
 _FUNCTION_OF = re.compile(r"[a-zA-Z]\s*\([^()]*\)|[a-zA-Z]_(?:[a-z]|\{[a-z]\})")
 _VARIABLE = re.compile(rf"(?<![\\a-zA-Z])(?!(?:e|i)(?![a-zA-Z]))[a-zA-Z]|{_GREEK}")
-_COMMAND = re.compile(r"\\[a-zA-Z]+")
 _STRUCTURE = re.compile(r"\\\{|\\begin|\\emptyset|\(.*,|\[.*,", re.DOTALL)
 _MATRIX = re.compile(
     r"\\begin\{([pbB]?matrix|array)\}(?:\{[clr|\s]*\})?(?P<cells>.*)\\end\{\1\}", re.DOTALL
@@ -101,7 +100,7 @@ class _Reader:
             return self._union(parts)
         sides, relations = split(text, _RELATIONS)
         if relations:
-            return self._relation(sides, relations)
+            return self._relation(text, sides, relations)
         if bracketed := enclosed(text):
             return self._bracketed(*bracketed)
         if matrix := _MATRIX.fullmatch(text):
@@ -147,7 +146,7 @@ class _Reader:
         rows = [split(row, {"&"})[0] for row in split(cells, {r"\\"})[0] if row]
         return f"matrix[{';'.join(','.join(map(self._key, row)) for row in rows)}]"
 
-    def _relation(self, sides: list[str], relations: list[str]) -> frozenset[str]:
+    def _relation(self, text: str, sides: list[str], relations: list[str]) -> frozenset[str]:
         first, last = sides[0], sides[-1]
         kinds = set(relations)
         if relations == [r"\in"]:
@@ -162,7 +161,7 @@ class _Reader:
         elif interval := self._interval(sides, relations):
             return frozenset({interval})
         if len(sides) > 2 or not kinds <= {"=", r"\ne", *_TURNED}:
-            return frozenset({string_key("".join(map(str.__add__, sides, [*relations, ""])))})
+            return frozenset({string_key(text)})
         if kinds & {">", r"\ge"}:
             first, last = last, first
         relation = _TURNED.get(relations[0], relations[0])

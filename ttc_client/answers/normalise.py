@@ -28,21 +28,22 @@ _UNIT = (
     "cm|mm|km|kg|mg|m[lL]|mph|ft|lb|hours?|min|minutes?|sec|seconds?|days?|inch(?:es)?|feet|foot"
     "|yards?|miles?|met(?:er|re)s?|degrees?|dollars?|cents?|percent|units?|radians?"
 )
+_UNIT_END = r"(?:\^\{?\d\}?)?\s*\.?\s*$"
 _NOT_A_UNIT = r"(?!\s*(?:if|for|when|where|is|or|and|choose|mod|base)\b)"
 
 _REWRITES = [
     (re.compile(pattern), replacement)
     for pattern, replacement in (
-        # Delimiters, fonts and spacing.
+        # Spacing, delimiters and fonts.
+        (r"(?<=\d)(?:\{,\}\s*|,\s*\\!\s*|\\,\s*)(?=\d{3}(?!\d))", ""),
+        (r"(?<!\\)\\!", ""),
+        (r"(?<!\\)\\[,;:> ]|\\q?quad(?![a-zA-Z])|~", " "),
         (r"\\(?:left|right|[bB]igg?[lr]?)(?![a-zA-Z])\.?", ""),
         (r"\\(?:displaystyle|textstyle|limits)(?![a-zA-Z])", ""),
         (r"^\s*(?:\\\(|\\\[)|(?:\\\)|\\\])\s*$|\\\$|\$", ""),
         (r"\\(?:math(?:bf|it)|boldsymbol|bm)\s*(\{[^{}]*\})", r"\1"),
         (r"\\(?:text|math)(?:rm|bf|it|sf|tt|normal)|\\[mh]box|\\operatorname\*?", r"\\text"),
         (r"^\s*\\text\s*\{([^{}]*)\}\s*\.?\s*$", r"\1"),
-        (r"(?<=\d)(?:\{,\}\s*|,\s*\\!\s*|\\,\s*)(?=\d{3}(?!\d))", ""),
-        (r"(?<!\\)\\!|\{\s*\}$", ""),
-        (r"(?<!\\)\\[,;:> ]|\\q?quad(?![a-zA-Z])|~", " "),
         (r"^\s*\\boxed\s*\{(.*)\}\s*$", r"\1"),
         # Other names of the same thing.
         (r"\\[dtc]frac(?![a-zA-Z])", r"\\frac"),
@@ -70,20 +71,14 @@ _REWRITES = [
         (r",\s*,", ","),
         (r"(?<=\d)\s*\^?\s*\{?\s*(?:\\text\s*\{)?\s*(?:st|nd|rd|th)\s*\}{0,2}\s*$", ""),
         (r"\\?%", ""),
-        (rf"\s*\\text\s*\{{\s*(?:{_UNIT})\s*\}}(?:\^\{{?\d\}}?)?\s*\.?\s*$", ""),
-        (
-            rf"(?:(?<=[\d)}}\]])|(?<=\\pi))\s*\\text\s*\{{{_NOT_A_UNIT}[^{{}}]*\}}(?:\^\{{?\d\}}?)?\s*\.?\s*$",
-            "",
-        ),
-        (rf"(?<=[\d}}])\s*(?:square|cubic|sq\.?)?\s*(?:{_UNIT})(?:\^\{{?\d\}}?)?\s*\.?\s*$", ""),
+        (rf"\s*\\text\s*\{{\s*(?:{_UNIT})\s*\}}{_UNIT_END}", ""),
+        (rf"(?:(?<=[\d)}}\]])|(?<=\\pi))\s*\\text\s*\{{{_NOT_A_UNIT}[^{{}}]*\}}{_UNIT_END}", ""),
+        (rf"(?<=[\d}}])\s*(?:square|cubic|sq\.?)?\s*(?:{_UNIT}){_UNIT_END}", ""),
         (rf"(?<=\d)\s+{_NOT_A_UNIT}[a-zA-Z]{{3,}}[a-zA-Z ]*\.?\s*$", ""),
         # Mixed numbers.
         (r"(?<=\d)\s+(\d+)\s*/\s*(\d+)\s*$", r"\\frac{\1}{\2}"),
     )
 ]
-_OUTER_SPACE = re.compile(
-    r"^(?:\s|\\[;,:! ]|\\q?quad(?![a-zA-Z]))+|(?:\s|\\[;,:! ]|\\q?quad|\\$)+$"
-)
 _TRIGONOMETRY = re.compile(r"\\(?:sin|cos|tan|cot|sec|csc)(?![a-zA-Z])")
 _DEGREES = re.compile(rf"(\d+(?:\.\d+)?){_CIRCLE}")
 _CIRCLES = re.compile(_CIRCLE)
@@ -95,7 +90,7 @@ _BRACKETS = re.compile(r"[()\[\]]|\\[{}]")
 
 def normalise(text: str) -> str:
     """Return the answer in plain LaTeX, its value unchanged."""
-    text = _OUTER_SPACE.sub("", text.translate(_CHARACTERS).strip())
+    text = text.translate(_CHARACTERS)
     if _TRIGONOMETRY.search(text):
         text = _DEGREES.sub(r"{\\frac{\1\\pi}{180}}", text)
     text = _CIRCLES.sub("", text)
@@ -104,4 +99,4 @@ def normalise(text: str) -> str:
     text = _TEXTS.sub(lambda match: match[0] if _WORD.search(match[1]) else match[1], text)
     if not _BRACKETS.search(text):
         text = _THOUSANDS.sub(lambda match: re.sub("[, ]", "", match[0]), text)
-    return text.strip().lstrip("= ").rstrip(".,;:\\ \t\r\n")
+    return text.strip().lstrip("= ").rstrip(".,;:=\\ \t\r\n")
