@@ -1,0 +1,131 @@
+"""The deploy files against their schemas, the launch scripts and the client's settings."""
+
+import subprocess
+import sys
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from ttc_client.config import SearchConfig
+
+ROOT = Path(__file__).parents[2]
+DEPLOY = ROOT / "servers" / "deploy"
+COMPOSE = DEPLOY / "compose.yaml"
+MANIFESTS = sorted((DEPLOY / "kubernetes").glob("*.yaml"))
+OBJECTS = [doc for path in MANIFESTS for doc in yaml.safe_load_all(path.read_text())]
+SETTINGS = {f"TTC_{field.name.upper()}" for field in fields(SearchConfig)}
+
+
+def validate(tool: str, *arguments: str | Path) -> None:
+    command = [Path(sys.executable).with_name(tool), *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def the_object(kind: str, name: str) -> dict[str, Any]:
+    (found,) = [o for o in OBJECTS if (o["kind"], o["metadata"]["name"]) == (kind, name)]
+    return found
+
+
+def container(name: str) -> dict[str, Any]:
+    """Return the container of a Deployment or Job."""
+    (workload,) = [
+        o for o in OBJECTS if o["metadata"]["name"] == name and o["kind"] in ("Deployment", "Job")
+    ]
+    (found,) = workload["spec"]["template"]["spec"]["containers"]
+    return found
+
+
+def dry_run(command: list[str]) -> str:
+    """Return what a launch script, mounted at /ttc, would run."""
+    script, *arguments = command
+    local = [ROOT / script.removeprefix("/ttc/"), "--dry-run", *arguments]
+    done = subprocess.run(local, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_compose_file_is_valid() -> None:
+    validate("check-jsonschema", "--builtin-schema", "vendor.compose-spec", COMPOSE)
+
+
+@pytest.mark.parametrize("path", MANIFESTS, ids=lambda path: path.name)
+def test_kubernetes_manifest_is_valid(path: Path) -> None:
+    validate("kubernetes-validate", "--strict", path)
+
+
+@pytest.mark.parametrize(("name", "port"), [("policy", "8000"), ("prm", "8001")])
+def test_compose_starts_the_servers_by_the_launch_scripts(name: str, port: str) -> None:
+    service = yaml.safe_load(COMPOSE.read_text())["services"][name]
+    assert f"--port {port} " in dry_run(service["entrypoint"] + service["command"])
+    assert service["ports"] == [f"127.0.0.1:{port}:{port}"]
+    assert service["healthcheck"]["test"][-1] == f"http://localhost:{port}/health"
+
+
+def test_compose_gives_each_server_a_gpu_and_the_client_both_urls() -> None:
+    services = yaml.safe_load(COMPOSE.read_text())["services"]
+    devices = [
+        services[name]["deploy"]["resources"]["reservations"]["devices"][0]["device_ids"]
+        for name in ("policy", "prm")
+    ]
+    assert devices == [["0"], ["1"]]
+    client = services["client"]
+    assert client["environment"]["TTC_POLICY"] == "http://policy:8000"
+    assert client["environment"]["TTC_PRM"] == "http://prm:8001"
+    assert set(client["environment"]) <= SETTINGS
+    built = client["build"]["dockerfile_inline"]
+    copied = [line.split()[1:-1] for line in built.splitlines() if line.startswith("COPY")]
+    assert all((ROOT / path).exists() for paths in copied for path in paths)
+
+
+@pytest.mark.parametrize(("name", "port"), [("policy", 8000), ("prm", 8001)])
+def test_a_pod_runs_a_launch_script_on_the_port_it_is_reached_at(name: str, port: int) -> None:
+    server = container(name)
+    shown = dry_run(server["command"] + server["args"])
+    assert f"--port {port} " in shown
+    assert server["ports"] == [{"name": "http", "containerPort": port}]
+    assert server["resources"]["limits"]["nvidia.com/gpu"] == "1"
+    assert "--data-parallel-size 1 --tensor-parallel-size 1 " in shown
+
+
+@pytest.mark.parametrize("name", ["policy", "prm"])
+def test_a_pod_is_given_every_file_that_its_script_reads(name: str) -> None:
+    pod = the_object("Deployment", name)["spec"]["template"]["spec"]
+    (launch,) = [v["configMap"] for v in pod["volumes"] if v["name"] == "launch"]
+    paths = {item["path"] for item in launch["items"]}
+    script = f"scripts/launch_{name}"
+    assert paths == {script, "scripts/lib/launch.sh", "servers/templates/llama3.jinja"}
+    assert all((ROOT / item["path"]).name == item["key"] for item in launch["items"])
+    readme = (DEPLOY / "README.md").read_text()
+    assert all(f"--from-file={path}" in readme for path in paths)
+
+
+def test_policies_are_replicas_behind_a_router_that_finds_them() -> None:
+    policies = the_object("Deployment", "policy")["spec"]
+    assert policies["replicas"] > 1
+    (command,) = container("policy-router")["args"]
+    labels = policies["template"]["metadata"]["labels"]
+    assert f"--selector app={labels['app']} --service-discovery-port 8000" in command
+    assert "--policy consistent_hash" in command
+    routed = the_object("Service", "policy")["spec"]["selector"]
+    router = the_object("Deployment", "policy-router")["spec"]["template"]["metadata"]["labels"]
+    assert routed == router
+
+
+def test_the_client_job_reaches_both_servers() -> None:
+    job = container("ttc")
+    environment = {variable["name"]: variable["value"] for variable in job["env"]}
+    ports = {
+        name: the_object("Service", name)["spec"]["ports"][0]["port"] for name in ("policy", "prm")
+    }
+    assert environment == {
+        "TTC_POLICY": f"http://policy:{ports['policy']}",
+        "TTC_PRM": f"http://prm:{ports['prm']}",
+    }
+    template = the_object("Job", "ttc")["spec"]["template"]
+    (rule,) = the_object("NetworkPolicy", "prm")["spec"]["ingress"]
+    (allowed,) = rule["from"]
+    assert template["metadata"]["labels"] == allowed["podSelector"]["matchLabels"]
