@@ -18,6 +18,9 @@ from ttc_servers.embedded.weights import Array, LlamaConfig, read_config, read_t
 BLOCK_SIZE = 64
 """Token positions per cache block."""
 
+_MIN_ROWS = 8
+"""Fewer rows would take other BLAS routines, which round otherwise."""
+
 _CAP = np.float32(80)
 """Attention logits are cut here, so that `exp` needs no shift to stay within float32."""
 
@@ -74,41 +77,34 @@ class Llama:
             config.rope_base ** (-np.arange(half) / half),
         )
         self._rotations = np.exp(1j * angles).astype(np.complex64)[:, None, :]
-        shape = (
-            config.num_hidden_layers,
-            num_blocks,
-            config.num_kv_heads,
-            BLOCK_SIZE,
-            config.head_size,
-        )
-        self._keys, self._values = np.zeros(shape, np.float32), np.zeros(shape, np.float32)
+        blocks = (config.num_hidden_layers, num_blocks, config.num_kv_heads)
+        self._keys = np.zeros((*blocks, config.head_size, BLOCK_SIZE), np.float32)
+        self._values = np.zeros((*blocks, BLOCK_SIZE, config.head_size), np.float32)
         # One view per layer and block: slicing anew for every product would cost as much again.
-        self._key_views = [[block.swapaxes(1, 2) for block in layer] for layer in self._keys]
+        self._key_views = [list(layer) for layer in self._keys]
         self._value_views = [list(layer) for layer in self._values]
 
     def copy_block(self, source: int, target: int, num_tokens: int) -> None:
         """Copy the first `num_tokens` positions of one block to another, in all layers."""
-        for cache in (self._keys, self._values):
-            cache[:, target, :, :num_tokens] = cache[:, source, :, :num_tokens]
+        self._keys[:, target, ..., :num_tokens] = self._keys[:, source, ..., :num_tokens]
+        self._values[:, target, :, :num_tokens] = self._values[:, source, :, :num_tokens]
 
     @np.errstate(over="ignore")  # in `_mlp`: exp(-gate) = inf is a gate shut for good
     def forward(self, rows: Rows) -> Array:
         """Return logits [len(outputs), vocab] and keep all rows' keys and values."""
-        if (
-            len(rows.ids) == 1
-        ):  # a single row would take another BLAS routine, which rounds otherwise
-            return self.forward(_doubled(rows))
+        if len(rows.ids) < _MIN_ROWS:
+            rows = _padded(rows)
         attention = _Attention(self.config, rows)
         rotations = self._rotations[rows.positions]
         x = self._embedding[rows.ids]
         for i, layer in enumerate(self._layers):
             q, k, v = self._project(layer, x, rotations)
             offsets = rows.positions % BLOCK_SIZE
-            self._keys[i][rows.blocks, :, offsets] = k
+            self._keys[i][rows.blocks, ..., offsets] = k
             self._values[i][rows.blocks, :, offsets] = v
             x = x + attention(q, self._key_views[i], self._value_views[i]) @ layer.out
             x = x + _mlp(layer, self._normed(x))
-        last = x[np.resize(rows.outputs, max(2, len(rows.outputs)))]
+        last = x[np.resize(rows.outputs, max(_MIN_ROWS, len(rows.outputs)))]
         return (self._normed(last) @ self._head)[: len(rows.outputs)]
 
     def _normed(self, x: Array) -> Array:
@@ -201,11 +197,15 @@ def _mlp(layer: _Layer, x: Array) -> Array:
     return shut @ layer.down
 
 
-def _doubled(rows: Rows) -> Rows:
+def _padded(rows: Rows) -> Rows:
+    """Repeat the last row until there are enough; it writes the same keys and values again."""
+    missing = _MIN_ROWS - len(rows.ids)
+    end = len(rows.ids)
     return Rows(
-        np.repeat(rows.ids, 2),
-        np.repeat(rows.positions, 2),
-        np.repeat(rows.blocks, 2),
-        [Span(span.index, span.block, 0, 2) for span in rows.spans],
+        *(np.pad(a, (0, missing), "edge") for a in (rows.ids, rows.positions, rows.blocks)),
+        [
+            Span(s.index, s.block, s.start, _MIN_ROWS if s.stop == end else s.stop)
+            for s in rows.spans
+        ],
         rows.outputs,
     )
