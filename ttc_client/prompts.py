@@ -58,7 +58,10 @@ def chatml_prompt(problem: str, system_prompt: str) -> str:
     )
 
 
-PROMPT_TEMPLATES = {"llama3": llama3_prompt, "chatml": chatml_prompt}
+def policy_prompt(model: str, problem: str, system_prompt: str) -> str:
+    """Return the prompt of a model known by its name alone: ChatML for Qwen, else Llama 3."""
+    render = chatml_prompt if "qwen" in model.lower() else llama3_prompt
+    return render(problem, system_prompt)
 
 
 RLHFLOW_SYSTEM = llama3_turn("system", _LLAMA3_DATES)

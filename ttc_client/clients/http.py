@@ -69,7 +69,7 @@ class Server:
     async def get(self, path: str, reply_type: type[T]) -> T:
         """GET a path and decode its JSON; a server that is there answers that soon."""
         timeout_s = min(self.timeout_s, GET_TIMEOUT_S)
-        return self._decode(path, await self._exchange("GET", path, None, timeout_s), reply_type)
+        return self.decode(path, await self._exchange("GET", path, None, timeout_s), reply_type)
 
     async def post(
         self, path: str, payload: Mapping[str, Any] | msgspec.Struct, reply: type[T]
@@ -79,9 +79,7 @@ class Server:
         Raises TransientServerError for what may pass, RequestError for what the server refuses,
         ProtocolError for an answer of another shape.
         """
-        return self._decode(
-            path, await self._exchange("POST", path, payload, self.timeout_s), reply
-        )
+        return self.decode(path, await self._exchange("POST", path, payload, self.timeout_s), reply)
 
     async def _exchange(self, method: str, path: str, payload: object, timeout_s: float) -> bytes:
         headers = {"Content-Type": "application/json"}
@@ -139,7 +137,8 @@ class Server:
         kind = ContextLengthError if status == 400 and _TOO_LONG.search(said) else RequestError
         return kind(text, url=self.url, status=status, body=said)
 
-    def _decode(self, path: str, body: bytes, reply_type: type[T]) -> T:
+    def decode(self, path: str, body: bytes, reply_type: type[T]) -> T:
+        """Decode an answer's JSON; raises as `post` does."""
         try:
             return msgspec.json.decode(body, type=reply_type)
         except msgspec.DecodeError as error:

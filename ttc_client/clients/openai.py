@@ -4,35 +4,75 @@ Steps go through `/v1/completions`, with the template rendered here. A server th
 alone gives whole completions, which is enough for greedy, majority and best-of-n.
 """
 
-import asyncio
+import re
 from collections.abc import Generator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
+import msgspec
 import openai
-from openai.types import Completion, CompletionChoice, CompletionUsage
-from openai.types.chat import ChatCompletion
+from msgspec import UNSET, UnsetType
+from openai.types import Completion
 
 from ttc_client.clients.http import Server, shown
-from ttc_client.errors import ConfigError, ProtocolError, RequestError, TransientServerError
+from ttc_client.clients.together import together
+from ttc_client.clients.usage import TokenUsage
+from ttc_client.clients.vllm import served_model
+from ttc_client.errors import (
+    ProtocolError,
+    RequestError,
+    ServerError,
+    TransientServerError,
+)
 from ttc_client.ports import SampleRequest, Samples
-from ttc_client.prompts import STEP_DELIMITER, chatml_prompt, llama3_prompt
+from ttc_client.prompts import STEP_DELIMITER, policy_prompt
 from ttc_client.types import Finish, Step, Trajectory, Usage
 
 _NEUTRAL = {"top_k": -1, "min_p": 0.0, "repetition_penalty": 1.0}
 """Switches off what servers would otherwise fill in from the model's own defaults."""
 
-_STOPPED_BY = ("stop_reason", "matched_stop")
-"""Where vLLM and SGLang say which stop string ended a choice."""
+_ONE_CHOICE = re.compile("only one completion choice", re.IGNORECASE)
+"""How llama.cpp refuses `n`, also with a 500."""
+
+
+class _Choice(msgspec.Struct):
+    """vLLM and SGLang say what stopped it, in a field each; others have neither."""
+
+    text: str
+    finish_reason: str | None
+    index: int = 0
+    stop_reason: int | str | UnsetType | None = UNSET
+    matched_stop: int | str | UnsetType | None = UNSET
+
+
+class _Completion(msgspec.Struct):
+    choices: list[_Choice]
+    usage: TokenUsage | None = None
+
+
+class _Message(msgspec.Struct):
+    content: str | None = None
+
+
+class _ChatChoice(msgspec.Struct):
+    message: _Message
+    finish_reason: str | None
+    index: int = 0
+
+
+class _Chat(msgspec.Struct):
+    choices: list[_ChatChoice]
+    usage: TokenUsage | None = None
 
 
 @dataclass(slots=True)
 class OpenAIPolicy:
     """A policy behind an OpenAI-compatible API; open one with `connect`.
 
-    What the server turns out not to offer is remembered in `chat_only` (no `/v1/completions`)
-    and `silent` (it does not say whether a stop string or the model's own end ended a choice).
+    What the server turns out not to offer is remembered in `chat_only` (no `/v1/completions`),
+    `single` (one choice per request) and `silent` (it does not say whether a stop string or the
+    model's own end ended a choice).
     """
 
     server: Server
@@ -40,6 +80,7 @@ class OpenAIPolicy:
     model: str
     system_prompt: str
     chat_only: bool = False
+    single: bool = False
     silent: bool = False
 
     @classmethod
@@ -53,13 +94,8 @@ class OpenAIPolicy:
             http_client=openai.DefaultAioHttpClient(),
         )
         try:
-            if model is None:
-                with _our_errors(server, "/v1/models"):
-                    served = [served.id async for served in client.models.list()]
-                if not served:
-                    raise ConfigError(f"{server.url} lists no model: name one with --model")
-                model = served[0]
-            return cls(server, client, model, system_prompt)
+            name = model or (await served_model(server, None))[0]
+            return cls(server, client, name, system_prompt)
         except BaseException:
             await client.close()
             raise
@@ -69,9 +105,8 @@ class OpenAIPolicy:
         await self.client.close()
 
     async def root(self, problem: str) -> Trajectory:
-        """Return the empty trajectory of a problem; its prompt is ChatML for Qwen, else Llama 3."""
-        render = chatml_prompt if "qwen" in self.model.lower() else llama3_prompt
-        return Trajectory(problem, render(problem, self.system_prompt))
+        """Return the empty trajectory of a problem, templated."""
+        return Trajectory(problem, policy_prompt(self.model, problem, self.system_prompt))
 
     async def sample(self, request: SampleRequest) -> Samples:
         """Sample `n` continuations, in the best way that the server offers."""
@@ -94,19 +129,37 @@ class OpenAIPolicy:
     async def _complete(self, request: SampleRequest) -> Samples:
         if request.stop and self.silent:
             return await self._stream_all(request)
-        with _our_errors(self.server, "/v1/completions"):
-            reply: Completion = await self.client.completions.create(
-                **self._sampling(request), **self._prompt(request), n=request.n, stream=False
-            )
+        if request.n > 1 and self.single:
+            return await self._one_by_one(request)
+        try:
+            with _our_errors(self.server, "/v1/completions"):
+                raw = await self.client.completions.with_raw_response.create(
+                    **self._sampling(request), **self._prompt(request), n=request.n, stream=False
+                )
+            reply = self.server.decode("/v1/completions", raw.content, _Completion)
+        except ServerError as error:
+            if request.n == 1 or not _ONE_CHOICE.search(error.body):
+                raise
+            return await self._one_by_one(request)
         choices = sorted(reply.choices, key=lambda choice: choice.index)
+        if len(choices) == 1 < request.n:  # `n` was passed over
+            return await self._one_by_one(request)
         if len(choices) != request.n:
             raise self._broken(f"{len(choices)} choices instead of {request.n}")
         if request.stop and not all(_tells(choice) for choice in choices):
             self.silent = True
             return await self._stream_all(request)
-        share = (reply.usage.completion_tokens if reply.usage else 0) // len(choices)
+        usage = (reply.usage or TokenUsage()).by_policy()
+        share = usage.completion_tokens // len(choices)
         steps = (_step(c.text, self._finish(c), share) for c in choices)
-        return Samples(tuple(steps), (), _usage(reply.usage))
+        return Samples(tuple(steps), (), usage)
+
+    async def _one_by_one(self, request: SampleRequest) -> Samples:
+        self.single = True
+        seeds = [None if request.seed is None else request.seed + i for i in range(request.n)]
+        singles = await together(self._complete(replace(request, n=1, seed=s)) for s in seeds)
+        steps = tuple(step for samples in singles for step in samples.steps)
+        return Samples(steps, (), sum((samples.usage for samples in singles), Usage()))
 
     def _prompt(self, request: SampleRequest) -> dict[str, Any]:
         text = request.trajectory.prompt + request.trajectory.text
@@ -123,8 +176,8 @@ class OpenAIPolicy:
             sampling["seed"] = request.seed % 2**31  # some servers keep 32 bits
         return sampling
 
-    def _finish(self, choice: CompletionChoice) -> Finish:
-        match choice.finish_reason, _stopped_by(choice):
+    def _finish(self, choice: _Choice) -> Finish:
+        match choice.finish_reason, choice.stop_reason or choice.matched_stop:
             case "length", _:
                 return "length"
             case "stop", str():
@@ -139,9 +192,7 @@ class OpenAIPolicy:
 
         The exact way with servers that are silent about what ended a choice.
         """
-        async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(self._stream(request, i)) for i in range(request.n)]
-        steps = tuple(task.result() for task in tasks)
+        steps = await together(self._stream(request, i) for i in range(request.n))
         tokens = sum(step.num_tokens for step in steps)
         return Samples(steps, (), Usage(completion_tokens=tokens, policy_requests=request.n))
 
@@ -157,9 +208,9 @@ class OpenAIPolicy:
             )
             async with stream:
                 async for chunk in stream:
-                    for choice in chunk.choices:
+                    for choice in chunk.choices or ():
                         seen = max(0, len(text) - len(STEP_DELIMITER))
-                        text += choice.text
+                        text += choice.text or ""
                         num_chunks += bool(choice.text)
                         if (end := text.find(STEP_DELIMITER, seen)) >= 0:
                             return Step(text[: end + len(STEP_DELIMITER)], "stop", num_chunks)
@@ -175,32 +226,29 @@ class OpenAIPolicy:
         if self.system_prompt:
             messages.insert(0, {"role": "system", "content": self.system_prompt})
         with _our_errors(self.server, "/v1/chat/completions"):
-            reply: ChatCompletion = await self.client.chat.completions.create(
+            raw = await self.client.chat.completions.with_raw_response.create(
                 **self._sampling(request), messages=messages, n=request.n, stream=False
             )
+        reply = self.server.decode("/v1/chat/completions", raw.content, _Chat)
         if len(reply.choices) != request.n:
             raise self._broken(f"{len(reply.choices)} choices instead of {request.n}")
-        share = (reply.usage.completion_tokens if reply.usage else 0) // request.n
+        usage = (reply.usage or TokenUsage()).by_policy()
+        share = usage.completion_tokens // request.n
         steps = (
             _step(
                 c.message.content or "", "length" if c.finish_reason == "length" else "eos", share
             )
             for c in sorted(reply.choices, key=lambda choice: choice.index)
         )
-        return Samples(tuple(steps), (), _usage(reply.usage))
+        return Samples(tuple(steps), (), usage)
 
     def _broken(self, problem: str) -> ProtocolError:
         return self.server.protocol_error("/v1/completions", problem)
 
 
-def _stopped_by(choice: CompletionChoice) -> object:
-    extra = choice.model_extra or {}
-    return next((extra[key] for key in _STOPPED_BY if key in extra), None)
-
-
-def _tells(choice: CompletionChoice) -> bool:
-    extra = choice.model_extra or {}
-    return choice.finish_reason == "length" or any(key in extra for key in _STOPPED_BY)
+def _tells(choice: _Choice) -> bool:
+    said = choice.stop_reason is not UNSET or choice.matched_stop is not UNSET
+    return choice.finish_reason == "length" or said
 
 
 def _step(text: str, finish: Finish, num_tokens: int) -> Step:
@@ -208,18 +256,6 @@ def _step(text: str, finish: Finish, num_tokens: int) -> Step:
     if finish == "stop" and not text.endswith(STEP_DELIMITER):
         text += STEP_DELIMITER
     return Step(text, finish, num_tokens)
-
-
-def _usage(usage: CompletionUsage | None) -> Usage:
-    if usage is None:
-        return Usage(policy_requests=1)
-    details = usage.prompt_tokens_details
-    return Usage(
-        completion_tokens=usage.completion_tokens,
-        prompt_tokens=usage.prompt_tokens,
-        cached_tokens=(details and details.cached_tokens) or 0,
-        policy_requests=1,
-    )
 
 
 @contextmanager

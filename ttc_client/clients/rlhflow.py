@@ -13,6 +13,7 @@ import msgspec
 
 from ttc_client.clients.http import Server
 from ttc_client.clients.scores import checked_scores
+from ttc_client.clients.usage import TokenUsage
 from ttc_client.clients.vllm import served_model, tokenize
 from ttc_client.errors import ContextLengthError
 from ttc_client.ports import ScoreRequest, Scores
@@ -22,7 +23,6 @@ from ttc_client.prompts import (
     rlhflow_approval,
     rlhflow_question,
 )
-from ttc_client.types import Usage
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,13 +87,9 @@ class _Item(msgspec.Struct):
     score: float
 
 
-class _PromptUsage(msgspec.Struct):
-    prompt_tokens: int = 0
-
-
 class _GenerativeScores(msgspec.Struct):
     data: list[_Item]
-    usage: _PromptUsage
+    usage: TokenUsage
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,8 +118,8 @@ class GenerativeScoring:
         path = "/generative_scoring"
         reply = await self.model.server.post(path, payload, _GenerativeScores)
         flat = [item.score for item in sorted(reply.data, key=lambda item: item.index)]
-        usage = Usage(prm_tokens=reply.usage.prompt_tokens, prm_requests=1)
-        return Scores(checked_scores(self.model.server, path, request, flat), usage)
+        scores = checked_scores(self.model.server, path, request, flat)
+        return Scores(scores, reply.usage.by_prm())
 
 
 class _Logprobs(msgspec.Struct):
@@ -135,18 +131,9 @@ class _ScoredChoice(msgspec.Struct):
     logprobs: _Logprobs
 
 
-class _CachedTokens(msgspec.Struct):
-    cached_tokens: int | None = None
-
-
-class _CompletionUsage(msgspec.Struct):
-    prompt_tokens: int = 0
-    prompt_tokens_details: _CachedTokens | None = None
-
-
 class _ScoredCompletion(msgspec.Struct):
     choices: list[_ScoredChoice]
-    usage: _CompletionUsage
+    usage: TokenUsage
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,13 +164,8 @@ class CompletionScoring:
         reply = await self.model.server.post(path, payload, _ScoredCompletion)
         choices = sorted(reply.choices, key=lambda choice: choice.index)
         flat = [self._probability(choice) for choice in choices]
-        details = reply.usage.prompt_tokens_details
-        usage = Usage(
-            prm_tokens=reply.usage.prompt_tokens,
-            prm_cached_tokens=(details and details.cached_tokens) or 0,
-            prm_requests=1,
-        )
-        return Scores(checked_scores(self.model.server, path, request, flat), usage)
+        scores = checked_scores(self.model.server, path, request, flat)
+        return Scores(scores, reply.usage.by_prm())
 
     def _probability(self, choice: _ScoredChoice) -> float:
         """Return the softmax over the two labels, its first component."""

@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from ttc_client.clients.http import Server
+from ttc_client.clients.usage import TokenUsage
 from ttc_client.errors import ConfigError, ContextLengthError, RequestError
 from ttc_client.ports import SampleRequest, Samples
 from ttc_client.prompts import llama3_prompt
@@ -39,19 +40,9 @@ class _Choice(msgspec.Struct):
     prompt_token_ids: list[int] | None = None
 
 
-class _PromptDetails(msgspec.Struct):
-    cached_tokens: int | None = None
-
-
-class _Usage(msgspec.Struct):
-    prompt_tokens: int
-    completion_tokens: int | None = None
-    prompt_tokens_details: _PromptDetails | None = None
-
-
 class _Completion(msgspec.Struct):
     choices: list[_Choice]
-    usage: _Usage
+    usage: TokenUsage
 
 
 async def served_model(server: Server, wanted: str | None) -> tuple[str, int | None]:
@@ -124,14 +115,8 @@ class VLLMPolicy:
         if [choice.index for choice in choices] != list(range(request.n)):
             raise self._broken(f"{len(choices)} choices instead of {request.n}")
         prompt_ids = request.trajectory.token_ids or tuple(choices[0].prompt_token_ids or ())
-        details = reply.usage.prompt_tokens_details
-        usage = Usage(
-            completion_tokens=reply.usage.completion_tokens or 0,
-            prompt_tokens=reply.usage.prompt_tokens,
-            cached_tokens=(details and details.cached_tokens) or 0,
-            policy_requests=1,
-        )
-        return Samples(tuple(self._step(choice) for choice in choices), prompt_ids, usage)
+        steps = tuple(self._step(choice) for choice in choices)
+        return Samples(steps, prompt_ids, reply.usage.by_policy())
 
     def _room(self, trajectory: Trajectory) -> int:
         """Return how many tokens still fit into the context; raise if the prompt fills it."""
