@@ -19,7 +19,7 @@ from ttc_client.prompts import META_MATH_SYSTEM_PROMPT
 DEFAULT_FILE = Path("ttc.toml")
 ENVIRONMENT_PREFIX = "TTC_"
 
-PolicyApi = Literal["vllm", "openai"]
+PolicyApi = Literal["vllm", "openai", "tgi"]
 PRMApi = Literal["auto", "score", "generative-scoring", "completions"]
 
 

@@ -10,6 +10,7 @@ from ttc_client import wire
 from ttc_client.clients.http import Server
 from ttc_client.clients.rlhflow import CompletionScoring, GenerativeScoring, RLHFlowModel
 from ttc_client.clients.scores import ScoreProtocol
+from ttc_client.clients.tgi import TGIPolicy
 from ttc_client.clients.vllm import VLLMPolicy
 from ttc_client.errors import ProtocolError, RequestError
 from ttc_client.ports import SampleRequest, Samples, ScoreRequest, Scores
@@ -45,6 +46,9 @@ async def connect_policy(
     """Open the client for an API by name."""
     if api == "vllm":
         yield await VLLMPolicy.connect(server, model, system_prompt)
+        return
+    if api == "tgi":
+        yield await TGIPolicy.connect(server, model, system_prompt)
         return
     from ttc_client.clients.openai import OpenAIPolicy  # the SDK takes a second to import
 

@@ -1,0 +1,146 @@
+"""The OpenAI-compatible policy client with servers that offer less than the full API."""
+
+import asyncio
+import json
+from contextlib import asynccontextmanager
+
+import pytest
+from aiohttp import web
+
+from tests.clients.policy_servers import llama_cpp
+from tests.clients.test_policy_contract import ask
+from tests.scripted_server import models, scripted_server
+from ttc_client.clients.http import Server, open_session
+from ttc_client.clients.openai import OpenAIPolicy
+from ttc_client.errors import ProtocolError, RequestError, TransientServerError
+
+
+@asynccontextmanager
+async def policy(**replies):
+    served = {"/v1/models": models()} | replies
+    async with scripted_server(served) as server, open_session() as session:
+        client = await OpenAIPolicy.connect(Server(session, server.url, 5), None, "Be brief.")
+        try:
+            yield server, client
+        finally:
+            await client.close()
+
+
+def choices(*texts: str, **more) -> dict:
+    return {
+        "choices": [
+            {"index": i, "text": text, "finish_reason": "stop", "stop_reason": None}
+            for i, text in enumerate(texts)
+        ],
+        **more,
+    }
+
+
+async def test_every_sampling_field_is_sent():
+    async with policy(**{"/v1/completions": lambda _: choices("x")}) as (server, client):
+        await client.sample(ask(await client.root("p"), n=1, top_p=0.9, seed=2**52 + 5))
+        (payload,) = server.payloads("/v1/completions")
+    del payload["prompt"]
+    assert payload == {
+        "model": "model",
+        "n": 1,
+        "max_tokens": 64,
+        "temperature": 0.8,
+        "top_p": 0.9,
+        "top_k": -1,
+        "min_p": 0.0,
+        "repetition_penalty": 1.0,
+        "stop": ["\n\n"],
+        "stream": False,
+        "seed": 5,
+    }
+
+
+async def test_what_a_server_refuses_is_tried_once():
+    async with policy(**llama_cpp(lambda seed: ("a step\n\n", "stop"))) as (server, client):
+        for _ in range(2):
+            await client.sample(ask(await client.root("p"), n=2))
+        payloads = server.payloads("/v1/completions")
+    assert [payload.get("n", 1) for payload in payloads].count(2) == 1
+    assert [payload.get("stream", False) for payload in payloads[-2:]] == [True, True]
+
+
+async def test_a_server_that_passes_over_n_is_asked_one_by_one():
+    def complete(payload):
+        return choices(str(payload["seed"]), usage={"prompt_tokens": 7, "completion_tokens": 1})
+
+    async with policy(**{"/v1/completions": complete}) as (server, client):
+        samples = await client.sample(ask(await client.root("p"), n=3, stop=()))
+        await client.sample(ask(await client.root("p"), n=3, stop=()))
+        assert [payload["n"] for payload in server.payloads("/v1/completions")] == [3, *[1] * 6]
+    assert [step.text for step in samples.steps] == ["5", "6", "7"]
+    assert samples.usage.prompt_tokens == 21
+
+
+@pytest.mark.parametrize("said", [choices("a", "b"), choices("a", "b", "c", "d"), choices()])
+async def test_another_number_of_choices_is_refused(said):
+    async with policy(**{"/v1/completions": lambda _: said}) as (_, client):
+        with pytest.raises(ProtocolError, match=r"choices instead of 3"):
+            await client.sample(ask(await client.root("p"), n=3, stop=()))
+
+
+async def test_a_stream_is_hung_up_on_at_the_delimiter():
+    hung_up = asyncio.Event()
+
+    async def written():
+        try:
+            for text in ("a st", "ep\n", "\nmo", "re"):
+                yield f"data: {json.dumps(choices(text))}\n\n".replace('"stop"', "null").encode()
+            await asyncio.Event().wait()
+        finally:
+            hung_up.set()
+
+    async with policy(
+        **{
+            "/v1/completions": lambda _: web.Response(
+                body=written(), content_type="text/event-stream"
+            )
+        }
+    ) as (_, client):
+        client.silent = True
+        samples = await client.sample(ask(await client.root("p"), n=1))
+        await asyncio.wait_for(hung_up.wait(), 5)
+    assert [(step.text, step.finish) for step in samples.steps] == [("a step\n\n", "stop")]
+
+
+@pytest.mark.parametrize(
+    "body", ["", "data: [DONE]\n\n", 'data: {"choices": null}\n\n', 'data: {"error": "full"}\n\n']
+)
+async def test_a_stream_that_breaks_off_is_an_error(body):
+    response = {"text": body, "content_type": "text/event-stream"}
+    async with policy(**{"/v1/completions": lambda _: web.Response(**response)}) as (_, client):
+        client.silent = True
+        with pytest.raises((TransientServerError, ProtocolError), match=client.server.url):
+            await client.sample(ask(await client.root("p"), n=2))
+
+
+async def test_chat_alone_gives_whole_completions_and_no_steps():
+    def chat(payload):
+        return {
+            "choices": [
+                {"index": i, "message": {"role": "assistant", "content": f"{i}\n\nso"}}
+                | {"finish_reason": "stop" if i else "length"}
+                for i in range(payload["n"])
+            ],
+            "usage": {"prompt_tokens": 9, "completion_tokens": 8},
+        }
+
+    async with policy(**{"/v1/chat/completions": chat}) as (server, client):
+        samples = await client.sample(ask(await client.root("p"), n=2, stop=()))
+        (payload,) = server.payloads("/v1/chat/completions")
+        with pytest.raises(RequestError, match="use greedy, majority or best-of-n"):
+            await client.sample(ask(await client.root("p")))
+    assert payload["messages"] == [
+        {"role": "system", "content": "Be brief."},
+        {"role": "user", "content": "p"},
+    ]
+    assert [(step.text, step.finish) for step in samples.steps] == [
+        ("0\n\nso", "length"),
+        ("1\n\nso", "eos"),
+    ]
+    assert samples.usage.completion_tokens == 8

@@ -1,0 +1,126 @@
+"""What every policy client promises, whichever server it speaks to."""
+
+import asyncio
+from contextlib import asynccontextmanager
+from dataclasses import replace
+
+import pytest
+
+from tests.clients.faults import FAULTS
+from tests.clients.policy_servers import POLICY_SERVERS, Asked
+from tests.scripted_server import scripted_server
+from ttc_client.clients.connect import connect_policy
+from ttc_client.clients.http import Server, open_session
+from ttc_client.errors import ConfigError
+from ttc_client.ports import SampleRequest
+from ttc_client.prompts import llama3_prompt
+from ttc_client.types import Step, Trajectory
+
+WRITTEN = {
+    5: ("a step\n\n", "stop"),
+    6: ("the end", "eos"),
+    7: ("cut", "length"),
+    8: ("again\n\n", "stop"),
+}
+
+
+@pytest.fixture(params=POLICY_SERVERS.values(), ids=POLICY_SERVERS)
+def kind(request):
+    return request.param
+
+
+@asynccontextmanager
+async def policy(kind, write=WRITTEN.get, *, model=None, timeout_s=5.0, **more):
+    async with scripted_server(kind.replies(write) | more) as server, open_session() as session:
+        client = Server(session, server.url, timeout_s, "secret", "THE_KEY")
+        async with connect_policy(client, kind.api, model, "Be brief.") as opened:
+            yield server, opened
+
+
+def ask(trajectory: Trajectory, **changes) -> SampleRequest:
+    request = SampleRequest(
+        trajectory, n=4, temperature=0.8, top_p=1.0, max_tokens=64, stop=("\n\n",), seed=5
+    )
+    return replace(request, **changes)
+
+
+async def asked(server, kind, sample) -> list[Asked]:
+    """Return what a server is asked for by a call, but for what it refuses to begin with."""
+    before = len(server.requests)
+    await sample
+    payloads = [p for path, p in server.requests[before:] if path == kind.path]
+    found = {one.seed: one for payload in payloads for one in kind.read(payload)}
+    return [found[seed] for seed in sorted(found, key=str)]
+
+
+async def test_continuations_come_back_in_order_with_their_delimiter_and_finish(kind):
+    async with policy(kind) as (_, client):
+        samples = await client.sample(ask(await client.root("p")))
+    assert [(step.text, step.finish) for step in samples.steps] == list(WRITTEN.values())
+
+
+async def test_a_whole_completion_keeps_its_blank_lines(kind):
+    whole = {5: ("one\n\ntwo", "eos"), 6: ("one\n\ntw", "length")}
+    async with policy(kind, whole.get) as (_, client):
+        samples = await client.sample(ask(await client.root("p"), n=2, stop=()))
+    assert [(step.text, step.finish) for step in samples.steps] == list(whole.values())
+    assert samples.usage.completion_tokens == 15
+
+
+async def test_a_request_continues_the_text_so_far_with_a_seed_per_child(kind):
+    async with policy(kind) as (server, client):
+        root = await client.root("What is 1+1?")
+        ids = root.token_ids and (*root.token_ids, *map(ord, "so\n\n"))
+        parent = replace(root, token_ids=ids, steps=(Step("so\n\n", "stop", 2),))
+        wanted = await asked(server, kind, client.sample(ask(parent)))
+    text = llama3_prompt("What is 1+1?", "Be brief.") + "so\n\n"
+    assert "begin_of_text" not in text
+    assert wanted == [Asked(text, seed, 0.8, 64) for seed in (5, 6, 7, 8)]
+
+
+async def test_without_a_seed_none_is_sent_and_a_temperature_of_zero_is_greedy(kind):
+    async with policy(kind, lambda seed: ("one", "eos")) as (server, client):
+        request = ask(await client.root("p"), n=1, seed=None, temperature=0.0, stop=())
+        (only,) = await asked(server, kind, client.sample(request))
+    assert (only.seed, only.temperature) == (None, 0.0)
+
+
+async def test_cancelling_closes_every_request(kind):
+    arrived, released = asyncio.Event(), asyncio.Event()
+
+    async def hold(payload):
+        arrived.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            released.set()
+
+    async with policy(kind, **{kind.path: hold}) as (_, client):
+        task = asyncio.create_task(client.sample(ask(await client.root("p"))))
+        await arrived.wait()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        await asyncio.wait_for(released.wait(), 5)
+
+
+@pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS)
+async def test_a_failure_is_one_of_our_errors_and_names_the_server(kind, fault):
+    timeout_s = 0.2 if "within" in fault.says else 5.0
+    async with policy(kind, timeout_s=timeout_s, **{kind.path: fault.answer}) as (server, client):
+        root = await client.root("p")
+        with pytest.raises(fault.error, match=fault.says) as caught:
+            await client.sample(ask(root))
+    assert server.url in str(caught.value)
+    assert "secret" not in str(caught.value)
+
+
+async def test_a_model_that_is_not_served_is_refused_or_asked_for(kind):
+    if kind.api == "openai":
+        async with policy(kind, model="other") as (server, client):
+            await client.sample(ask(await client.root("p")))
+            assert {p["model"] for p in server.payloads(kind.path)} == {"other"}
+    else:
+        with pytest.raises(ConfigError, match=r"'other'.*serves"):
+            async with policy(kind, model="other"):
+                pass

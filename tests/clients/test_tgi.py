@@ -1,0 +1,105 @@
+"""The TGI policy client against a server built from TGI's own document."""
+
+from contextlib import asynccontextmanager
+
+import pytest
+
+from tests.clients.test_policy_contract import ask
+from tests.clients.tgi_server import generated, tgi
+from tests.scripted_server import scripted_server
+from ttc_client.clients.http import Server, open_session
+from ttc_client.clients.tgi import TGIPolicy
+from ttc_client.errors import ContextLengthError, ProtocolError, RequestError
+from ttc_client.prompts import chatml_prompt
+from ttc_client.types import Step, Trajectory, Usage
+
+
+@asynccontextmanager
+async def policy(generate=lambda payload: generated("x"), **options):
+    async with (
+        scripted_server(tgi(generate, **options)) as server,
+        open_session() as session,
+    ):
+        yield server, await TGIPolicy.connect(Server(session, server.url, 5), None, "Be brief.")
+
+
+async def test_every_sampling_field_is_sent_but_the_neutral_ones_that_tgi_refuses():
+    async with policy() as (server, client):
+        await client.sample(ask(await client.root("p"), n=1, top_p=0.9))
+        await client.sample(ask(await client.root("p"), n=1, temperature=0.0, seed=None, stop=()))
+    common = {
+        "max_new_tokens": 64,
+        "repetition_penalty": 1.0,
+        "frequency_penalty": 0.0,
+        "details": True,
+        "return_full_text": False,
+    }
+    sampled, greedy = [payload["parameters"] for payload in server.payloads("/generate")]
+    sampling = {"do_sample": True, "temperature": 0.8, "top_p": 0.9, "seed": 5, "stop": ["\n\n"]}
+    assert sampled == common | sampling
+    assert greedy == common | {"do_sample": False, "stop": []}
+
+
+async def test_tokens_are_counted_as_the_server_does():
+    async with policy(lambda payload: generated("four")) as (_, client):
+        samples = await client.sample(ask(await client.root("p"), n=3))
+    assert samples.usage == Usage(completion_tokens=12, policy_requests=3)
+    assert [step.num_tokens for step in samples.steps] == [4, 4, 4]
+
+
+async def test_the_seed_zero_which_tgi_refuses_is_replaced():
+    async with policy() as (server, client):
+        await client.sample(ask(await client.root("p"), n=2, seed=0))
+    seeds = [payload["parameters"]["seed"] for payload in server.payloads("/generate")]
+    assert min(seeds) > 0
+    assert len(set(seeds)) == 2
+
+
+async def test_the_prompt_follows_the_models_family():
+    async with policy(model="Qwen/Qwen2.5-1.5B-Instruct") as (_, client):
+        assert (await client.root("p")).prompt == chatml_prompt("p", "Be brief.")
+
+
+async def test_the_limit_is_clamped_to_what_fits_and_a_full_context_ends_by_length():
+    async with policy(max_total_tokens=100) as (server, client):
+        await client.sample(ask(Trajectory("p", "x" * 35), n=1))
+        await client.sample(ask(Trajectory("p", "x" * 60), n=1))
+        samples = await client.sample(
+            ask(Trajectory("p", "x" * 60, steps=(Step("y" * 40, "stop", 40),)), n=2)
+        )
+        limits = [
+            payload["parameters"]["max_new_tokens"] for payload in server.payloads("/generate")
+        ]
+        assert limits == [64, 39]
+        assert len(server.payloads("/tokenize")) == 2  # the first was short enough not to ask
+    assert samples.steps == (Step("", "length", 0),) * 2
+
+
+async def test_a_prompt_that_does_not_fit_is_refused_before_it_is_sent():
+    async with policy(max_total_tokens=100) as (server, client):
+        with pytest.raises(ContextLengthError, match=r"99 tokens.*--max-total-tokens"):
+            await client.sample(ask(await client.root("p" * 100)))
+        assert not server.payloads("/generate")
+
+
+async def test_one_childs_failure_closes_the_others_and_is_raised_by_itself():
+    async with policy(lambda payload: generated("x")) as (server, client):
+        server.replies["/generate"] = lambda payload: {"generated_text": 7}
+        with pytest.raises(ProtocolError):
+            await client.sample(ask(await client.root("p")))
+
+
+async def test_an_unknown_end_is_refused():
+    async with policy() as (server, client):
+        reply = generated("x") | {"details": {"finish_reason": "bored", "generated_tokens": 1}}
+        server.replies["/generate"] = lambda payload: reply
+        with pytest.raises(ProtocolError, match="ended with 'bored'"):
+            await client.sample(ask(await client.root("p")))
+
+
+async def test_the_server_of_these_tests_refuses_what_the_document_does_not_allow():
+    async with policy() as (_, client):
+        tgi_itself = client.tgi.server
+        for parameters in ({"n": 4}, {"top_p": 1.5}, {"seed": 0}, {"stop": ["x"] * 5}):
+            with pytest.raises(RequestError, match=r"422.*validation"):
+                await tgi_itself.post("/generate", {"inputs": "x", "parameters": parameters}, dict)
