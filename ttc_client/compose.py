@@ -21,6 +21,8 @@ class Servers:
     """The open servers of a run; each search gets ports of its own that count what it spends."""
 
     config: SearchConfig
+    policy_model: str
+    prm_model: str | None
     policy_name: str
     prm_name: str | None
     _root: Callable[[str], Awaitable[Trajectory]]
@@ -60,6 +62,8 @@ async def open_servers(config: SearchConfig) -> AsyncGenerator[Servers]:
         )
         yield Servers(
             config,
+            policy_model=policies[0].model,
+            prm_model=prms[0].name if prms else None,
             policy_name=f"{policies[0].model} at {', '.join(policy_urls)}",
             prm_name=f"{prms[0].name} at {', '.join(prm_urls)}" if prms else None,
             _root=policies[0].root,

@@ -5,7 +5,7 @@ The only place that reads the environment.
 
 import difflib
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -62,6 +62,7 @@ class SearchConfig(SearchParams):
             )
 
 
+SETTINGS = tuple(setting.name for setting in fields(SearchConfig))
 SECRETS = ("policy_api_key", "prm_api_key")
 
 
@@ -81,18 +82,25 @@ def load_settings(
     A flag that is None was not given. `file` None means `ttc.toml` where there is one. Raises
     ConfigError that names the setting, its value and where it came from.
     """
-    names = [setting.name for setting in fields(SearchConfig)]
+    path = file or DEFAULT_FILE
+    table = read_toml(path, SETTINGS, required=file is not None)
+    return merge_settings(flags, environment, table, str(path))
+
+
+def merge_settings(
+    flags: Mapping[str, Any], environment: Mapping[str, str], table: Mapping[str, Any], path: str
+) -> Settings:
+    """Merge flags over environment over the table of a file over defaults."""
     values: dict[str, Any] = {}
-    origins = dict.fromkeys(names, "default")
+    origins = dict.fromkeys(SETTINGS, "default")
 
     def take(origin: str, found: Mapping[str, Any]) -> None:
         for name, value in found.items():
             values[name] = _typed(name, value, origin)
             origins[name] = origin
 
-    path = file or DEFAULT_FILE
-    take(str(path), _read_toml(path, names, required=file is not None))
-    for name in names:
+    take(path, table)
+    for name in SETTINGS:
         variable = ENVIRONMENT_PREFIX + name.upper()
         if variable in environment:
             take(variable, {name: environment[variable]})
@@ -100,7 +108,8 @@ def load_settings(
     return Settings(SearchConfig(**values), origins)
 
 
-def _read_toml(path: Path, names: list[str], *, required: bool) -> dict[str, Any]:
+def read_toml(path: Path, names: Sequence[str], *, required: bool) -> dict[str, Any]:
+    """Read a TOML file that may set the names given; raises ConfigError for others and secrets."""
     try:
         table = tomllib.loads(path.read_text())
     except FileNotFoundError:

@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from rich.console import Console
 from rich.live import Live
@@ -23,10 +24,22 @@ _LINE_EVERY_S = 5.0
 @asynccontextmanager
 async def show_progress(client: Client, meter: Meter, console: Console) -> AsyncGenerator[None]:
     """Show the meter's counts until the block ends."""
+    async with show(_View(client, meter), console):
+        yield
+
+
+class View(Protocol):
+    """Something that goes on, and can be said on one line."""
+
+    async def line(self) -> Text: ...
+
+
+@asynccontextmanager
+async def show(view: View, console: Console) -> AsyncGenerator[None]:
+    """Show a view until the block ends."""
     if console.quiet:
         yield
         return
-    view = _View(client, meter)
     task = asyncio.create_task(
         _live(view, console) if console.is_terminal else _lines(view, console)
     )
@@ -37,7 +50,7 @@ async def show_progress(client: Client, meter: Meter, console: Console) -> Async
         await asyncio.wait([task])
 
 
-async def _live(view: "_View", console: Console) -> None:
+async def _live(view: View, console: Console) -> None:
     with Live(console=console, transient=True, auto_refresh=False) as live:
         spinner = Spinner("dots")
         while True:
@@ -46,7 +59,7 @@ async def _live(view: "_View", console: Console) -> None:
             await asyncio.sleep(_REFRESH_S)
 
 
-async def _lines(view: "_View", console: Console) -> None:
+async def _lines(view: View, console: Console) -> None:
     while True:
         await asyncio.sleep(_LINE_EVERY_S)
         console.print(await view.line(), soft_wrap=True)

@@ -8,7 +8,9 @@ from ttc_client.answers import AnswerPool, extract_answer
 from ttc_client.compose import open_servers
 from ttc_client.config import SearchConfig
 from ttc_client.errors import ConfigError, TTCError
+from ttc_client.grading import Grades, grade
 from ttc_client.meter import Meter
+from ttc_client.params import SearchParams
 from ttc_client.results import best_completions, candidate, search_tree, shortfall
 from ttc_client.strategies import STRATEGIES, Expander
 from ttc_client.types import SearchResult, Trajectory
@@ -46,45 +48,66 @@ class Client:
     async def __aexit__(self, *exception: object) -> None:
         await self._resources.aclose()
 
+    @property
+    def models(self) -> dict[str, str | None]:
+        """The names of the two models, wherever they are served; None where there is no PRM."""
+        return {"policy": self._servers.policy_model, "prm": self._servers.prm_model}
+
     async def canonical_keys(self, answers: Sequence[str]) -> list[str]:
         """Return a key per answer, equal for equivalent answers."""
         return await self._answers.canonical_keys(answers)
 
-    async def solve(self, problem: str, meter: Meter | None = None) -> SearchResult:
-        """Search for the answer to a problem; `meter` may be watched meanwhile."""
+    async def grade(self, answers: Sequence[str], gold: str) -> Grades:
+        """Compare answers with the gold answer."""
+        return await grade(self._answers, answers, gold)
+
+    async def solve(
+        self, problem: str, meter: Meter | None = None, params: SearchParams | None = None
+    ) -> SearchResult:
+        """Search for the answer to a problem; `meter` may be watched meanwhile.
+
+        `params` says how to search if not as the client's own settings do. A client that was
+        opened for a strategy without a PRM has none for other strategies.
+        """
+        params = params or self.config
         if not problem.strip():
             raise ConfigError("the problem is empty: give it as an argument, a file or on stdin")
         meter = meter or Meter()
         try:
-            sampled = await self._search(problem, meter)
+            sampled = await self._search(problem, meter, params)
         except BaseExceptionGroup as group:
-            raise _cause(group) from group
-        return await self._result(problem, sampled, meter)
+            raise cause(group) from group
+        return await self._result(problem, sampled, meter, params)
 
-    async def _search(self, problem: str, meter: Meter) -> tuple[Trajectory, ...]:
-        config = self.config
+    async def _search(
+        self, problem: str, meter: Meter, params: SearchParams
+    ) -> tuple[Trajectory, ...]:
         root = await self._servers.root(problem, meter)
-        expand = Expander(self._servers.policy(meter), self._servers.prm(meter), config)
-        return await STRATEGIES[config.strategy](root, expand, config)
+        prm = self._servers.prm(meter) if params.uses_prm else None
+        expand = Expander(self._servers.policy(meter), prm, params)
+        return await STRATEGIES[params.strategy](root, expand, params)
 
     async def _result(
-        self, problem: str, sampled: tuple[Trajectory, ...], meter: Meter
+        self,
+        problem: str,
+        sampled: tuple[Trajectory, ...],
+        meter: Meter,
+        params: SearchParams,
     ) -> SearchResult:
-        config = self.config
-        completions = best_completions(sampled, config.num_completions)
+        completions = best_completions(sampled, params.num_completions)
         answers = [extract_answer(completion.text) for completion in completions]
         candidates = tuple(
-            candidate(completion, answer, config)
+            candidate(completion, answer, params)
             for completion, answer in zip(completions, answers, strict=True)
         )
         verdict = tally(candidates, await self.canonical_keys(answers))
-        vote = config.effective_vote
+        vote = params.effective_vote
         return SearchResult(
             problem=problem,
             answer=verdict.choices[vote],
-            strategy=config.strategy,
-            n=config.num_completions,
-            m=config.m,
+            strategy=params.strategy,
+            n=params.num_completions,
+            m=params.m,
             vote=vote,
             choices=verdict.choices,
             answers=verdict.ranked(vote),
@@ -92,14 +115,14 @@ class Client:
             tree=search_tree(sampled, completions),
             usage=meter.usage,
             wall_s=meter.elapsed_s,
-            seed=config.seed,
+            seed=params.seed,
             policy=self._servers.policy_name,
-            prm=self._servers.prm_name,
-            shortfall=shortfall(sampled, candidates, config),
+            prm=self._servers.prm_name if params.uses_prm else None,
+            shortfall=shortfall(sampled, candidates, params),
         )
 
 
-def _cause(failure: BaseException) -> BaseException:
+def cause(failure: BaseException) -> BaseException:
     """Return what made a group of tasks fail: the first of our errors, else the first at all."""
     leaves = list(_leaves(failure))
     return next((leaf for leaf in leaves if isinstance(leaf, TTCError)), leaves[0])

@@ -26,6 +26,11 @@ class Verdict:
         return tuple(sorted(self.groups, key=attrgetter(_measure(vote)), reverse=True))
 
 
+def has_vote(candidate: Candidate) -> bool:
+    """Whether a candidate votes: it came to its own end, with an answer."""
+    return bool(candidate.answer) and candidate.finish != "length"
+
+
 def tally(candidates: Sequence[Candidate], keys: Sequence[str]) -> Verdict:
     """Group candidates by the keys of their answers.
 
@@ -34,7 +39,7 @@ def tally(candidates: Sequence[Candidate], keys: Sequence[str]) -> Verdict:
     """
     members: dict[str, list[Candidate]] = {}
     for candidate, key in zip(candidates, keys, strict=True):
-        if candidate.answer and candidate.finish != "length":
+        if has_vote(candidate):
             members.setdefault(key, []).append(candidate)
     return Verdict(tuple(map(_group, members.values())))
 

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from types import TracebackType
-from typing import Self
+from typing import NamedTuple, Self
 
 from ttc_client.answers.canonical import inline_key, string_key
 from ttc_client.errors import TTCError
@@ -24,6 +24,13 @@ _START = (
 )
 _LONGEST_BLOCK_S = 0.005
 _MAX_CACHED_KEYS = 10_000
+
+
+class Key(NamedTuple):
+    """The key of an answer, and whether it is only a string since there was no time for more."""
+
+    text: str
+    timed_out: bool = False
 
 
 class AnswerPool:
@@ -73,8 +80,12 @@ class AnswerPool:
 
         Raises `TTCError` where the workers cannot start.
         """
+        return [key.text for key in await self.keys(answers)]
+
+    async def keys(self, answers: Sequence[str]) -> list[Key]:
+        """Return the same, with a mark on each answer that there was no time to key."""
         deadline = asyncio.get_running_loop().time() + self._total_deadline_s
-        keys: dict[str, str] = {}
+        keys: dict[str, Key] = {}
         hard: list[str] = []
         paused = time.monotonic()
         for answer in dict.fromkeys(answers):
@@ -85,7 +96,7 @@ class AnswerPool:
             if key is None:
                 hard.append(answer)
             else:
-                keys[answer] = key
+                keys[answer] = Key(key)
         try:
             async with asyncio.TaskGroup() as tasks:
                 computed = [tasks.create_task(self._compute(answer, deadline)) for answer in hard]
@@ -110,7 +121,7 @@ class AnswerPool:
             self._cache.move_to_end(answer)
         return self._cache.get(answer)
 
-    async def _compute(self, answer: str, deadline: float) -> str:
+    async def _compute(self, answer: str, deadline: float) -> Key:
         try:
             async with asyncio.timeout_at(deadline):
                 worker = await self._idle.get()
@@ -121,11 +132,11 @@ class AnswerPool:
         except TimeoutError:
             key = None
         if key is None:
-            return string_key(answer)
+            return Key(string_key(answer), timed_out=True)
         self._cache[answer] = key
         if len(self._cache) > _MAX_CACHED_KEYS:
             self._cache.popitem(last=False)
-        return key
+        return Key(key)
 
 
 class _Worker:

@@ -2,6 +2,7 @@
 
 import os
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -70,6 +71,77 @@ def solve(
     solve_problem(text, search, out=out, tree=tree, json=json, quiet=quiet)
 
 
+@app.command(no_args_is_help=True)
+@partial(search_options, without=("strategy", "n", "seed"))
+def bench(
+    settings: dict[str, Any],
+    out: Annotated[Path, typer.Option("--out", help="The directory of the run.")],
+    dataset: Annotated[
+        str | None,
+        typer.Argument(
+            help="A .jsonl, .csv or .parquet file, a Hugging Face dataset, or demomath."
+        ),
+    ] = None,
+    recipe: Annotated[
+        Path | None,
+        typer.Option(help="A TOML file with dataset, grid and settings. [default: ttc.toml]"),
+    ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with the run in --out, failed problems too.")
+    ] = False,
+    strategy: Annotated[
+        str | None, typer.Option("--strategy", "-s", help="Strategies, with commas.")
+    ] = None,
+    n: Annotated[str | None, typer.Option("-n", help="Budgets N, with commas.")] = None,
+    seed: Annotated[str | None, typer.Option(help="Seeds, with commas.")] = None,
+    levels: Annotated[str | None, typer.Option(help="Only these levels, with commas.")] = None,
+    limit: Annotated[int | None, typer.Option(help="Only so many problems.")] = None,
+    shard: Annotated[
+        str | None, typer.Option(help="Only shard i of k of the problems: i/k.")
+    ] = None,
+    column: Annotated[
+        list[str] | None,
+        typer.Option(help="Where a field is, such as answer=final_answer; repeat it."),
+    ] = None,
+    split: Annotated[
+        str | None, typer.Option(help="Split of a Hugging Face dataset. [default: test]")
+    ] = None,
+    traces: Annotated[
+        bool, typer.Option("--traces/--no-traces", help="Keep everything that was sampled.")
+    ] = True,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show stack traces.")] = False,
+) -> None:
+    """Run a grid of strategies, budgets and seeds over a problem set, and grade the answers.
+
+    Every problem, N and seed is a line in --out as soon as it is finished: stop the run at any
+    time, and --resume completes it to the same result. Best-of-N runs at the largest N alone; its
+    smaller budgets, and majority voting, are read off its samples.
+
+    [bold]Examples[/bold]
+
+      ttc bench demomath --limit 20 -s greedy,best-of-n,dvts -n 4,16 --out runs/demo
+
+      ttc bench HuggingFaceH4/MATH-500 --recipe llama-1b.toml --out runs/llama-1b --resume
+    """
+    from ttc_client.cli.bench import run_bench
+    from ttc_client.recipe import load_plan
+
+    own = {
+        "dataset": dataset,
+        "strategy": strategy,
+        "n": n,
+        "seed": seed,
+        "levels": levels,
+        "limit": limit,
+        "shard": shard,
+        "column": _pairs(column),
+        "split": split,
+    }
+    plan = load_plan({**settings, **own}, os.environ, recipe)
+    run_bench(plan, out=out, resume=resume, traces=traces, quiet=quiet)
+
+
 @app.command()
 @search_options
 def config(
@@ -103,6 +175,13 @@ def up(
     from ttc_client.cli.up import run_servers
 
     run_servers(policy_port, prm_port)
+
+
+def _pairs(texts: list[str] | None) -> dict[str, str] | None:
+    """Read name=value pairs; None where there are none."""
+    if wrong := [text for text in texts or () if "=" not in text]:
+        raise ConfigError(f"column is {wrong[0]!r}: write it as FIELD=COLUMN")
+    return dict(text.split("=", 1) for text in texts) if texts else None
 
 
 def _settings(flags: dict[str, Any], file: Path | None) -> Settings:

@@ -6,7 +6,7 @@ agree; only their help is written here.
 
 import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Annotated, Any, Literal, get_args, get_origin
 
 import typer
@@ -52,14 +52,17 @@ _HELP: dict[str, tuple[str, str]] = {
 }
 
 
-def search_options(command: Callable[..., None]) -> Callable[..., None]:
+def search_options(
+    command: Callable[..., None], without: Collection[str] = ()
+) -> Callable[..., None]:
     """Give a command a flag per setting; it receives them as `settings`, None where not given."""
     own = list(inspect.signature(command).parameters.values())[1:]
-    flags = [_flag(name) for name in _HELP]
+    names = [name for name in _HELP if name not in without]
+    flags = [_flag(name) for name in names]
 
     @functools.wraps(command)
     def with_settings(**arguments: Any) -> None:
-        settings = {name: arguments.pop(name) for name in _HELP}
+        settings = {name: arguments.pop(name) for name in names}
         command(settings, **arguments)
 
     setattr(with_settings, "__signature__", inspect.Signature([*own, *flags]))  # noqa: B010

@@ -1,0 +1,138 @@
+"""`ttc bench` as a subprocess: killed and resumed, stopped, refused."""
+
+import asyncio
+import json
+import random
+import signal
+import sys
+from asyncio.subprocess import PIPE, Process
+from pathlib import Path
+
+import pytest
+
+from tests.chance_servers import chance_servers, write
+from tests.scripted_server import completions
+
+COMMAND = [sys.executable, "-c", "from ttc_client.cli.app import main; main()", "bench"]
+GRID = ["-s", "greedy,best-of-n,beam,dvts", "-n", "4,8", "--seed", "0,1", "--max-steps", "4"]
+NUM_PROBLEMS = 12
+NUM_SEARCHES = NUM_PROBLEMS * (1 + 2 + 4 + 4)
+NUM_KILLS = 3
+
+
+@pytest.fixture
+def problems(tmp_path) -> str:
+    path = tmp_path / "problems.jsonl"
+    rows = [{"problem": f"p{i}", "answer": str(i % 3), "level": i % 2} for i in range(NUM_PROBLEMS)]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return str(path)
+
+
+async def start(*arguments: str | Path) -> Process:
+    return await asyncio.create_subprocess_exec(
+        *COMMAND, *map(str, arguments), stdout=PIPE, stderr=PIPE
+    )
+
+
+async def ended(process: Process) -> tuple[int | None, str, str]:
+    out, err = await asyncio.wait_for(process.communicate(), 90)
+    return process.returncode, out.decode(), err.decode()
+
+
+async def ttc(*arguments: str | Path) -> tuple[int | None, str, str]:
+    return await ended(await start(*arguments))
+
+
+class Tripwire:
+    """Answers the policy's requests, and sets an event at the one of a given number."""
+
+    def __init__(self) -> None:
+        self.left = 0
+        self.tripped = asyncio.Event()
+
+    def set(self, count: int) -> None:
+        self.left = count
+        self.tripped.clear()
+
+    def __call__(self, payload):
+        self.left -= 1
+        if self.left == 0:
+            self.tripped.set()
+        return completions(write)(payload)
+
+
+async def test_killed_again_and_again_and_resumed_it_equals_an_uninterrupted_run(
+    tmp_path, problems
+):
+    wire, luck = Tripwire(), random.Random(0)
+    async with chance_servers(completions=wire) as server:
+        servers = ["--policy", server.url, "--prm", server.url, "--concurrency", "8"]
+        whole = tmp_path / "whole"
+        code, *_ = await ttc(problems, *GRID, *servers, "--out", whole)
+        assert code == 0
+        run, num_lines = tmp_path / "run", []
+        for _ in range(NUM_KILLS):
+            wire.set(luck.randrange(1, 3 * NUM_SEARCHES // NUM_KILLS))
+            process = await start(problems, *GRID, *servers, "--out", run, "--resume")
+            await asyncio.wait_for(wire.tripped.wait(), 60)
+            process.kill()
+            await process.communicate()
+            results = run / "results.jsonl"
+            num_lines.append(results.read_bytes().count(b"\n"))
+        assert 0 < num_lines[-1] < NUM_SEARCHES
+        code, *_ = await ttc(problems, *GRID, *servers, "--out", run, "--resume")
+        assert code == 0
+    assert num_lines == sorted(num_lines)
+    assert (run / "results.jsonl").read_text().splitlines() == (
+        (whole / "results.jsonl").read_text().splitlines()
+    )
+    assert (run / "config.json").read_bytes() == (whole / "config.json").read_bytes()
+
+
+async def test_ctrl_c_exits_130_with_everything_finished_on_disk(tmp_path, problems):
+    wire = Tripwire()
+    wire.set(40)
+    async with chance_servers(completions=wire) as server:
+        servers = ["--policy", server.url, "--prm", server.url, "--concurrency", "8"]
+        process = await start(problems, *GRID, *servers, "--out", tmp_path / "run")
+        await asyncio.wait_for(wire.tripped.wait(), 60)
+        process.send_signal(signal.SIGINT)
+        code, _, err = await ended(process)
+    assert code == 130
+    assert err.splitlines()[-1] == "ttc: interrupted"
+    lines = (tmp_path / "run" / "results.jsonl").read_text().splitlines()
+    assert 0 < len(lines) < NUM_SEARCHES
+    assert all(json.loads(line)["error"] == "" for line in lines)
+
+
+async def test_a_changed_setting_is_refused_by_name_and_a_failed_problem_exits_1(
+    tmp_path, problems
+):
+    async with chance_servers(completions=lambda _: {"choices": []}) as server:
+        command = [problems, "-s", "majority", "--policy", server.url, "--out", tmp_path / "run"]
+        code, _, err = await ttc(*command)
+        assert code == 1
+        assert f"{NUM_PROBLEMS} of {NUM_PROBLEMS} searches failed" in err
+        code, _, err = await ttc(*command, "--resume", "--temperature", "0.5")
+    assert code == 2
+    assert "temperature was 0.8 and is 0.5" in err
+    assert len(err.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["-s", "beam", "-n", "1,2"], "n is 2 and m is 4"),
+        (["-s", "bean"], "bean"),
+        (["--levels", "7"], "the set's levels are 0, 1"),
+        (["--shard", "3/2"], "shard is 3/2"),
+        (["--column", "answer"], "FIELD=COLUMN"),
+        (["--recipe", "nowhere.toml"], "no such file"),
+    ],
+)
+async def test_bad_usage_is_one_line_and_exit_2(tmp_path, problems, arguments, says):
+    code, out, err = await ttc(problems, *arguments, "--out", tmp_path / "run")
+    assert (code, out) == (2, "")
+    assert says in err
+    assert len(err.splitlines()) == 1
+    assert not (tmp_path / "run").exists()

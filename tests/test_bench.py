@@ -1,0 +1,109 @@
+"""A bench run in process, against scripted servers that answer by chance."""
+
+import asyncio
+
+import pytest
+from aiohttp import web
+
+from tests.chance_servers import chance_servers, write
+from tests.scripted_server import completions
+from ttc_client.bench import Bench
+from ttc_client.config import SearchConfig
+from ttc_client.dataset import Problem
+from ttc_client.errors import TTCError
+from ttc_client.grid import Grid
+from ttc_client.journal import Journal
+from ttc_client.runner import Client
+from ttc_client.runs import read_run, read_traces
+
+GRID = Grid(("greedy", "best-of-n", "beam", "dvts"), (4, 8), (0, 1))
+PROBLEMS = [Problem(str(i), f"problem {i}", str(i % 3)) for i in range(6)]
+NUM_SEARCHES = len(PROBLEMS) * (1 + 2 + 4 + 4)
+
+
+async def run(url: str, path, problems=PROBLEMS, *, resume=False, **settings) -> Bench:
+    config = SearchConfig(policy=url, prm=url, max_steps=3, **settings)
+    with Journal(path, {}, problems, resume=resume) as journal:
+        bench = Bench(problems, GRID.searches(config), journal)
+        async with Client(config) as client:
+            await bench.run(client)
+    return bench
+
+
+async def test_every_search_is_a_graded_line_in_the_plans_order_with_cost_and_trace(tmp_path):
+    async with chance_servers() as server:
+        bench = await run(server.url, tmp_path)
+    found = read_run(tmp_path)
+    searches = GRID.searches(SearchConfig())
+    assert [(k.strategy, k.n, k.seed, k.id) for k in found.records] == [
+        (s.strategy, s.n, s.seed, p.id) for s in searches for p in PROBLEMS
+    ]
+    assert set(found.costs) == set(found.records)
+    assert len(list(read_traces(tmp_path))) == NUM_SEARCHES
+    for record in found.records.values():
+        gold = found.problems[record.id].answer
+        assert all(graded.correct == (graded.answer == gold) for graded in record.answers)
+        assert sum(s.multiplicity for s in record.samples) <= record.n
+    standing = bench.standing
+    assert sum(standing.finished.values()) == standing.num_searches == NUM_SEARCHES
+    right = [record.correct["weighted"] for record in found.records.values()]
+    assert 0 < sum(right) < NUM_SEARCHES
+    assert standing.left == 0
+    assert not standing.running
+    assert standing.tokens == sum(c.usage.completion_tokens for c in found.costs.values())
+
+
+async def test_the_outcome_does_not_depend_on_how_many_run_at_once(tmp_path):
+    async with chance_servers() as server:
+        await run(server.url, tmp_path / "many", concurrency=64)
+        await run(server.url, tmp_path / "one", concurrency=1)
+    many, one = ((tmp_path / name / "results.jsonl").read_bytes() for name in ("many", "one"))
+    assert many == one
+
+
+async def test_searches_run_together_up_to_the_bound(tmp_path):
+    in_flight, most = 0, 0
+
+    async def reply(payload):
+        nonlocal in_flight, most
+        in_flight += payload["n"]
+        most = max(most, in_flight)
+        await asyncio.sleep(0)
+        in_flight -= payload["n"]
+        return completions(write)(payload)
+
+    async with chance_servers(completions=reply) as server:
+        await run(server.url, tmp_path, concurrency=16)
+    assert 8 < most <= 16
+
+
+async def test_a_failed_search_is_an_error_line_and_is_retried_on_resume(tmp_path):
+    def refuse(payload):
+        if len(payload["prompt"]) % 2:
+            return web.json_response({"error": {"message": "I will not"}}, status=400)
+        return completions(write)(payload)
+
+    problems = [Problem("even", "problem 1", "1"), Problem("odd", "problem 10", "1")]
+    async with chance_servers(completions=refuse) as server:
+        bench = await run(server.url, tmp_path / "run", problems)
+    failed = read_run(tmp_path / "run").failed
+    assert bench.standing.num_failed == len(failed) > 0
+    assert len({record.id for record in failed}) == 1
+    assert all("I will not" in record.error for record in failed)
+    assert "I will not" in bench.standing.latest_error
+    async with chance_servers() as server:
+        again = await run(server.url, tmp_path / "run", problems, resume=True)
+        await run(server.url, tmp_path / "whole", problems)
+    assert again.standing.num_failed == 0
+    resumed, whole = (read_run(tmp_path / name).records for name in ("run", "whole"))
+    assert resumed == whole
+
+
+async def test_a_disk_that_cannot_be_written_ends_the_run(tmp_path, monkeypatch):
+    async def full(*_):
+        raise TTCError("the disk is full")
+
+    monkeypatch.setattr(Journal, "write", full)
+    async with chance_servers() as server:
+        with pytest.raises(TTCError, match="the disk is full"):
+            await run(server.url, tmp_path)

@@ -1,0 +1,125 @@
+"""What a bench runs: flags over a TOML file, and the searches that a grid comes to."""
+
+from pathlib import Path
+
+import pytest
+
+from ttc_client.config import SearchConfig
+from ttc_client.errors import ConfigError
+from ttc_client.grid import Grid
+from ttc_client.recipe import load_plan
+
+
+def searches(grid: Grid, **settings) -> list[tuple[str, int, int]]:
+    return [(s.strategy, s.n, s.seed) for s in grid.searches(SearchConfig(**settings))]
+
+
+def test_tree_searches_run_at_every_n_and_best_of_n_at_the_largest():
+    grid = Grid(("greedy", "majority", "best-of-n", "beam"), (1, 4, 16), (7, 8))
+    assert searches(grid) == [
+        ("greedy", 1, 7),
+        ("best-of-n", 16, 7),
+        ("best-of-n", 16, 8),
+        ("beam", 4, 7),
+        ("beam", 4, 8),
+        ("beam", 16, 7),
+        ("beam", 16, 8),
+    ]
+
+
+def test_majority_runs_by_itself_where_best_of_n_does_not():
+    assert searches(Grid(("majority",), (4, 8), (0,))) == [("majority", 8, 0)]
+
+
+def test_settings_are_shared_as_far_as_a_strategy_has_them():
+    grid = Grid(("best-of-n", "dvts"), (8,), (0,))
+    best_of_n, dvts = grid.searches(SearchConfig(m=2, lookahead=1, top_p=0.9, vote="prm"))
+    assert (best_of_n.lookahead, dvts.lookahead) == (0, 1)
+    assert dvts.m == 2
+    assert best_of_n.top_p == dvts.top_p == 0.9
+
+
+@pytest.mark.parametrize(
+    ("grid", "says"),
+    [
+        ((("dvts",), (), (0,)), "no budgets"),
+        ((("dvts",), (4, 4), (0,)), "repeat"),
+        ((("beam",), (1, 2), (0,)), "n is 2 at most and m is 4"),
+        ((("beam",), (4, 10), (0,)), "multiple of m, such as 8"),
+    ],
+)
+def test_an_impossible_grid_is_refused(grid, says):
+    with pytest.raises(ConfigError, match=says):
+        Grid(*grid).searches(SearchConfig())
+
+
+RECIPE = """
+dataset = "demomath"
+limit = 3
+levels = [2, 3]
+strategy = ["best-of-n", "dvts"]
+n = [4, 8]
+seed = [0, 1]
+temperature = 0.7
+"""
+
+
+@pytest.fixture
+def recipe(tmp_path) -> Path:
+    path = tmp_path / "recipe.toml"
+    path.write_text(RECIPE)
+    return path
+
+
+def test_a_recipe_holds_problems_grid_and_settings(recipe):
+    plan = load_plan({}, {}, recipe)
+    assert [problem.level for problem in plan.problems] == ["2", "2", "2"]
+    assert [(s.strategy, s.n) for s in plan.searches if s.seed == 1] == [
+        ("best-of-n", 8),
+        ("dvts", 4),
+        ("dvts", 8),
+    ]
+    assert all(search.temperature == 0.7 for search in plan.searches)
+
+
+def test_flags_come_before_the_recipe_and_lists_may_be_text(recipe):
+    plan = load_plan({"n": "8, 16", "seed": "3", "limit": 1, "temperature": 0.5}, {}, recipe)
+    assert len(plan.problems) == 1
+    assert {search.n for search in plan.searches} == {8, 16}
+    assert {(search.seed, search.temperature) for search in plan.searches} == {(3, 0.5)}
+
+
+def test_without_a_grid_the_settings_name_the_one_search():
+    plan = load_plan({"dataset": "demomath"}, {"TTC_STRATEGY": "beam", "TTC_N": "8"})
+    assert [(s.strategy, s.n, s.seed) for s in plan.searches] == [("beam", 8, 0)]
+
+
+def test_the_servers_are_opened_for_the_search_that_asks_for_most():
+    urls = {"policy": ["http://p"], "prm": ["http://q"], "dataset": "demomath"}
+    assert load_plan({**urls, "strategy": "greedy,best-of-n"}, {}).config.uses_prm
+    assert load_plan({**urls, "strategy": "greedy,dvts", "lookahead": 1}, {}).config.uses_prm
+    del urls["prm"]
+    assert not load_plan({**urls, "strategy": "greedy,majority"}, {}).config.uses_prm
+    with pytest.raises(ConfigError, match="needs a PRM"):
+        load_plan({**urls, "strategy": "greedy,best-of-n"}, {})
+
+
+@pytest.mark.parametrize(
+    ("flags", "says"),
+    [
+        ({}, "no dataset"),
+        ({"dataset": "demomath", "strategy": "bean"}, "bean"),
+        ({"dataset": "demomath", "n": "4;8"}, "4;8"),
+        ({"dataset": "demomath", "shard": "2"}, "i/k"),
+    ],
+)
+def test_a_wrong_flag_is_named(flags, says):
+    with pytest.raises(ConfigError, match=says):
+        load_plan(flags, {})
+
+
+def test_a_misspelt_key_is_named_with_a_near_one(tmp_path):
+    path = tmp_path / "recipe.toml"
+    path.write_text("datset = 'demomath'\n")
+    with pytest.raises(ConfigError, match="did you mean dataset"):
+        load_plan({}, {}, path)

@@ -1,0 +1,142 @@
+"""Run a grid of searches over a problem set, many at once, and keep what each one found.
+
+Knows nothing of the screen; whoever wants to show the run reads its `Standing`.
+"""
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from ttc_client.config import SearchConfig
+from ttc_client.dataset import Problem
+from ttc_client.journal import Journal
+from ttc_client.meter import Meter
+from ttc_client.middleware import Limiter
+from ttc_client.records import Cost, Key, Record, Trace, make_record
+from ttc_client.runner import Client, cause
+from ttc_client.types import Strategy, Vote
+
+_OPEN_PER_SLOT = 2
+"""How many candidates are searched for at once, for each sequence that a server may work on.
+
+More than one, since searches also wait for the PRM; few, so that the first problems end first.
+"""
+
+Job = tuple[SearchConfig, Problem]
+
+
+@dataclass(slots=True)
+class Standing:
+    """How far a run is, while it runs.
+
+    `finished` and `correct` count searches by strategy and N, those of earlier sittings too;
+    `correct` is by the vote that decides. `sitting` and `left` count candidates, the former in
+    this sitting.
+    """
+
+    num_searches: int
+    left: int
+    finished: Counter[tuple[Strategy, int]] = field(default_factory=Counter[tuple[Strategy, int]])
+    correct: Counter[tuple[Strategy, int]] = field(default_factory=Counter[tuple[Strategy, int]])
+    num_failed: int = 0
+    num_tokens: int = 0
+    sitting: int = 0
+    running: list[Meter] = field(default_factory=list[Meter])
+    latest: tuple[Strategy, int] | None = None
+    latest_error: str = ""
+    started_s: float = field(default_factory=time.monotonic)
+
+    @property
+    def tokens(self) -> int:
+        """Tokens generated in this sitting, those of searches that still run included."""
+        return self.num_tokens + sum(meter.usage.completion_tokens for meter in self.running)
+
+    @property
+    def elapsed_s(self) -> float:
+        """Seconds since this sitting began."""
+        return time.monotonic() - self.started_s
+
+    @property
+    def eta_s(self) -> float | None:
+        """Seconds until the run ends if it goes on as it did; None before the first search."""
+        return self.elapsed_s * self.left / self.sitting if self.sitting else None
+
+    def count(self, search: SearchConfig, correct: Mapping[Vote, bool]) -> None:
+        """Count a search that finished."""
+        self.latest = (search.strategy, search.n)
+        self.finished[self.latest] += 1
+        self.correct[self.latest] += correct.get(search.effective_vote, False)
+        self.left -= search.n
+
+
+class Bench:
+    """A run: every problem is put through every search of a plan."""
+
+    def __init__(
+        self,
+        problems: Sequence[Problem],
+        searches: Sequence[SearchConfig],
+        journal: Journal,
+        *,
+        traces: bool = True,
+    ) -> None:
+        self._plan: list[Job] = [(search, p) for search in searches for p in problems]
+        self._journal = journal
+        self._traces = traces
+        self.standing = Standing(len(self._plan), sum(search.n for search, _ in self._plan))
+        for job in self._plan:
+            if (correct := journal.finished.get(_key(job))) is not None:
+                self.standing.count(job[0], correct)
+
+    async def run(self, client: Client) -> None:
+        """Run the searches that are not finished yet; a search that fails becomes an error record.
+
+        The outcome does not depend on how many run at once. Raises TTCError where the journal
+        cannot be written.
+        """
+        config = client.config
+        room = Limiter(_OPEN_PER_SLOT * config.concurrency * max(1, len(config.policy)))
+        jobs = iter([job for job in self._plan if _key(job) not in self._journal.finished])
+        try:
+            async with asyncio.TaskGroup() as group:
+                for _ in range(room.capacity):
+                    group.create_task(self._work(client, jobs, room))
+        except BaseExceptionGroup as error:
+            raise cause(error) from error
+        await asyncio.to_thread(self._journal.sort, map(_key, self._plan))
+
+    async def _work(self, client: Client, jobs: Iterator[Job], room: Limiter) -> None:
+        for job in jobs:
+            async with room.slots(job[0].n):
+                await self._search(client, job)
+
+    async def _search(self, client: Client, job: Job) -> None:
+        search, problem = job
+        standing, meter, key = self.standing, Meter(), _key(job)
+        standing.running.append(meter)
+        try:
+            result = await client.solve(problem.problem, meter, search)
+            answers = [candidate.answer for candidate in result.candidates]
+            grades = await client.grade(answers, problem.answer)
+        except Exception as error:
+            standing.num_failed += 1
+            standing.left -= search.n
+            standing.latest_error = str(error) or type(error).__name__
+            await self._journal.write(Record(**key._asdict(), error=standing.latest_error))
+        else:
+            record = make_record(key, result, grades)
+            cost = Cost(**key._asdict(), usage=result.usage, wall_s=result.wall_s)
+            trace = Trace(**key._asdict(), tree=result.tree) if self._traces else None
+            await self._journal.write(record, cost, trace)
+            standing.count(search, record.correct)
+            standing.sitting += search.n
+        finally:
+            standing.running.remove(meter)
+            standing.num_tokens += meter.usage.completion_tokens
+
+
+def _key(job: Job) -> Key:
+    search, problem = job
+    return Key(search.strategy, search.n, search.seed, problem.id)

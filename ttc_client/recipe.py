@@ -1,0 +1,125 @@
+"""Say what a bench runs: a TOML file, and flags over it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from ttc_client.config import DEFAULT_FILE, SETTINGS, SearchConfig, merge_settings, read_toml
+from ttc_client.dataset import Problem, Selection, load_problems
+from ttc_client.errors import ConfigError
+from ttc_client.grid import Grid, shared_settings
+from ttc_client.params import TREE_STRATEGIES, UNSCORED_STRATEGIES
+from ttc_client.types import Strategy
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recipe:
+    """A problem set and a grid; an empty list stands for the one value that the settings name."""
+
+    dataset: str = ""
+    split: str = "test"
+    column: dict[str, str] = field(default_factory=dict[str, str])
+    levels: tuple[str, ...] = ()
+    limit: int | None = None
+    shard: str = "1/1"
+    strategy: tuple[Strategy, ...] = ()
+    n: tuple[int, ...] = ()
+    seed: tuple[int, ...] = ()
+
+
+LISTS = ("levels", "strategy", "n", "seed")
+RECIPE = tuple(entry.name for entry in fields(Recipe))
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a run is made of; `config` opens the servers for all of the searches."""
+
+    problems: tuple[Problem, ...]
+    config: SearchConfig
+    searches: tuple[SearchConfig, ...]
+    settings: dict[str, Any]
+    """What decides the outcome, but for the models and the problems themselves."""
+
+
+def load_plan(
+    flags: Mapping[str, Any], environment: Mapping[str, str], file: Path | None = None
+) -> Plan:
+    """Merge flags over environment over a TOML file over defaults, and read the problems.
+
+    The file may set all that `ttc.toml` may, and the fields of a `Recipe`; a flag that is None was
+    not given. Raises ConfigError that names the value and the fix.
+    """
+    path = file or DEFAULT_FILE
+    table = read_toml(path, sorted({*SETTINGS, *RECIPE}), required=file is not None)
+    given = {name: value for name, value in flags.items() if value is not None}
+    recipe = _recipe({**_only(table, RECIPE), **_only(given, RECIPE)})
+    if not recipe.dataset:
+        raise ConfigError("no dataset: give it as an argument, or in a recipe")
+    shared = {name: value for name, value in given.items() if name not in RECIPE}
+    table = {name: value for name, value in table.items() if name not in RECIPE}
+    config = merge_settings({**shared, **_lead(recipe)}, environment, table, str(path)).config
+    grid = Grid(
+        recipe.strategy or (config.strategy,),
+        recipe.n or (config.n,),
+        recipe.seed or (config.seed,),
+    )
+    problems = load_problems(recipe.dataset, recipe.column, recipe.split)
+    selection = Selection(recipe.levels, recipe.limit, _shard(recipe.shard))
+    settings = {
+        "dataset": recipe.dataset,
+        "levels": recipe.levels,
+        "limit": recipe.limit,
+        "shard": recipe.shard,
+        "strategy": grid.strategies,
+        "n": grid.budgets,
+        "seed": grid.seeds,
+        **shared_settings(config),
+    }
+    return Plan(selection.of(problems), config, grid.searches(config), settings)
+
+
+def _recipe(values: dict[str, Any]) -> Recipe:
+    """Check the values; lists may also be given as text, with commas, or as one value."""
+    for name in LISTS:
+        if isinstance(value := values.get(name), str):
+            values[name] = [part.strip() for part in value.split(",") if part.strip()]
+        elif name in values and not isinstance(value, list):
+            values[name] = [value]
+    values["levels"] = [str(level) for level in values.get("levels", ())]
+    try:
+        return msgspec.convert(values, Recipe, strict=False)
+    except msgspec.ValidationError as error:
+        raise ConfigError(f"the recipe is {values}: {error}") from error
+
+
+def _lead(recipe: Recipe) -> dict[str, Any]:
+    """Return the search that the servers are opened for, and settings are checked with.
+
+    It is the one that asks for most: a tree search if there is one, else one with a PRM.
+    """
+    lead: dict[str, Any] = {}
+    if recipe.strategy:
+        lead["strategy"] = max(
+            recipe.strategy, key=lambda s: (s not in UNSCORED_STRATEGIES) + (s in TREE_STRATEGIES)
+        )
+    if recipe.n:
+        lead["n"] = max(recipe.n)
+    if recipe.seed:
+        lead["seed"] = recipe.seed[0]
+    return lead
+
+
+def _shard(text: str) -> tuple[int, int]:
+    index, _, count = text.partition("/")
+    try:
+        return int(index), int(count)
+    except ValueError:
+        raise ConfigError(f"shard is {text!r}: write it as i/k, such as 1/4") from None
+
+
+def _only(values: Mapping[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if name in names}
