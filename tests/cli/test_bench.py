@@ -115,8 +115,7 @@ async def test_a_changed_setting_is_refused_by_name_and_a_failed_problem_exits_1
         assert f"{NUM_PROBLEMS} of {NUM_PROBLEMS} searches failed" in err
         code, _, err = await ttc(*command, "--resume", "--temperature", "0.5")
     assert code == 2
-    assert "temperature was 0.8 and is 0.5" in err
-    assert len(err.splitlines()) == 1
+    assert "temperature was 0.8 and is 0.5" in err.splitlines()[-1]
 
 
 @pytest.mark.parametrize(
