@@ -88,7 +88,7 @@ async def _prms(
 ) -> Sequence[PRMClient]:
     async def connect(url: str) -> PRMClient:
         server = Server(session, url, config.timeout_s, config.prm_api_key, "TTC_PRM_API_KEY")
-        return await connect_prm(server, config.prm_api)
+        return await connect_prm(server, config.prm_api, config.prm_format)
 
     return await asyncio.gather(*map(connect, urls))
 

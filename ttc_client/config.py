@@ -20,7 +20,18 @@ DEFAULT_FILE = Path("ttc.toml")
 ENVIRONMENT_PREFIX = "TTC_"
 
 PolicyApi = Literal["vllm", "openai", "tgi"]
-PRMApi = Literal["auto", "score", "generative-scoring", "completions"]
+PRMApi = Literal[
+    "auto",
+    "score",
+    "generative-scoring",
+    "completions",
+    "token-classify",
+    "step-pooling",
+    "classify",
+    "tgi",
+    "tei",
+]
+PRMFormat = Literal["auto", "rlhflow", "math-shepherd"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +47,7 @@ class SearchConfig(SearchParams):
     prm: tuple[str, ...] = ()
     policy_api: PolicyApi = "vllm"
     prm_api: PRMApi = "auto"
+    prm_format: PRMFormat = "auto"
     model: str | None = None
     system_prompt: str = META_MATH_SYSTEM_PROMPT
     concurrency: int = 256
@@ -50,6 +62,7 @@ class SearchConfig(SearchParams):
             object.__setattr__(self, name, (urls,) if isinstance(urls, str) else tuple(urls))
         check_choice("policy_api", self.policy_api, PolicyApi)
         check_choice("prm_api", self.prm_api, PRMApi)
+        check_choice("prm_format", self.prm_format, PRMFormat)
         if self.concurrency < 1:
             raise ConfigError(f"concurrency is {self.concurrency}: it must be 1 or more")
         if not self.timeout_s > 0:

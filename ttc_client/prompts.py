@@ -4,6 +4,8 @@ Knows the chat formats of the policies and of the PRMs; knows nothing of servers
 No rendered text holds a BOS token: whoever tokenizes it adds one, once.
 """
 
+from collections.abc import Sequence
+
 STEP_DELIMITER = "\n\n"
 
 META_MATH_SYSTEM_PROMPT = r"""Solve the following math problem efficiently and clearly:
@@ -87,6 +89,30 @@ def rlhflow_question(problem: str, index: int, step: str) -> str:
 def rlhflow_approval() -> str:
     """Return how the conversation goes on after a step: as if it had been judged good."""
     return f"{RLHFLOW_VERDICTS[0]}<|eot_id|>"
+
+
+MATH_SHEPHERD_MARKER = "ки"
+"""Ends every step that Math-Shepherd judges; its verdicts are RLHFlow's."""
+
+
+def math_shepherd_solution(problem: str, steps: Sequence[str]) -> str:
+    """Return a solution as Math-Shepherd reads it, up to where it judges the last step.
+
+    A line per step, as on its model card (Wang et al. 2024).
+    """
+    return f"{problem} " + "\n".join(f"{step} {MATH_SHEPHERD_MARKER}" for step in steps)
+
+
+QWEN_PRM_SYSTEM = r"Please reason step by step, and put your final answer within \boxed{}."
+QWEN_PRM_MARKER = "<extra_0>"
+"""The special token at which Qwen2.5-Math-PRM judges the step before it."""
+
+
+def qwen_prm_solution(problem: str, steps: Sequence[str]) -> str:
+    """Return a solution as Qwen2.5-Math-PRM reads it, up to the last step's marker."""
+    return chatml_prompt(problem, QWEN_PRM_SYSTEM) + "".join(
+        step + QWEN_PRM_MARKER for step in steps
+    )
 
 
 def split_steps(text: str) -> tuple[str, ...]:

@@ -25,10 +25,10 @@ def tgi(
     """Answer as TGI does; every character is a token, after a BOS."""
 
     def tokenize(payload: Payload) -> list[Payload]:
-        text = payload["inputs"]
+        ids = [(1, ""), *((ord(character), character) for character in payload["inputs"])]
         return [
-            {"id": 1 + i, "text": text[i - 1 : i], "start": i, "stop": i + 1}
-            for i in range(len(text) + 1)
+            {"id": id_, "text": text, "start": i, "stop": i + len(text)}
+            for i, (id_, text) in enumerate(ids)
         ]
 
     info = {

@@ -2,18 +2,22 @@
 
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
-from typing import Protocol
+from typing import Any, Protocol
 
 import msgspec
 
 from ttc_client import wire
+from ttc_client.clients.causal import CausalPRM, CompletionScoring, GenerativeScoring
 from ttc_client.clients.http import Server
-from ttc_client.clients.rlhflow import CompletionScoring, GenerativeScoring, RLHFlowModel
+from ttc_client.clients.outcome import TEIPrediction, VLLMClassification
+from ttc_client.clients.pooling import StepPooling, TokenClassification
 from ttc_client.clients.scores import ScoreProtocol
 from ttc_client.clients.tgi import TGIPolicy
-from ttc_client.clients.vllm import VLLMPolicy
+from ttc_client.clients.tgi_scoring import TGIScoring
+from ttc_client.clients.vllm import VLLMPolicy, served_model, tokenize
 from ttc_client.errors import ProtocolError, RequestError
 from ttc_client.ports import SampleRequest, Samples, ScoreRequest, Scores
+from ttc_client.prompts import QWEN_PRM_MARKER
 from ttc_client.types import Trajectory
 
 _NO_SUCH_PATH = (404, 405, 501)
@@ -59,31 +63,83 @@ async def connect_policy(
         await policy.close()
 
 
-async def connect_prm(server: Server, api: str) -> PRMClient:
-    """Return the client for an API by name; "auto" asks the server what it offers."""
-    if api == "auto":
-        api = await _detect(server)
-    match api:
+async def connect_prm(server: Server, api: str, form: str = "auto") -> PRMClient:
+    """Return the client for an API by name; "auto" asks the server what it offers.
+
+    `form` names how a causal PRM reads a solution; "auto" goes by the model's name.
+    """
+    match await _detect(server) if api == "auto" else api:
         case "score":
             return ScoreProtocol(server)
         case "generative-scoring":
-            return GenerativeScoring(await RLHFlowModel.connect(server))
+            return GenerativeScoring(await CausalPRM.connect(server, form))
+        case "token-classify":
+            return TokenClassification(await CausalPRM.connect(server, form))
+        case "step-pooling":
+            return await StepPooling.connect(server)
+        case "classify":
+            return await VLLMClassification.connect(server)
+        case "tgi":
+            return await TGIScoring.connect(server, form)
+        case "tei":
+            return await TEIPrediction.connect(server)
         case _:
-            return CompletionScoring(await RLHFlowModel.connect(server))
+            return CompletionScoring(await CausalPRM.connect(server, form))
+
+
+class _Info(msgspec.Struct):
+    """What TGI (its limits) and TEI (its type of model) say of themselves."""
+
+    max_total_tokens: int | None = None
+    model_type: dict[str, Any] | None = None
 
 
 async def _detect(server: Server) -> str:
-    """Ask for no scores at all in each way, from the most specific to the most general."""
-    try:
-        await server.post("/score", wire.ScoreCall(problem="", items=[]), wire.ScoreReply)
-    except (RequestError, ProtocolError) as error:
-        if isinstance(error, RequestError) and error.status not in (400, 422, *_NO_SUCH_PATH):
-            raise
-    else:
+    """Ask for next to nothing in each way, from the most specific to the most general."""
+    if await _answers(server, "/score", wire.ScoreCall(problem="", items=[]), wire.ScoreReply):
         return "score"
+    if await _exists(server, "/generative_scoring"):
+        return "generative-scoring"
+    if info := await _info(server):
+        return "tgi" if info.max_total_tokens is not None else "tei"
+    model, _ = await served_model(server, None)
+    if await _answers(server, "/classify", {"model": model, "input": ["1"]}, msgspec.Raw):
+        return "classify"
+    if not await _exists(server, "/pooling"):
+        return "completions"
+    marker = await tokenize(server, QWEN_PRM_MARKER, add_special_tokens=False)
+    return "step-pooling" if len(marker) == 1 else "token-classify"
+
+
+async def _answers(server: Server, path: str, payload: Any, reply: type[Any]) -> bool:
+    """Return whether a server answers a request as it should, or else knows none of the kind."""
     try:
-        await server.post("/generative_scoring", {}, msgspec.Raw)
+        await server.post(path, payload, reply)
+    except ProtocolError:
+        return False
     except RequestError as error:
-        if error.status in _NO_SUCH_PATH:
-            return "completions"
-    return "generative-scoring"
+        if error.status not in (400, 422, *_NO_SUCH_PATH):
+            raise
+        return False
+    return True
+
+
+async def _exists(server: Server, path: str) -> bool:
+    """Return whether a server knows a path, be it only to refuse an empty request."""
+    try:
+        await server.post(path, {}, msgspec.Raw)
+    except RequestError as error:
+        return error.status not in _NO_SUCH_PATH
+    return True
+
+
+async def _info(server: Server) -> _Info | None:
+    try:
+        info = await server.get("/info", _Info)
+    except RequestError as error:
+        if error.status not in _NO_SUCH_PATH:
+            raise
+        return None
+    except ProtocolError:
+        return None
+    return info if info.max_total_tokens is not None or info.model_type is not None else None

@@ -5,6 +5,7 @@ ids that the server produced, so that no step boundary is tokenized anew, no sec
 no delimiter is trimmed, and every request finds its prefix in the server's cache.
 """
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -61,6 +62,14 @@ async def tokenize(server: Server, text: str, *, add_special_tokens: bool) -> tu
     return tuple((await server.post("/tokenize", payload, _Tokens)).tokens)
 
 
+async def tokenize_chat(
+    server: Server, messages: Sequence[Mapping[str, str]], *, add_generation_prompt: bool
+) -> tuple[int, ...]:
+    """Return the token ids of a conversation in the template of the server's model."""
+    payload = {"messages": messages, "add_generation_prompt": add_generation_prompt}
+    return tuple((await server.post("/tokenize", payload, _Tokens)).tokens)
+
+
 @dataclass(frozen=True, slots=True)
 class VLLMPolicy:
     """A policy behind `POST /v1/completions` of vLLM; open one with `connect`."""
@@ -98,8 +107,7 @@ class VLLMPolicy:
         messages = [{"role": "user", "content": problem}]
         if self.system_prompt:
             messages.insert(0, {"role": "system", "content": self.system_prompt})
-        payload = {"model": self.model, "messages": messages, "add_generation_prompt": True}
-        return tuple((await self.server.post("/tokenize", payload, _Tokens)).tokens)
+        return await tokenize_chat(self.server, messages, add_generation_prompt=True)
 
     async def sample(self, request: SampleRequest) -> Samples:
         """Sample `n` continuations in one request; their ids include the stop string's token."""

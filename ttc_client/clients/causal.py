@@ -1,58 +1,62 @@
-"""An RLHFlow PRM in a vLLM server, which has two ways of asking it the same question.
+"""A causal PRM in a vLLM server that generates, which has two ways of asking the same question.
 
-For each step the PRM is asked whether it is good, at the end of the conversation in which all
-steps before it were; the score is the probability of "+" among "+" and "-". Knows nothing of
-which scores are worth asking for.
+For each step the PRM is asked whether it is good, at the end of the text in which all steps
+before it were; the score is the probability of "+" among "+" and "-". Knows nothing of which
+scores are worth asking for.
 """
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import msgspec
 
+from ttc_client.clients.formats import PRMFormat, find_format, questions
 from ttc_client.clients.http import Server
 from ttc_client.clients.scores import checked_scores
+from ttc_client.clients.together import together
 from ttc_client.clients.usage import TokenUsage
 from ttc_client.clients.vllm import served_model, tokenize
 from ttc_client.errors import ContextLengthError
 from ttc_client.ports import ScoreRequest, Scores
-from ttc_client.prompts import (
-    RLHFLOW_SYSTEM,
-    RLHFLOW_VERDICTS,
-    rlhflow_approval,
-    rlhflow_question,
-)
+from ttc_client.prompts import RLHFLOW_VERDICTS
 
 
 @dataclass(frozen=True, slots=True)
-class RLHFlowModel:
-    """What a server calls the PRM, how many tokens it reads, and the ids of "+" and "-"."""
+class CausalPRM:
+    """What a server calls the PRM, how many tokens it reads, the ids of "+" and "-", its format."""
 
     server: Server
     name: str
     context_length: int | None
     labels: tuple[int, int]
+    form: PRMFormat
 
     @classmethod
-    async def connect(cls, server: Server) -> "RLHFlowModel":
-        """Ask the server for all three."""
+    async def connect(cls, server: Server, wanted_format: str) -> "CausalPRM":
+        """Ask the server for all of it; the format only where "auto" is wanted."""
         name, context_length = await served_model(server, None)
         good, bad = [
             (await tokenize(server, verdict, add_special_tokens=False))[-1]
             for verdict in RLHFLOW_VERDICTS
         ]
-        return cls(server, name, context_length, (good, bad))
+        form = find_format(wanted_format, name, (good, bad))
+        return cls(server, name, context_length, (good, bad), form)
 
-    async def check_length(self, conversation: str) -> None:
-        """Raise ContextLengthError for a conversation that the server would silently cut.
+    async def questions(self, request: ScoreRequest) -> list[str]:
+        """Return the text for each step; raise ContextLengthError if the server would cut one."""
+        texts = questions(self.form, request)
+        await together(self._check_length(text) for text in texts)
+        return texts
 
-        A token is at least one byte long, so only long conversations need the server's count.
+    async def _check_length(self, text: str) -> None:
+        """Compare a text with the context.
+
+        A token is at least one byte long, so only long texts need the server's count.
         """
         limit = self.context_length
-        if limit is None or len(conversation.encode()) < limit - 1:
+        if limit is None or len(text.encode()) < limit - 1:
             return
-        length = len(await tokenize(self.server, conversation, add_special_tokens=True))
+        length = len(await tokenize(self.server, text, add_special_tokens=True))
         if length >= limit:
             raise ContextLengthError(
                 f"a solution of {length} tokens is too long for the PRM {self.name} at "
@@ -60,26 +64,6 @@ class RLHFlowModel:
                 "serve the PRM with a longer context",
                 url=self.server.url,
             )
-
-
-def conversations(request: ScoreRequest) -> tuple[str, list[str]]:
-    """Return what all questions of a request share, and each one's own text, in order."""
-    shared = RLHFLOW_SYSTEM + _judged(request.problem, 0, request.prefix)
-    start = len(request.prefix)
-    questions = [
-        _judged(request.problem, start, item[:j])
-        + rlhflow_question(request.problem, start + j, step)
-        for item in request.items
-        for j, step in enumerate(item)
-    ]
-    return shared, questions
-
-
-def _judged(problem: str, start: int, steps: Sequence[str]) -> str:
-    return "".join(
-        rlhflow_question(problem, start + i, step) + rlhflow_approval()
-        for i, step in enumerate(steps)
-    )
 
 
 class _Item(msgspec.Struct):
@@ -96,21 +80,21 @@ class _GenerativeScores(msgspec.Struct):
 class GenerativeScoring:
     """Ask through `POST /generative_scoring`: one query and an item per step."""
 
-    model: RLHFlowModel
+    model: CausalPRM
 
     @property
     def name(self) -> str:
         """The model, and how it is asked."""
-        return f"{self.model.name} (generative scoring)"
+        return f"{self.model.name} ({self.model.form.name}, generative scoring)"
 
     async def score(self, request: ScoreRequest) -> Scores:
         """Score all steps of all items in one request."""
-        shared, questions = conversations(request)
-        await self.model.check_length(shared + max(questions, key=len))
+        shared = self.model.form.shared(request.problem, request.prefix)
+        texts = await self.model.questions(request)
         payload = {
             "model": self.model.name,
             "query": shared,
-            "items": questions,
+            "items": [text.removeprefix(shared) for text in texts],
             "label_token_ids": self.model.labels,
             "apply_softmax": True,
             "add_special_tokens": True,  # to the query alone: one BOS
@@ -140,20 +124,18 @@ class _ScoredCompletion(msgspec.Struct):
 class CompletionScoring:
     """Ask through `POST /v1/completions`: a prompt per step, the two labels' logprobs back."""
 
-    model: RLHFlowModel
+    model: CausalPRM
 
     @property
     def name(self) -> str:
         """The model, and how it is asked."""
-        return f"{self.model.name} (completions)"
+        return f"{self.model.name} ({self.model.form.name}, completions)"
 
     async def score(self, request: ScoreRequest) -> Scores:
         """Score all steps of all items in one request."""
-        shared, questions = conversations(request)
-        await self.model.check_length(shared + max(questions, key=len))
         payload = {
             "model": self.model.name,
-            "prompt": [shared + question for question in questions],
+            "prompt": await self.model.questions(request),
             "max_tokens": 1,
             "temperature": 0.0,
             "logprobs": len(self.model.labels),
@@ -168,7 +150,6 @@ class CompletionScoring:
         return Scores(scores, reply.usage.by_prm())
 
     def _probability(self, choice: _ScoredChoice) -> float:
-        """Return the softmax over the two labels, its first component."""
         logprobs = choice.logprobs.top_logprobs[0] if choice.logprobs.top_logprobs else {}
         try:
             good, bad = [logprobs[f"token_id:{label}"] for label in self.model.labels]
@@ -176,4 +157,9 @@ class CompletionScoring:
             raise self.model.server.protocol_error(
                 "/v1/completions", f"no logprob of the label {error.args[0]}"
             ) from error
-        return 1 / (1 + math.exp(min(bad - good, 700.0)))
+        return first_of_two(good, bad)
+
+
+def first_of_two(good_logp: float, bad_logp: float) -> float:
+    """Return the softmax over the logprobs of the two labels, its first component."""
+    return 1 / (1 + math.exp(min(bad_logp - good_logp, 700.0)))

@@ -1,0 +1,174 @@
+"""An outcome reward model: one score for a whole solution, or for a partial one so far.
+
+Each step that is to be scored gets the score of the item that it is part of. So in a search a
+step has the score of the solution up to it, and a whole solution has one and the same score
+beside all its steps, which reduces to itself by `last`, `min` and `mean` (not by `prod`).
+"""
+
+from collections.abc import Coroutine, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from ttc_client.clients.http import Server
+from ttc_client.clients.scores import checked_scores
+from ttc_client.clients.together import together
+from ttc_client.clients.usage import TokenUsage
+from ttc_client.clients.vllm import served_model, tokenize_chat
+from ttc_client.errors import RequestError
+from ttc_client.ports import ScoreRequest, Scores
+from ttc_client.prompts import STEP_DELIMITER
+from ttc_client.types import Usage
+
+
+def _solutions(request: ScoreRequest) -> list[str]:
+    """Return the solution that each item stands for, but for items without a step."""
+    return [STEP_DELIMITER.join((*request.prefix, *item)) for item in request.items if item]
+
+
+def _per_step(
+    server: Server, path: str, request: ScoreRequest, scores: Sequence[float]
+) -> tuple[tuple[float, ...], ...]:
+    """Give each step the score of its item."""
+    items = [item for item in request.items if item]
+    if len(scores) != len(items):
+        raise server.protocol_error(path, f"{len(scores)} scores for {len(items)} solutions")
+    flat = [score for score, item in zip(scores, items, strict=True) for _ in item]
+    return checked_scores(server, path, request, flat)
+
+
+def _one_text(problem: str, solution: str) -> str:
+    return problem + STEP_DELIMITER + solution
+
+
+class _Classified(msgspec.Struct):
+    index: int
+    probs: list[float]
+
+
+class _Classification(msgspec.Struct):
+    data: list[_Classified]
+    usage: TokenUsage = msgspec.field(default_factory=TokenUsage)
+
+
+@dataclass(frozen=True, slots=True)
+class VLLMClassification:
+    """A reward model behind `POST /classify` of vLLM; open one with `connect`.
+
+    `chat` says whether the model has a chat template; without one it reads the problem, a blank
+    line and the solution. Of two classes the second is the good one.
+    """
+
+    server: Server
+    model: str
+    chat: bool
+
+    @classmethod
+    async def connect(cls, server: Server) -> "VLLMClassification":
+        """Ask the server what it serves and whether that model has a chat template."""
+        model, _ = await served_model(server, None)
+        try:
+            await _chat_ids(server, "1 + 1?", "2")
+        except RequestError:
+            return cls(server, model, chat=False)
+        return cls(server, model, chat=True)
+
+    @property
+    def name(self) -> str:
+        """The model, and how it is asked."""
+        return f"{self.model} (outcome, classification)"
+
+    async def score(self, request: ScoreRequest) -> Scores:
+        """Score all items in one request."""
+        path, solutions = "/classify", _solutions(request)
+        if self.chat:
+            texts = await together(_chat_ids(self.server, request.problem, s) for s in solutions)
+        else:
+            texts = [_one_text(request.problem, solution) for solution in solutions]
+        payload = {"model": self.model, "input": texts}
+        reply = await self.server.post(path, payload, _Classification)
+        found = sorted(reply.data, key=lambda classified: classified.index)
+        scores = _per_step(self.server, path, request, [self._good(one.probs) for one in found])
+        return Scores(scores, reply.usage.by_prm())
+
+    def _good(self, probs: Sequence[float]) -> float:
+        if len(probs) not in (1, 2):
+            raise self.server.protocol_error("/classify", f"{len(probs)} classes, not 1 or 2")
+        return probs[-1]
+
+
+def _chat_ids(server: Server, problem: str, solution: str) -> Coroutine[Any, Any, tuple[int, ...]]:
+    messages = [
+        {"role": "user", "content": problem},
+        {"role": "assistant", "content": solution},
+    ]
+    return tokenize_chat(server, messages, add_generation_prompt=False)
+
+
+class _Labels(msgspec.Struct):
+    id2label: dict[str, str] = {}
+
+
+class _Info(msgspec.Struct):
+    model_id: str
+    model_type: dict[str, _Labels] = {}
+    max_client_batch_size: int = 32
+
+
+class _Prediction(msgspec.Struct):
+    label: str
+    score: float
+
+
+@dataclass(frozen=True, slots=True)
+class TEIPrediction:
+    """A reward model behind `POST /predict` of TEI; open one with `connect`.
+
+    It reads the problem, a blank line and the solution. TEI names its classes: of two, `good`
+    is the second.
+    """
+
+    server: Server
+    model: str
+    good: str
+    batch_size: int
+
+    @classmethod
+    async def connect(cls, server: Server) -> "TEIPrediction":
+        """Ask the server what it serves, how its classes are named and how many texts it takes."""
+        info = await server.get("/info", _Info)
+        labels = [labels.id2label for labels in info.model_type.values()]
+        good = labels[0].get("1", "") if labels else ""
+        return cls(server, info.model_id, good or "LABEL_1", info.max_client_batch_size)
+
+    @property
+    def name(self) -> str:
+        """The model, and how it is asked."""
+        return f"{self.model} (outcome, TEI)"
+
+    async def score(self, request: ScoreRequest) -> Scores:
+        """Score all items in as few requests as the server allows."""
+        texts = [[_one_text(request.problem, solution)] for solution in _solutions(request)]
+        batches = await together(
+            self._predict(texts[start : start + self.batch_size])
+            for start in range(0, len(texts), self.batch_size)
+        )
+        flat = [score for batch in batches for score in batch]
+        scores = _per_step(self.server, "/predict", request, flat)
+        return Scores(scores, Usage(prm_requests=len(batches)))
+
+    async def _predict(self, batch: Sequence[Sequence[str]]) -> list[float]:
+        payload = {"inputs": batch, "raw_scores": False}
+        reply = await self.server.post("/predict", payload, list[list[_Prediction]])
+        if len(reply) != len(batch):
+            problem = f"{len(reply)} answers instead of {len(batch)}"
+            raise self.server.protocol_error("/predict", problem)
+        return [self._good_score(predictions) for predictions in reply]
+
+    def _good_score(self, predictions: Sequence[_Prediction]) -> float:
+        for prediction in predictions:
+            if len(predictions) == 1 or prediction.label == self.good:
+                return prediction.score
+        said = ", ".join(prediction.label for prediction in predictions) or "nothing"
+        raise self.server.protocol_error("/predict", f"no class {self.good} but {said}")

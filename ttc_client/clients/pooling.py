@@ -1,0 +1,134 @@
+"""A PRM in a vLLM server that pools: all steps of a solution from one pass over it.
+
+The server keeps no prefix, so that this suits whole solutions (best-of-n) better than a search.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import msgspec
+
+from ttc_client.clients.causal import CausalPRM
+from ttc_client.clients.http import Server
+from ttc_client.clients.scores import checked_scores
+from ttc_client.clients.together import together
+from ttc_client.clients.usage import TokenUsage
+from ttc_client.clients.vllm import served_model, tokenize
+from ttc_client.ports import ScoreRequest, Scores
+from ttc_client.prompts import QWEN_PRM_MARKER, qwen_prm_solution
+
+_PATH = "/pooling"
+
+
+class _Pooled(msgspec.Struct):
+    """One row per token or marker: P(good), or P(bad) and P(good)."""
+
+    index: int
+    data: list[list[float]]
+
+
+class _Pooling(msgspec.Struct):
+    data: list[_Pooled]
+    usage: TokenUsage = msgspec.field(default_factory=TokenUsage)
+
+
+@dataclass(frozen=True, slots=True)
+class _Solution:
+    """What the server is to read, how many rows it has for that, and which of them are wanted."""
+
+    text: str | tuple[int, ...]
+    num_rows: int
+    wanted: list[int]
+
+
+async def _pool(
+    server: Server, model: str, request: ScoreRequest, solutions: Sequence[_Solution]
+) -> Scores:
+    payload = {"model": model, "input": [solution.text for solution in solutions]}
+    reply = await server.post(_PATH, payload, _Pooling)
+    if len(reply.data) != len(solutions):
+        raise server.protocol_error(_PATH, f"{len(reply.data)} answers instead of {len(solutions)}")
+    flat: list[float] = []
+    pooled = sorted(reply.data, key=lambda pooled: pooled.index)
+    for solution, rows in zip(solutions, (p.data for p in pooled), strict=True):
+        if len(rows) != solution.num_rows:
+            raise server.protocol_error(_PATH, f"{len(rows)} values instead of {solution.num_rows}")
+        flat += [_good(server, rows[index]) for index in solution.wanted]
+    return Scores(checked_scores(server, _PATH, request, flat), reply.usage.by_prm())
+
+
+def _good(server: Server, row: Sequence[float]) -> float:
+    if len(row) not in (1, 2):
+        raise server.protocol_error(_PATH, f"{len(row)} classes instead of 1 or 2")
+    return row[-1]
+
+
+@dataclass(frozen=True, slots=True)
+class TokenClassification:
+    """A causal PRM, converted to judge at every token; the verdicts after each step are taken."""
+
+    model: CausalPRM
+
+    @property
+    def name(self) -> str:
+        """The model, and how it is asked."""
+        return f"{self.model.name} ({self.model.form.name}, token classification)"
+
+    async def score(self, request: ScoreRequest) -> Scores:
+        """Score all steps of all items in one request, each item in one pass."""
+        texts = iter(await self.model.questions(request))
+        server = self.model.server
+        counted = [
+            await together(
+                tokenize(server, text, add_special_tokens=True)
+                for text in (next(texts) for _ in item)
+            )
+            for item in request.items
+        ]
+        solutions = [self._solution(prefixes) for prefixes in counted if prefixes]
+        return await _pool(server, self.model.name, request, solutions)
+
+    def _solution(self, prefixes: Sequence[tuple[int, ...]]) -> _Solution:
+        """Find where each step ends from the tokens of the solution up to it."""
+        whole = prefixes[-1]
+        if any(whole[: len(prefix)] != prefix for prefix in prefixes):
+            raise self.model.server.protocol_error(
+                "/tokenize", "the tokens of a solution do not begin with those of its steps"
+            )
+        return _Solution(whole, len(whole), [len(prefix) - 1 for prefix in prefixes])
+
+
+@dataclass(frozen=True, slots=True)
+class StepPooling:
+    """Qwen2.5-Math-PRM, which vLLM lets judge at its own marker after each step."""
+
+    server: Server
+    model: str
+
+    @classmethod
+    async def connect(cls, server: Server) -> "StepPooling":
+        """Ask the server what it serves."""
+        return cls(server, (await served_model(server, None))[0])
+
+    @property
+    def name(self) -> str:
+        """The model, and how it is asked."""
+        return f"{self.model} (step pooling)"
+
+    async def score(self, request: ScoreRequest) -> Scores:
+        """Score all steps of all items in one request, each item in one pass."""
+        items = [item for item in request.items if item]
+        return await _pool(
+            self.server, self.model, request, [_marked(request, item) for item in items]
+        )
+
+
+def _marked(request: ScoreRequest, item: Sequence[str]) -> _Solution:
+    """Return the text of a solution; its problem and steps may hold the marker themselves."""
+    steps = (*request.prefix, *item)
+    ends = range(len(request.prefix) + 1, len(steps) + 1)
+    counts = [
+        qwen_prm_solution(request.problem, steps[:end]).count(QWEN_PRM_MARKER) for end in ends
+    ]
+    text = qwen_prm_solution(request.problem, steps)
+    return _Solution(text, counts[-1], [count - 1 for count in counts])

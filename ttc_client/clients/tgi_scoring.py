@@ -1,0 +1,109 @@
+"""A causal PRM in a TGI server: a request per step, which generates the verdict on it."""
+
+from dataclasses import dataclass
+
+import msgspec
+
+from ttc_client.clients.causal import first_of_two
+from ttc_client.clients.formats import PRMFormat, find_format, questions
+from ttc_client.clients.http import Server
+from ttc_client.clients.scores import checked_scores
+from ttc_client.clients.tgi import TGIModel
+from ttc_client.clients.together import together
+from ttc_client.errors import RequestError
+from ttc_client.ports import ScoreRequest, Scores
+from ttc_client.prompts import RLHFLOW_VERDICTS
+from ttc_client.types import Usage
+
+_NUM_LIKELIEST = 5
+"""As many tokens as a TGI server names by default."""
+
+
+class _LabelToken(msgspec.Struct):
+    id: int
+
+
+class _Token(msgspec.Struct):
+    id: int
+    text: str
+    logprob: float
+
+
+class _Details(msgspec.Struct):
+    top_tokens: list[list[_Token]]
+
+
+class _Verdict(msgspec.Struct):
+    details: _Details
+
+
+@dataclass(frozen=True, slots=True)
+class TGIScoring:
+    """Ask through `POST /generate` for the likeliest first tokens; open one with `connect`.
+
+    `labels` are the ids of "+" and "-", None where the server has no tokenizer to ask.
+    """
+
+    tgi: TGIModel
+    labels: tuple[int, int] | None
+    form: PRMFormat
+
+    @classmethod
+    async def connect(cls, server: Server, wanted_format: str) -> "TGIScoring":
+        """Ask the server what it serves."""
+        tgi = await TGIModel.connect(server, None)
+        labels = await _labels(server)
+        return cls(tgi, labels, find_format(wanted_format, tgi.name, labels))
+
+    @property
+    def name(self) -> str:
+        """The model, and how it is asked."""
+        return f"{self.tgi.name} ({self.form.name}, TGI)"
+
+    async def score(self, request: ScoreRequest) -> Scores:
+        """Score all steps of all items, all at the same time; cancelling closes the requests."""
+        texts = questions(self.form, request)
+        flat = await together(self._ask(text) for text in texts)
+        scores = checked_scores(self.tgi.server, "/generate", request, flat)
+        return Scores(scores, Usage(prm_requests=len(texts)))
+
+    async def _ask(self, text: str) -> float:
+        parameters = {
+            "max_new_tokens": 1,
+            "do_sample": False,
+            "top_n_tokens": _NUM_LIKELIEST,
+            "details": True,
+        }
+        payload = {"inputs": text, "parameters": parameters}
+        reply = await self.tgi.server.post("/generate", payload, _Verdict)
+        return self._probability(reply.details.top_tokens[0] if reply.details.top_tokens else [])
+
+    def _probability(self, likeliest: list[_Token]) -> float:
+        """Return the softmax over the two labels; one that is absent is as likely as the last."""
+        good, bad = [self._logp(likeliest, which) for which in range(2)]
+        if good is bad is None:
+            said = ", ".join(repr(token.text) for token in likeliest) or "nothing"
+            raise self.tgi.server.protocol_error(
+                "/generate", f"neither + nor - is likely after a step, but {said}"
+            )
+        floor = min(token.logprob for token in likeliest)
+        return first_of_two(floor if good is None else good, floor if bad is None else bad)
+
+    def _logp(self, likeliest: list[_Token], which: int) -> float | None:
+        """Tell a label by its id, or else by its text."""
+        by_id = [t.logprob for t in likeliest if self.labels and t.id == self.labels[which]]
+        by_text = [t.logprob for t in likeliest if t.text.strip() == RLHFLOW_VERDICTS[which]]
+        return next(iter(by_id + by_text), None)
+
+
+async def _labels(server: Server) -> tuple[int, int] | None:
+    try:
+        good, bad = [
+            (await server.post("/tokenize", {"inputs": verdict}, list[_LabelToken]))[-1].id
+            for verdict in RLHFLOW_VERDICTS
+        ]
+    except RequestError as error:
+        if error.status != 404:
+            raise
+        return None
+    return good, bad
