@@ -198,11 +198,11 @@ async def test_every_way_of_scoring_gives_the_references_scores(
     assert [item["score"] for item in direct["data"]] == flat
     for text, score in zip(texts, flat, strict=True):
         ids = await client.ids(shared + text, url=client.prm)
-        good, bad = reference_logits(models[1], PRM_SEED, ids)[-1][labels]
+        good, bad = reference_logits(models[1], ids)[-1][labels]
         assert score == pytest.approx(1 / (1 + math.exp(bad - good)), abs=1e-4)
     body["apply_softmax"] = False
     _, raw = await client.post(client.prm + "/generative_scoring", body)
-    logits = reference_logits(models[1], PRM_SEED, ids)[-1]
+    logits = reference_logits(models[1], ids)[-1]
     expected = np.exp(logits - logits.max()) / np.exp(logits - logits.max()).sum()
     assert raw["data"][2]["score"] == pytest.approx(expected[labels[0]], abs=1e-4)
 
@@ -216,7 +216,7 @@ async def test_logprobs_of_chosen_tokens(client: Client, models: tuple[Path, Pat
         logprob_token_ids=[10, 11],
         return_tokens_as_token_ids=True,
     )
-    logits = reference_logits(models[0], POLICY_SEED, [4, 5])[-1]
+    logits = reference_logits(models[0], [4, 5])[-1]
     top = reply["choices"][0]["logprobs"]["top_logprobs"][0]
     difference = top["token_id:10"] - top["token_id:11"]
     assert difference == pytest.approx(logits[10] - logits[11], abs=1e-4)

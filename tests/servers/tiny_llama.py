@@ -1,6 +1,7 @@
-"""A random Llama on disk, and its forward pass written out plainly in float64."""
+"""A random Llama on disk, and a Llama's forward pass written out plainly in float64."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -44,36 +45,42 @@ def write_model(directory: Path, seed: int) -> Path:
     return directory
 
 
-def reference_logits(directory: Path, seed: int, ids: list[int]) -> np.ndarray:
-    """Return logits [len(ids), vocab]: one sequence, no cache, no fused weights, float64."""
+def reference_logits(directory: Path, ids: Sequence[int]) -> np.ndarray:
+    """Return logits [len(ids), vocab] of a Llama with tied embeddings, in the plainest way.
+
+    One sequence, no cache, no fused weights, float64.
+    """
     config = json.loads((directory / "config.json").read_text())
-    w = _weights(config["vocab_size"], seed)
-    w = {name: tensor.astype(np.float64) for name, tensor in w.items()}
-    size, group = HIDDEN // HEADS, HEADS // KV_HEADS
-    angles = np.outer(np.arange(len(ids)), 10000.0 ** (-np.arange(0, size, 2) / size))
+    w = _read_safetensors(directory / "model.safetensors")
+    heads, kv_heads = config["num_attention_heads"], config["num_key_value_heads"]
+    size = config["hidden_size"] // heads
+    frequencies = config["rope_theta"] ** (-np.arange(0, size, 2) / size)
+    angles = np.outer(np.arange(len(ids)), frequencies)
+    past = np.tri(len(ids), dtype=bool)
     cos, sin = (np.concatenate([f(angles)] * 2, axis=1) for f in (np.cos, np.sin))
 
     def norm(x: np.ndarray, name: str) -> np.ndarray:
-        return x / np.sqrt((x**2).mean(-1, keepdims=True) + 1e-5) * w[f"{name}.weight"]
+        scale = np.sqrt((x**2).mean(-1, keepdims=True) + config["rms_norm_eps"])
+        return x / scale * w[f"{name}.weight"]
 
     def rotate(x: np.ndarray) -> np.ndarray:
         turned = np.concatenate([-x[:, size // 2 :], x[:, : size // 2]], axis=1)
         return x * cos + turned * sin
 
-    x = w["model.embed_tokens.weight"][ids]
-    for layer in range(LAYERS):
+    x = w["model.embed_tokens.weight"][list(ids)]
+    for layer in range(config["num_hidden_layers"]):
         prefix = f"model.layers.{layer}."
         h = norm(x, prefix + "input_layernorm")
         q, k, v = (h @ w[f"{prefix}self_attn.{name}_proj.weight"].T for name in "qkv")
-        heads = []
-        for head in range(HEADS):
+        outputs = []
+        for head in range(heads):
             mine = slice(head * size, (head + 1) * size)
-            shared = slice(head // group * size, (head // group + 1) * size)
+            kv_head = head * kv_heads // heads
+            shared = slice(kv_head * size, (kv_head + 1) * size)
             scores = rotate(q[:, mine]) @ rotate(k[:, shared]).T / np.sqrt(size)
-            scores[np.triu_indices(len(ids), 1)] = -np.inf
-            weights = np.exp(scores - scores.max(-1, keepdims=True))
-            heads.append(weights / weights.sum(-1, keepdims=True) @ v[:, shared])
-        x = x + np.concatenate(heads, axis=1) @ w[f"{prefix}self_attn.o_proj.weight"].T
+            weights = np.where(past, np.exp(scores - scores.max(-1, keepdims=True)), 0)
+            outputs.append(weights @ v[:, shared] / weights.sum(-1, keepdims=True))
+        x = x + np.concatenate(outputs, axis=1) @ w[f"{prefix}self_attn.o_proj.weight"].T
         h = norm(x, prefix + "post_attention_layernorm")
         gate, up = (h @ w[f"{prefix}mlp.{name}_proj.weight"].T for name in ("gate", "up"))
         x = x + (gate / (1 + np.exp(-gate)) * up) @ w[f"{prefix}mlp.down_proj.weight"].T
@@ -102,6 +109,21 @@ def _weights(vocab: int, seed: int) -> dict[str, np.ndarray]:
             1 + rng.normal(0, 0.1, shape) if "norm" in name else rng.normal(0, 0.4, shape)
         ).astype(np.float16)
         for name, shape in shapes.items()
+    }
+
+
+def _read_safetensors(path: Path) -> dict[str, np.ndarray]:
+    """Return a file's half-precision tensors as float64."""
+    content = path.read_bytes()
+    start = 8 + int.from_bytes(content[:8], "little")
+    header = json.loads(content[8:start])
+    header.pop("__metadata__", None)
+    assert {entry["dtype"] for entry in header.values()} == {"F16"}
+    return {
+        name: np.frombuffer(content[start:][slice(*entry["data_offsets"])], np.float16)
+        .reshape(entry["shape"])
+        .astype(np.float64)
+        for name, entry in header.items()
     }
 
 
