@@ -37,5 +37,6 @@ FAULTS = {
         lambda _: web.Response(text="<html>Welcome</html>", content_type="text/html"), ProtocolError
     ),
     "other JSON": Fault(lambda _: web.json_response({"hello": "world"}), ProtocolError),
+    "half JSON": Fault(lambda _: web.Response(text='{"choices": [{"te'), ServerError),
     "never": Fault(_never, TransientServerError, r"no answer within 0\.\d+ s"),
 }

@@ -1,0 +1,128 @@
+"""Whole searches through every client, and through replicas, one of which is gone."""
+
+from contextlib import AsyncExitStack, asynccontextmanager
+
+import pytest
+
+from tests.clients.policy_servers import POLICY_SERVERS
+from tests.clients.prm_servers import PRM_SERVERS
+from tests.scripted_server import scripted_server
+from ttc_client import SearchConfig, solve
+from ttc_client.compose import Servers, open_servers
+from ttc_client.errors import TransientServerError
+from ttc_client.meter import Meter
+from ttc_client.ports import SampleRequest, ScoreRequest
+from ttc_client.types import Trajectory
+
+
+def write(seed):
+    """End at every third seed, with an answer that the PRM likes if it is even."""
+    return (f"so \\boxed{{{seed % 4}}}", "eos") if seed % 3 == 0 else (f"step {seed}\n\n", "stop")
+
+
+def judge(text: str) -> float:
+    return 0.9 if any(f"boxed{{{even}}}" in text for even in (0, 2)) else 0.3
+
+
+async def search(policy_kind, prm_kind, strategy="dvts"):
+    async with (
+        scripted_server(policy_kind.replies(write)) as policy,
+        scripted_server(prm_kind.replies(judge)) as prm,
+    ):
+        return await solve(
+            "What?",
+            SearchConfig(
+                strategy=strategy,
+                n=4,
+                m=2,
+                policy=(policy.url,),
+                prm=(prm.url,),
+                policy_api=policy_kind.api,
+                prm_api=prm_kind.api,
+                prm_format=prm_kind.form,
+            ),
+        )
+
+
+@pytest.mark.parametrize("kind", POLICY_SERVERS.values(), ids=POLICY_SERVERS)
+async def test_every_policy_server_leads_the_same_search_to_the_same_answer(kind):
+    result, expected = [
+        await search(each, PRM_SERVERS["score"]) for each in (kind, POLICY_SERVERS["tgi"])
+    ]
+    assert [candidate.text for candidate in result.candidates]
+    assert result.answer in ("0", "2")
+    if kind.api != "openai":  # the SDK's seeds keep 31 bits
+        assert result.candidates == expected.candidates
+
+
+@pytest.mark.parametrize("strategy", ["beam", "dvts"])
+@pytest.mark.parametrize("kind", PRM_SERVERS.values(), ids=PRM_SERVERS)
+async def test_every_prm_server_leads_the_same_search_to_the_same_answer(kind, strategy):
+    result = await search(POLICY_SERVERS["vllm"], kind, strategy)
+    expected = await search(POLICY_SERVERS["vllm"], PRM_SERVERS["score"], strategy)
+    assert [c.path for c in result.candidates] == [c.path for c in expected.candidates]
+    rewards = [candidate.reward for candidate in result.candidates]
+    assert rewards == pytest.approx([candidate.reward for candidate in expected.candidates])
+    assert result.answer == expected.answer
+
+
+@asynccontextmanager
+async def two_of_each():
+    """Open two replicas of a policy and of a PRM; yields them and a way to stop the second ones."""
+    async with AsyncExitStack() as lasting, AsyncExitStack() as passing:
+        policies, prms = [
+            [
+                await stack.enter_async_context(scripted_server(replies))
+                for stack in (lasting, passing)
+            ]
+            for replies in (
+                POLICY_SERVERS["vllm"].replies(write),
+                PRM_SERVERS["score"].replies(judge),
+            )
+        ]
+        yield policies, prms, passing.aclose
+
+
+async def ask_twenty(servers: Servers, meter: Meter) -> None:
+    """Have one step of each of twenty problems sampled and scored."""
+    policy, prm = servers.policy(meter), servers.prm(meter)
+    assert prm
+    for index in range(20):
+        root = Trajectory(f"p{index}", "x", (1, 2))
+        samples = await policy(SampleRequest(root, 1, 0.8, 1.0, 8, (), seed=3))
+        assert samples.steps[0].text == "so \\boxed{3}"
+        scores = await prm(ScoreRequest(root.problem, (), (("so",),)))
+        assert scores.scores == ((0.3,),)
+
+
+def config(policies, prms) -> SearchConfig:
+    return SearchConfig(policy=tuple(p.url for p in policies), prm=tuple(p.url for p in prms))
+
+
+async def test_the_work_is_spread_over_replicas():
+    async with two_of_each() as (policies, prms, _):
+        async with open_servers(config(policies, prms)) as servers:
+            await ask_twenty(servers, Meter())
+        assert all(len(policy.payloads("/v1/completions")) >= 3 for policy in policies)
+        assert all(len(prm.payloads("/score")) >= 3 for prm in prms)
+
+
+async def test_a_replica_that_goes_away_is_done_without():
+    async with two_of_each() as (policies, prms, stop_the_second):
+        async with open_servers(config(policies, prms)) as servers:
+            await stop_the_second()
+            meter = Meter()
+            await ask_twenty(servers, meter)
+        assert len(policies[0].payloads("/v1/completions")) == 20
+        assert 1 <= meter.usage.retries <= 4
+        assert meter.usage.policy_requests == meter.usage.prm_requests == 20
+
+
+async def test_a_replica_that_is_gone_from_the_start_is_named():
+    async with two_of_each() as (policies, prms, stop_the_second):
+        await stop_the_second()
+        with pytest.raises(
+            TransientServerError, match=f"nothing answers at ({policies[1].url}|{prms[1].url})"
+        ):
+            async with open_servers(config(policies, prms)):
+                pass
