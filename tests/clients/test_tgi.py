@@ -1,5 +1,6 @@
 """The TGI policy client against a server built from TGI's own document."""
 
+import asyncio
 from contextlib import asynccontextmanager
 
 import pytest
@@ -80,6 +81,26 @@ async def test_a_prompt_that_does_not_fit_is_refused_before_it_is_sent():
         with pytest.raises(ContextLengthError, match=r"99 tokens.*--max-total-tokens"):
             await client.sample(ask(await client.root("p" * 100)))
         assert not server.payloads("/generate")
+
+
+async def test_no_more_requests_are_in_flight_than_the_server_takes():
+    arrived: asyncio.Queue[asyncio.Event] = asyncio.Queue()
+
+    async def hold(payload):
+        answer = asyncio.Event()
+        arrived.put_nowait(answer)
+        await answer.wait()
+        return generated("x")
+
+    async with policy(max_concurrent_requests=2) as (server, client):
+        server.replies["/generate"] = hold
+        task = asyncio.create_task(client.sample(ask(await client.root("p"), n=5)))
+        for _ in range(5):
+            answer = await asyncio.wait_for(arrived.get(), 5)
+            await TGIPolicy.connect(client.tgi.server, None, "")  # others had time to arrive too
+            assert arrived.qsize() <= 1
+            answer.set()
+        assert len((await task).steps) == 5
 
 
 async def test_one_childs_failure_closes_the_others_and_is_raised_by_itself():

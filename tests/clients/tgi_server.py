@@ -20,7 +20,11 @@ Payload = dict[str, Any]
 
 
 def tgi(
-    generate: Callable[[Payload], Payload], *, max_total_tokens: int = 4096, model: str = "llama"
+    generate: Callable[[Payload], Payload],
+    *,
+    model: str = "llama",
+    max_total_tokens: int = 4096,
+    max_concurrent_requests: int = 128,
 ) -> dict[str, Handler]:
     """Answer as TGI does; every character is a token, after a BOS."""
 
@@ -33,7 +37,7 @@ def tgi(
 
     info = {
         "model_id": model,
-        "max_concurrent_requests": 128,
+        "max_concurrent_requests": max_concurrent_requests,
         "max_best_of": 2,
         "max_stop_sequences": 4,
         "max_input_tokens": max_total_tokens - 1,

@@ -4,8 +4,10 @@
 text, so the template is rendered here, without one. The stop string stays in what comes back.
 """
 
+import asyncio
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -16,6 +18,8 @@ from ttc_client.ports import SampleRequest, Samples
 from ttc_client.prompts import policy_prompt
 from ttc_client.types import Finish, Step, Trajectory, Usage
 
+T = TypeVar("T")
+
 _FINISHES: dict[str, Finish] = {"stop_sequence": "stop", "eos_token": "eos", "length": "length"}
 _SEED_ZERO = 1 << 52
 """Stands for the seed 0, which TGI refuses; the seeds of a run lie below."""
@@ -25,6 +29,7 @@ class _Info(msgspec.Struct):
     model_id: str
     max_input_tokens: int
     max_total_tokens: int
+    max_concurrent_requests: int = 128
 
 
 class _Details(msgspec.Struct):
@@ -39,20 +44,33 @@ class _Generated(msgspec.Struct):
 
 @dataclass(frozen=True, slots=True)
 class TGIModel:
-    """What a TGI server serves, and how many tokens it takes: in a text, and with what follows."""
+    """What a TGI server serves, and its limits.
+
+    It reads `max_input_tokens`, and holds `max_total_tokens` with what it generates. A request
+    that finds no free slot is refused, so `slots` makes it wait here.
+    """
 
     server: Server
     name: str
     max_input_tokens: int
     max_total_tokens: int
+    slots: asyncio.Semaphore
 
     @classmethod
     async def connect(cls, server: Server, wanted: str | None) -> "TGIModel":
-        """Ask the server for all three."""
+        """Ask the server for all of it."""
         info = await server.get("/info", _Info)
         if wanted not in (None, info.model_id):
             raise ConfigError(f"model is {wanted!r}, but {server.url} serves {info.model_id}")
-        return cls(server, info.model_id, info.max_input_tokens, info.max_total_tokens)
+        slots = asyncio.Semaphore(info.max_concurrent_requests)
+        return cls(server, info.model_id, info.max_input_tokens, info.max_total_tokens, slots)
+
+    async def generate(self, text: str, parameters: Mapping[str, Any], reply: type[T]) -> T:
+        """Generate after a text, as soon as the server has a slot free."""
+        async with self.slots:
+            return await self.server.post(
+                "/generate", {"inputs": text, "parameters": parameters}, reply
+            )
 
     async def room(self, text: str, wanted: int) -> int:
         """Return how many tokens may follow a text, `wanted` at most; below 1 if it is too long.
@@ -115,8 +133,7 @@ class TGIPolicy:
         )
 
     async def _step(self, text: str, parameters: dict[str, Any]) -> Step:
-        payload = {"inputs": text, "parameters": parameters}
-        reply = await self.tgi.server.post("/generate", payload, _Generated)
+        reply = await self.tgi.generate(text, parameters, _Generated)
         finish = _FINISHES.get(reply.details.finish_reason)
         if finish is None:
             raise self.tgi.server.protocol_error(

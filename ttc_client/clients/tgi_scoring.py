@@ -74,8 +74,7 @@ class TGIScoring:
             "top_n_tokens": _NUM_LIKELIEST,
             "details": True,
         }
-        payload = {"inputs": text, "parameters": parameters}
-        reply = await self.tgi.server.post("/generate", payload, _Verdict)
+        reply = await self.tgi.generate(text, parameters, _Verdict)
         return self._probability(reply.details.top_tokens[0] if reply.details.top_tokens else [])
 
     def _probability(self, likeliest: list[_Token]) -> float:

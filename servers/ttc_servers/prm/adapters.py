@@ -15,6 +15,9 @@ from transformers.modeling_layers import GenericForSequenceClassification
 from transformers.models.auto.modeling_auto import MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING
 
 from ttc_client.prompts import (
+    MATH_SHEPHERD_MARKER,
+    QWEN_PRM_MARKER,
+    QWEN_PRM_SYSTEM,
     RLHFLOW_SYSTEM,
     RLHFLOW_VERDICTS,
     STEP_DELIMITER,
@@ -114,7 +117,7 @@ class MathShepherd:
     def encode(self, problem: str, prefix: Sequence[str], item: Sequence[str]) -> list[Encoded]:
         text, markers = f"{problem} ", []
         for index, step in enumerate((*prefix, *item)):
-            text += ("\n" if index else "") + f"{step} ки"
+            text += ("\n" if index else "") + f"{step} {MATH_SHEPHERD_MARKER}"
             markers.append(len(text) - 1)
         encoding = self._tokenizer(text, add_special_tokens=False)
         bos = self._tokens.bos
@@ -160,16 +163,13 @@ class QwenMathPRM:
     head = "score"
     causal = True
 
-    SYSTEM = r"Please reason step by step, and put your final answer within \boxed{}."
-    MARKER = "<extra_0>"
-
     def __init__(self, tokenizer: Any, config: Any) -> None:
         self._tokens = _Tokens(tokenizer)
-        self._marker = self._tokens.ids(self.MARKER)[-1]
+        self._marker = self._tokens.ids(QWEN_PRM_MARKER)[-1]
 
     def encode(self, problem: str, prefix: Sequence[str], item: Sequence[str]) -> list[Encoded]:
         ids, reads = [], []
-        text = chatml_prompt(problem, self.SYSTEM)  # the first step may merge with its end
+        text = chatml_prompt(problem, QWEN_PRM_SYSTEM)  # the first step may merge with its end
         for step in (*prefix, *item):
             ids += [*self._tokens.ids(text + step), self._marker]
             reads.append(len(ids) - 1)
