@@ -16,6 +16,7 @@ LEVELS = {
     3: {
         "config",
         "compose",
+        "doctor",
         "store",
         "runner",
         "dataset",

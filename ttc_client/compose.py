@@ -7,9 +7,11 @@ from dataclasses import dataclass
 
 import aiohttp
 
-from ttc_client.clients.connect import PolicyClient, PRMClient, connect_policy, connect_prm
+from ttc_client.clients.connect import PolicyClient, connect_policy, connect_prm
 from ttc_client.clients.http import Server, base_url, open_session
 from ttc_client.config import SearchConfig
+from ttc_client.doctor.preflight import preflight
+from ttc_client.errors import TTCError
 from ttc_client.meter import Meter
 from ttc_client.middleware import A, Limiter, Port, R, Replica, balanced, limited, retrying
 from ttc_client.ports import PRM, Policy
@@ -46,20 +48,27 @@ class Servers:
 
 @asynccontextmanager
 async def open_servers(config: SearchConfig) -> AsyncGenerator[Servers]:
-    """Connect to the servers of a configuration, or start the embedded ones if it names none."""
-    async with AsyncExitStack() as stack:
-        policy_urls = [base_url(url, "policy") for url in config.policy]
-        prm_urls = [base_url(url, "prm") for url in config.prm]
-        if not policy_urls:
-            from ttc_servers.embedded import embedded_servers
+    """Connect to the servers of a configuration, or start the embedded ones if it names none.
 
-            policy_url, prm_url = await stack.enter_async_context(embedded_servers())
-            policy_urls, prm_urls = [policy_url], [prm_url]
+    Raises ServerError for servers that would ruin a search, unless `config.check` is off.
+    """
+    async with AsyncExitStack() as stack:
+        policy_urls, prm_urls = await stack.enter_async_context(server_urls(config))
         session = await stack.enter_async_context(open_session())
+        policy_servers = [policy_server(config, session, url) for url in policy_urls]
+        prm_servers = [prm_server(config, session, url) for url in prm_urls]
         policies, prms = await asyncio.gather(
-            _policies(config, session, policy_urls, stack),
-            _prms(config, session, prm_urls if config.uses_prm else []),
+            asyncio.gather(*(_policy(config, server, stack) for server in policy_servers)),
+            asyncio.gather(
+                *(connect_prm(server, config.prm_api, config.prm_format) for server in prm_servers)
+            ),
         )
+        if config.check and config.policy:
+            await preflight(
+                config,
+                list(zip(policy_servers, policies, strict=True)),
+                list(zip(prm_servers, prms, strict=True)),
+            )
         yield Servers(
             config,
             policy_model=policies[0].model,
@@ -72,25 +81,51 @@ async def open_servers(config: SearchConfig) -> AsyncGenerator[Servers]:
         )
 
 
-async def _policies(
-    config: SearchConfig, session: aiohttp.ClientSession, urls: list[str], stack: AsyncExitStack
-) -> Sequence[PolicyClient]:
-    async def connect(url: str) -> PolicyClient:
-        server = Server(session, url, config.timeout_s, config.policy_api_key, "TTC_POLICY_API_KEY")
-        opened = connect_policy(server, config.policy_api, config.model, config.system_prompt)
-        return await stack.enter_async_context(opened)
+@asynccontextmanager
+async def server_urls(config: SearchConfig) -> AsyncGenerator[tuple[list[str], list[str]]]:
+    """Give the URLs of the policy's and the PRM's servers, started for the occasion if need be."""
+    async with AsyncExitStack() as stack:
+        policy, prm = config.policy, config.prm
+        if not policy:
+            policy_url, prm_url = await stack.enter_async_context(demo_servers())
+            policy, prm = (policy_url,), (prm_url,)
+        yield (
+            [base_url(url, "policy") for url in policy],
+            [base_url(url, "prm") for url in prm] if config.uses_prm else [],
+        )
 
-    return await asyncio.gather(*map(connect, urls))
+
+@asynccontextmanager
+async def demo_servers(policy_port: int = 0, prm_port: int = 0) -> AsyncGenerator[tuple[str, str]]:
+    """Run the embedded servers, on free ports unless some are named; give their URLs.
+
+    Raises TTCError, in a server's own words, if one does not start.
+    """
+    from ttc_servers.embedded import embedded_servers
+
+    async with AsyncExitStack() as stack:
+        try:
+            urls = await stack.enter_async_context(
+                embedded_servers(policy_port=policy_port, prm_port=prm_port)
+            )
+        except (RuntimeError, OSError) as error:
+            raise TTCError(f"the demo servers did not start: {error}") from error
+        yield urls
 
 
-async def _prms(
-    config: SearchConfig, session: aiohttp.ClientSession, urls: list[str]
-) -> Sequence[PRMClient]:
-    async def connect(url: str) -> PRMClient:
-        server = Server(session, url, config.timeout_s, config.prm_api_key, "TTC_PRM_API_KEY")
-        return await connect_prm(server, config.prm_api, config.prm_format)
+def policy_server(config: SearchConfig, session: aiohttp.ClientSession, url: str) -> Server:
+    """Return how to speak to a policy's server."""
+    return Server(session, url, config.timeout_s, config.policy_api_key, "TTC_POLICY_API_KEY")
 
-    return await asyncio.gather(*map(connect, urls))
+
+def prm_server(config: SearchConfig, session: aiohttp.ClientSession, url: str) -> Server:
+    """Return how to speak to a PRM's server."""
+    return Server(session, url, config.timeout_s, config.prm_api_key, "TTC_PRM_API_KEY")
+
+
+async def _policy(config: SearchConfig, server: Server, stack: AsyncExitStack) -> PolicyClient:
+    opened = connect_policy(server, config.policy_api, config.model, config.system_prompt)
+    return await stack.enter_async_context(opened)
 
 
 def _replicated(

@@ -40,7 +40,8 @@ class SearchConfig(SearchParams):
 
     `policy` and `prm` hold the URLs of one or more replicas each; without any, small servers of
     our own are started for the demo models. `concurrency` bounds the sequences in flight at
-    each server, `timeout_s` one request and its repetitions. Raises ConfigError.
+    each server, `timeout_s` one request and its repetitions. With `check`, servers that would
+    ruin a search are refused before it starts. Raises ConfigError.
     """
 
     policy: tuple[str, ...] = ()
@@ -52,6 +53,7 @@ class SearchConfig(SearchParams):
     system_prompt: str = META_MATH_SYSTEM_PROMPT
     concurrency: int = 256
     timeout_s: float = 600.0
+    check: bool = True
     policy_api_key: str | None = field(default=None, repr=False)
     prm_api_key: str | None = field(default=None, repr=False)
 

@@ -15,6 +15,7 @@ from tests.scripted_server import completions
 
 COMMAND = [sys.executable, "-c", "from ttc_client.cli.app import main; main()", "bench"]
 GRID = ["-s", "greedy,best-of-n,beam,dvts", "-n", "4,8", "--seed", "0,1", "--max-steps", "4"]
+OPTIONS = ["--no-check", "--concurrency", "8"]
 NUM_PROBLEMS = 12
 NUM_SEARCHES = NUM_PROBLEMS * (1 + 2 + 4 + 4)
 NUM_KILLS = 3
@@ -66,7 +67,7 @@ async def test_killed_again_and_again_and_resumed_it_equals_an_uninterrupted_run
 ):
     wire, luck = Tripwire(), random.Random(0)
     async with chance_servers(completions=wire) as server:
-        servers = ["--policy", server.url, "--prm", server.url, "--concurrency", "8"]
+        servers = [*("--policy", server.url, "--prm", server.url), *OPTIONS]
         whole = tmp_path / "whole"
         code, *_ = await ttc(problems, *GRID, *servers, "--out", whole)
         assert code == 0
@@ -93,7 +94,7 @@ async def test_ctrl_c_exits_130_with_everything_finished_on_disk(tmp_path, probl
     wire = Tripwire()
     wire.set(40)
     async with chance_servers(completions=wire) as server:
-        servers = ["--policy", server.url, "--prm", server.url, "--concurrency", "8"]
+        servers = [*("--policy", server.url, "--prm", server.url), *OPTIONS]
         process = await start(problems, *GRID, *servers, "--out", tmp_path / "run")
         await asyncio.wait_for(wire.tripped.wait(), 60)
         process.send_signal(signal.SIGINT)

@@ -180,5 +180,12 @@ def test_ctrl_c_exits_130_and_leaves_no_server_behind(tmp_path):
 def test_help_teaches():
     done = ttc("solve", "--help")
     assert done.returncode == 0
-    for words in ("--strategy", "--lookahead", "--no-seeds", "(default: dvts)", "Examples"):
+    for words in (
+        "--strategy",
+        "--lookahead",
+        "--no-seeds",
+        "--no-check",
+        "(default: dvts)",
+        "Examples",
+    ):
         assert words in done.stdout

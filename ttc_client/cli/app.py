@@ -144,6 +144,29 @@ def bench(
 
 @app.command()
 @search_options
+def doctor(
+    settings: dict[str, Any],
+    config: ConfigFile = None,
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show stack traces.")] = False,
+) -> None:
+    """Examine the servers, and say what is wrong and how to fix it.
+
+    Takes some seconds, and the flags of ttc solve. Without --policy and --prm, the demo servers
+    are examined. Exits with 1 if something would ruin a run.
+
+    [bold]Example[/bold]
+
+      ttc doctor --policy http://gpu1:8000 --prm http://gpu2:8001
+    """
+    from ttc_client.cli.doctor import examine_servers
+
+    if not examine_servers(_settings(settings, config).config, json=json):
+        raise typer.Exit(EXIT_FAILED)
+
+
+@app.command()
+@search_options
 def config(
     settings: dict[str, Any],
     config: ConfigFile = None,

@@ -20,6 +20,7 @@ _FLAGS = {
     "m": ("-m",),
     "strategy": ("--strategy", "-s"),
     "seeds": ("--seeds/--no-seeds",),
+    "check": ("--check/--no-check",),
     "timeout_s": ("--timeout",),
 }
 
@@ -50,6 +51,7 @@ _HELP: dict[str, tuple[str, str]] = {
     "model": (SERVERS, "The policy's name at its server, where that serves several."),
     "concurrency": (SERVERS, "Sequences in flight at each server, at most."),
     "timeout_s": (SERVERS, "Seconds for one request to a server."),
+    "check": (SERVERS, "Refuse servers that would ruin a search, as ttc doctor finds them."),
 }
 
 

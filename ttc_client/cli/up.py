@@ -2,7 +2,7 @@
 
 import asyncio
 
-from ttc_servers.embedded import embedded_servers
+from ttc_client.compose import demo_servers
 
 
 def run_servers(policy_port: int, prm_port: int) -> None:
@@ -11,7 +11,7 @@ def run_servers(policy_port: int, prm_port: int) -> None:
 
 
 async def _run(policy_port: int, prm_port: int) -> None:
-    async with embedded_servers(policy_port=policy_port, prm_port=prm_port) as (policy, prm):
+    async with demo_servers(policy_port=policy_port, prm_port=prm_port) as (policy, prm):
         print(f"policy {policy}\nprm    {prm}", flush=True)
         print_hint = f'ttc solve --policy {policy} --prm {prm} "What is $17 + 25$?"'
         print(f"\n{print_hint}\n\nCtrl-C stops them.", flush=True)

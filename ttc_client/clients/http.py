@@ -71,6 +71,11 @@ class Server:
         timeout_s = min(self.timeout_s, GET_TIMEOUT_S)
         return self.decode(path, await self._exchange("GET", path, None, timeout_s), reply_type)
 
+    async def get_text(self, path: str) -> str:
+        """GET a path and return its body as it is."""
+        timeout_s = min(self.timeout_s, GET_TIMEOUT_S)
+        return (await self._exchange("GET", path, None, timeout_s)).decode(errors="replace")
+
     async def post(
         self, path: str, payload: Mapping[str, Any] | msgspec.Struct, reply: type[T]
     ) -> T:

@@ -1,0 +1,21 @@
+"""`ttc doctor`: what is right and wrong with the servers."""
+
+import asyncio
+import sys
+
+import msgspec
+from rich.console import Console
+
+from ttc_client.config import SearchConfig
+from ttc_client.doctor.examine import examine
+from ttc_client.report.doctor import print_examination
+
+
+def examine_servers(config: SearchConfig, *, json: bool) -> bool:
+    """Print what was found to stdout; return whether a search can run."""
+    found = asyncio.run(examine(config))
+    if json:
+        sys.stdout.write(msgspec.json.encode(found).decode() + "\n")
+    else:
+        print_examination(found, Console())
+    return found.ok

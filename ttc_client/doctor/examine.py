@@ -1,0 +1,158 @@
+"""The whole examination: all servers of a configuration at once, each by its own checks."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TypeVar
+
+from ttc_client.clients.connect import PRMClient, connect_policy, connect_prm
+from ttc_client.clients.http import Server, open_session
+from ttc_client.compose import policy_server, prm_server, server_urls
+from ttc_client.config import SearchConfig
+from ttc_client.doctor import pair, prm, sampling, tokens
+from ttc_client.doctor.findings import Check, Examination, Examined
+from ttc_client.doctor.server import CROWD, keep_alive, reachable, speed, versioned
+from ttc_client.errors import ConfigError, ServerError, TransientServerError
+
+TIMEOUT_S = 30.0
+"""Of one request: a server that needs longer for a few tokens is not fit for a search."""
+
+C = TypeVar("C")
+Checks = Iterable[tuple[str, Callable[[], Awaitable[Check]]]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """What came out about one server: its checks, its model, and how it judged, if it did."""
+
+    examined: Examined
+    model: str | None = None
+    verdict: prm.Judgement | None = None
+
+
+async def examine(config: SearchConfig) -> Examination:
+    """Examine the servers of a configuration, or the embedded ones if it names none."""
+    config = replace(config, timeout_s=min(config.timeout_s, TIMEOUT_S))
+    async with server_urls(config) as (policy_urls, prm_urls), open_session() as session:
+        policies = [policy_server(config, session, url) for url in policy_urls]
+        prms = [prm_server(config, session, url) for url in prm_urls]
+        found = await asyncio.gather(
+            *(_examine_policy(config, server) for server in policies),
+            *(_examine_prm(config, server) for server in prms),
+        )
+        servers = [one.examined for one in found]
+        if roles := await _roles(policies[0], found):
+            servers.append(Examined("pair", "", (roles,)))
+    fine = all(check.status != "fail" for server in servers for check in server.checks)
+    return Examination(fine, tuple(servers))
+
+
+async def _examine_policy(config: SearchConfig, server: Server) -> _Found:
+    async with AsyncExitStack() as stack:
+        opening = connect_policy(server, config.policy_api, config.model, config.system_prompt)
+        client, start = await _open(server, partial(stack.enter_async_context, opening))
+        if client is None:
+            return _Found(Examined("policy", server.url, start))
+        crowd = min(CROWD, config.concurrency)
+        found = await _run(
+            server,
+            [
+                ("model", partial(_named, client.model)),
+                ("context", partial(tokens.context, client, config)),
+                ("BOS", partial(tokens.bos, server, client)),
+                ("template", partial(tokens.template, server)),
+                ("token ids", partial(tokens.token_ids, client)),
+                ("stop strings", partial(sampling.stop_strings, client)),
+                ("seeds", partial(sampling.seeds, client, config)),
+                ("prefix cache", partial(sampling.prefix_cache, server, client)),
+                ("speed", partial(speed, sampling.writer(client), "tokens", crowd)),
+            ],
+        )
+        return _Found(Examined("policy", server.url, (*start, *found)), client.model)
+
+
+async def _examine_prm(config: SearchConfig, server: Server) -> _Found:
+    client, start = await _open(
+        server, partial(connect_prm, server, config.prm_api, config.prm_format)
+    )
+    if client is None:
+        return _Found(Examined("prm", server.url, start))
+    verdict: prm.Judgement | None = None
+
+    async def judged(client: PRMClient) -> Check:
+        nonlocal verdict
+        verdict = await prm.judge(client)
+        return prm.judgement(verdict)
+
+    crowd = min(CROWD, config.concurrency)
+    found = await _run(
+        server,
+        [
+            ("model", partial(_named, client.name)),
+            ("context", partial(prm.context, server, config)),
+            ("labels", partial(prm.labels, client)),
+            ("judgement", partial(judged, client)),
+            ("speed", partial(speed, prm.scorer(client), "steps", crowd)),
+        ],
+    )
+    model, _ = await prm.model_at(server)
+    return _Found(Examined("prm", server.url, (*start, *found)), model, verdict)
+
+
+async def _roles(policy: Server, found: Sequence[_Found]) -> Check | None:
+    """Check the pair, where a PRM has judged; the first that judged badly counts."""
+    verdicts = [one.verdict for one in found if one.verdict]
+    if not verdicts:
+        return None
+    models = {
+        role: {one.model for one in found if one.examined.role == role and one.model}
+        for role in ("policy", "prm")
+    }
+    worst = min(verdicts, key=lambda verdict: verdict.plausible)
+    return await pair.roles(policy, worst, models["policy"], models["prm"])
+
+
+async def _open(
+    server: Server, connect: Callable[[], Awaitable[C]]
+) -> tuple[C | None, tuple[Check, ...]]:
+    """Connect to a server; without success, say at which of the first two checks it failed."""
+    try:
+        reached = await reachable(server)
+    except ServerError as error:
+        return None, (Check("reachable", "fail", str(error)),)
+    try:
+        return await connect(), (reached,)
+    except (ServerError, ConfigError) as error:
+        return None, (reached, Check("model", "fail", str(error)))
+
+
+async def _run(server: Server, checks: Checks) -> tuple[Check, ...]:
+    """Run checks one after the other, while a connection of their server idles.
+
+    A server that no longer answers is not asked again.
+    """
+    found: list[Check] = []
+    async with asyncio.TaskGroup() as group:
+        idling = group.create_task(_attempt("keep-alive", partial(keep_alive, server)))
+        answers = True
+        for name, check in (("version", partial(versioned, server)), *checks):
+            if answers:
+                result, answers = await _attempt(name, check)
+            else:
+                result = Check(name, "skip", "not tried, as the server did not answer")
+            found.append(result)
+    return (*found, idling.result()[0])
+
+
+async def _attempt(name: str, check: Callable[[], Awaitable[Check]]) -> tuple[Check, bool]:
+    """Run a check, and say whether the server answered; if it failed, in its own words."""
+    try:
+        return await check(), True
+    except (ServerError, ConfigError) as error:
+        return Check(name, "fail", str(error)), not isinstance(error, TransientServerError)
+
+
+async def _named(name: str) -> Check:
+    return Check("model", "ok", name)

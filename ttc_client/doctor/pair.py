@@ -1,0 +1,32 @@
+"""Check that policy and PRM are two models, each at its place."""
+
+from collections.abc import Collection
+
+from ttc_client.clients.connect import connect_prm
+from ttc_client.clients.http import Server
+from ttc_client.doctor.findings import Check
+from ttc_client.doctor.prm import Judgement, judge
+from ttc_client.errors import TTCError
+
+
+async def roles(
+    policy: Server, found: Judgement, policy_models: Collection[str], prm_models: Collection[str]
+) -> Check:
+    """Check that the PRM is no policy and, where it judges like one, whether the policy is a PRM.
+
+    `found` is the PRM's judgement.
+    """
+    if same := set(policy_models) & set(prm_models):
+        name = ", ".join(sorted(same))
+        seen = f"the servers of the policy and of the PRM both serve {name}"
+        return Check("roles", "fail", seen, "name two servers: --policy URL --prm URL")
+    if found.plausible:
+        return Check("roles", "ok", "two models")
+    try:
+        swapped = (await judge(await connect_prm(policy, "auto"))).plausible
+    except TTCError:
+        swapped = False
+    if swapped:
+        seen = "swapped: the policy's server judges steps, and the PRM's does not"
+        return Check("roles", "fail", seen, "exchange the URLs of --policy and --prm")
+    return Check("roles", "ok", "two models")

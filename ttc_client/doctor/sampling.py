@@ -1,0 +1,121 @@
+"""Checks of what a policy writes: stop strings, seeds, the prefix cache.
+
+Each generates a few dozen tokens; they run one after the other, because a server computes the
+same sample with other roundings in other company.
+"""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+
+from ttc_client.clients.connect import PolicyClient
+from ttc_client.clients.http import Server
+from ttc_client.clients.status import prefix_cache_hits
+from ttc_client.clients.vllm import VLLMPolicy
+from ttc_client.doctor.findings import Check
+from ttc_client.doctor.tokens import PROBLEM
+from ttc_client.params import SearchParams
+from ttc_client.ports import SampleRequest
+from ttc_client.prompts import STEP_DELIMITER
+from ttc_client.types import Step
+
+_SHORT = 32
+"""Tokens of a sample that is only looked at, not solved with."""
+
+_LONG = 256
+_SEEDED_TOKENS = 24
+_HOT = 1.5
+"""A temperature at which no two samples of that many tokens are alike by chance."""
+
+_LONG_PROBLEM = f"Compute ${' + '.join(['1'] * 120)}$."
+"""Longer than the largest block of a prefix cache, 128 tokens on vLLM's CPU build."""
+
+
+async def stop_strings(policy: PolicyClient) -> Check:
+    """Check that a step ends with its stop string, and that the server says so."""
+    if not isinstance(policy, VLLMPolicy):
+        return await _delimiter(policy)
+    free = SampleRequest(await policy.root(PROBLEM), 1, 0.0, 1.0, _SHORT, (), None)
+    text = (await policy.sample(free)).steps[0].text
+    if len(text) < 4:
+        seen = f"not seen: the policy wrote only {text!r}"
+        return Check("stop strings", "warn", seen, "serve a model that follows instructions")
+    stop = text[len(text) // 2 :][:2]
+    end = text.index(stop) + len(stop)
+    step = (await policy.sample(replace(free, stop=(stop,)))).steps[0]
+    return _judge_stop(step, text[:end], stop)
+
+
+def _judge_stop(step: Step, expected: str, stop: str) -> Check:
+    """Compare a stopped sample with the start of the free one."""
+    fix = "include_stop_str_in_output and stop_reason are vLLM's: else use --policy-api openai"
+    if step.text == expected:
+        if step.finish == "stop":
+            return Check("stop strings", "ok", "kept, and named as the reason")
+        seen = "kept, but not named as what ended a step: steps would pass for whole solutions"
+        return Check("stop strings", "fail", seen, fix)
+    if step.text == expected.removesuffix(stop):
+        return Check("stop strings", "fail", "cut off the end of a step", fix)
+    if step.text.startswith(expected):
+        return Check("stop strings", "fail", f"ignored: the text went on after {stop!r}", fix)
+    seen = "not seen: two greedy samples differ"
+    return Check("stop strings", "warn", seen, "ask again when the server is idle")
+
+
+async def _delimiter(policy: PolicyClient) -> Check:
+    """Check in text mode that a step ends; the client puts back the delimiter that servers cut."""
+    root = await policy.root(PROBLEM)
+    request = SampleRequest(root, 1, 0.0, 1.0, _LONG, (STEP_DELIMITER,), None)
+    step = (await policy.sample(request)).steps[0]
+    if step.finish == "stop":
+        return Check("stop strings", "ok", "a step ends at its blank line")
+    seen = f"not seen: the policy wrote no blank line in {step.num_tokens} tokens"
+    return Check("stop strings", "warn", seen, "a --system-prompt that asks for steps")
+
+
+async def seeds(policy: PolicyClient, params: SearchParams) -> Check:
+    """Check that a seed repeats its samples, and that siblings get different ones."""
+    if not params.seeds:
+        return Check("seeds", "skip", "--no-seeds: none are sent")
+    root = await policy.root(PROBLEM)
+    request = SampleRequest(root, 4, _HOT, 1.0, _SEEDED_TOKENS, (), seed=1)
+    first, second = [[s.text for s in (await policy.sample(request)).steps] for _ in range(2)]
+    if len(set(first)) == 1:
+        seen = "all samples of a seeded request are the same: a search would have nothing to choose"
+        return Check("seeds", "fail", seen, "--no-seeds")
+    if first != second:
+        seen = "the same seed gave other samples: runs cannot be repeated exactly"
+        fix = "a server that samples alike under any load (vLLM: VLLM_BATCH_INVARIANT=1)"
+        return Check("seeds", "warn", seen, fix)
+    return Check("seeds", "ok", "honoured")
+
+
+async def prefix_cache(server: Server, policy: PolicyClient) -> Check:
+    """Check that a prompt that was read before is found in the server's cache."""
+    root = await policy.root(_LONG_PROBLEM)
+    request = SampleRequest(root, 1, 0.0, 1.0, 1, (), None)
+    await policy.sample(request)
+    before = await prefix_cache_hits(server)
+    usage = (await policy.sample(request)).usage
+    if usage.cached_tokens:
+        seen = f"on: {usage.cached_tokens} of {usage.prompt_tokens} prompt tokens"
+        return Check("prefix cache", "ok", seen)
+    after = await prefix_cache_hits(server)
+    if before is None or after is None:
+        return Check("prefix cache", "skip", "the server does not say what it had cached")
+    if after > before:
+        seen = "on, but requests do not tell, so that results show no share of it"
+        fix = "start the server with --enable-prompt-tokens-details"
+        return Check("prefix cache", "warn", seen, fix)
+    seen = "off: every step is paid for from the first token on"
+    return Check("prefix cache", "warn", seen, "start the server with --enable-prefix-caching")
+
+
+def writer(policy: PolicyClient) -> Callable[[int], Awaitable[int]]:
+    """Return what samples once at each call, and says how many tokens that were."""
+
+    async def write(_: int) -> int:
+        root = await policy.root(PROBLEM)
+        samples = await policy.sample(SampleRequest(root, 1, 0.8, 1.0, _SHORT, (), None))
+        return sum(step.num_tokens for step in samples.steps)
+
+    return write
