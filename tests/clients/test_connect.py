@@ -27,6 +27,10 @@ SERVERS = {
     "scoring protocol": (PRM_SERVERS["score"].replies(lambda _: 0.5), "scoring protocol"),
     "vLLM": (vllm("/generative_scoring", "/v1/completions"), "RLHFlow, generative scoring"),
     "older vLLM": (vllm("/v1/completions"), "RLHFlow, completions"),
+    "stumbling": (
+        vllm(**{"/generative_scoring": refused(500)}),
+        "RLHFlow, generative scoring",
+    ),
     "pooling vLLM": (vllm("/pooling", "/classify", "/score"), "RLHFlow, token classification"),
     "Qwen PRM": (vllm("/pooling", "/classify", **{"/tokenize": one_token}), "step pooling"),
     "classifying vLLM": (

@@ -15,7 +15,7 @@ from ttc_client.clients.scores import ScoreProtocol
 from ttc_client.clients.tgi import TGIPolicy
 from ttc_client.clients.tgi_scoring import TGIScoring
 from ttc_client.clients.vllm import VLLMPolicy, served_model, tokenize
-from ttc_client.errors import ProtocolError, RequestError
+from ttc_client.errors import ProtocolError, RequestError, TransientServerError
 from ttc_client.ports import SampleRequest, Samples, ScoreRequest, Scores
 from ttc_client.prompts import QWEN_PRM_MARKER
 from ttc_client.types import Trajectory
@@ -125,11 +125,14 @@ async def _answers(server: Server, path: str, payload: Any, reply: type[Any]) ->
 
 
 async def _exists(server: Server, path: str) -> bool:
-    """Return whether a server knows a path, be it only to refuse an empty request."""
+    """Return whether a server knows a path, be it only to refuse or stumble over nothing."""
     try:
         await server.post(path, {}, msgspec.Raw)
     except RequestError as error:
         return error.status not in _NO_SUCH_PATH
+    except TransientServerError as error:
+        if error.status != 500:
+            raise
     return True
 
 
