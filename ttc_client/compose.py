@@ -109,7 +109,7 @@ async def demo_servers(policy_port: int = 0, prm_port: int = 0) -> AsyncGenerato
                 embedded_servers(policy_port=policy_port, prm_port=prm_port)
             )
         except (RuntimeError, OSError) as error:
-            raise TTCError(f"the demo servers did not start: {error}") from error
+            raise TTCError(str(error)) from error
         yield urls
 
 

@@ -51,3 +51,12 @@ def test_nothing_listening_is_found_and_bad_usage_is_not_examined():
     assert "nothing answers at http://127.0.0.1:9" in " ".join(gone.stdout.split())
     bad = ttc("doctor", "--policy", "gpu1:8000", "--prm", "http://x")
     assert (bad.returncode, bad.stdout) == (2, "")
+
+
+def test_demo_servers_that_cannot_start_are_one_line(demo_servers):
+    taken = demo_servers.policy.rsplit(":")[-1]
+    done = ttc("up", "--policy-port", taken, "--prm-port", "0")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "did not start" in done.stderr
+    assert "address already in use" in done.stderr
+    assert len(done.stderr.splitlines()) == 1

@@ -16,7 +16,7 @@ import pytest_asyncio
 from tiny_llama import CONTEXT, reference_logits, write_model
 
 from ttc_client.prompts import RLHFLOW_SYSTEM, rlhflow_approval, rlhflow_question
-from ttc_servers.embedded import embedded_servers
+from ttc_servers.embedded import embedded_servers, launch
 
 POLICY_SEED, PRM_SEED = 1, 2
 
@@ -333,3 +333,15 @@ async def test_a_server_that_cannot_start_says_why(tmp_path: Path) -> None:
     with pytest.raises(RuntimeError, match=r"config\.json"):
         async with embedded_servers(policy=tmp_path, prm=tmp_path):
             pass
+
+
+async def test_a_server_may_say_more_than_a_pipe_holds(tmp_path: Path) -> None:
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-c", "import sys; sys.stderr.write('x' * 10**6 + '\\nthe end\\n')"),
+        stderr=PIPE,
+    )
+    said = bytearray()
+    await launch._read(process, said)
+    assert await process.wait() == 0
+    assert said.endswith(b"\nthe end\n")
+    assert len(said) < 10**4

@@ -11,11 +11,22 @@ import sys
 from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 HOST = "127.0.0.1"
 
 _STOP_TIMEOUT_S = 5.0
+_BYTES_KEPT = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class _Child:
+    """A server's process; its standard error is read all the time, lest a full pipe stop it."""
+
+    process: Process
+    said: bytearray
+    reading: asyncio.Task[None]
 
 
 @asynccontextmanager
@@ -31,14 +42,14 @@ async def embedded_servers(
     Models are names of packaged ones or directories in the Hugging Face format. Port 0 is any
     free one. Raises RuntimeError with a server's own words if it does not start.
     """
-    processes: list[Process] = []
+    children: list[_Child] = []
     try:
         for model, port in ((policy, policy_port), (prm, prm_port)):
-            processes.append(await _start(model, port))
-        policy_url, prm_url = await asyncio.gather(*map(_url, processes))
+            children.append(await _start(model, port))
+        policy_url, prm_url = await asyncio.gather(*map(_url, children))
         yield policy_url, prm_url
     finally:
-        await asyncio.gather(*map(_stop, processes))
+        await asyncio.gather(*map(_stop, children))
 
 
 def blas_settings() -> dict[str, str]:
@@ -63,8 +74,8 @@ def _has_avx512() -> bool:
     return features >= {"avx512f", "avx512bw", "avx512dq", "avx512vl"}
 
 
-async def _start(model: str | Path, port: int) -> Process:
-    return await asyncio.create_subprocess_exec(
+async def _start(model: str | Path, port: int) -> _Child:
+    process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "ttc_servers.embedded", "--until-stdin-closes"),
         *("--model", str(model), "--host", HOST, "--port", str(port)),
         env={**os.environ, **blas_settings()},
@@ -72,23 +83,35 @@ async def _start(model: str | Path, port: int) -> Process:
         stdout=PIPE,
         stderr=PIPE,
     )
+    said = bytearray()
+    return _Child(process, said, asyncio.create_task(_read(process, said)))
 
 
-async def _url(process: Process) -> str:
-    assert process.stdout
+async def _read(process: Process, said: bytearray) -> None:
+    """Read standard error to its end, and keep the last of it."""
     assert process.stderr
-    url = (await process.stdout.readline()).decode().strip()
+    while chunk := await process.stderr.read(1 << 16):
+        said += chunk
+        del said[:-_BYTES_KEPT]
+
+
+async def _url(child: _Child) -> str:
+    assert child.process.stdout
+    url = (await child.process.stdout.readline()).decode().strip()
     if not url:
-        words = (await process.stderr.read()).decode(errors="replace").strip()
-        raise RuntimeError(f"an embedded server did not start: {words.splitlines()[-1:]}")
+        await child.reading
+        lines = child.said.decode(errors="replace").split("\n")
+        words = next((line.strip() for line in reversed(lines) if line.strip()), "no reason given")
+        raise RuntimeError(f"an embedded server did not start: {words}")
     return url
 
 
-async def _stop(process: Process) -> None:
-    assert process.stdin
-    process.stdin.close()
+async def _stop(child: _Child) -> None:
+    assert child.process.stdin
+    child.process.stdin.close()
     try:
-        await asyncio.wait_for(process.wait(), _STOP_TIMEOUT_S)
+        await asyncio.wait_for(child.process.wait(), _STOP_TIMEOUT_S)
     except TimeoutError:
-        process.kill()
-        await process.wait()
+        child.process.kill()
+        await child.process.wait()
+    await child.reading
