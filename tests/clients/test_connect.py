@@ -31,7 +31,10 @@ SERVERS = {
         vllm(**{"/generative_scoring": refused(500)}),
         "RLHFlow, generative scoring",
     ),
-    "pooling vLLM": (vllm("/pooling", "/classify", "/score"), "RLHFlow, token classification"),
+    "pooling vLLM": (
+        vllm("/pooling", "/score", **{"/classify": refused(501)}),
+        "RLHFlow, token classification",
+    ),
     "Qwen PRM": (vllm("/pooling", "/classify", **{"/tokenize": one_token}), "step pooling"),
     "classifying vLLM": (
         vllm("/pooling", "/score", **{"/classify": lambda _: {"data": []}}),

@@ -129,7 +129,7 @@ class Server:
         text = f"{self.url}{path} answered {status}" + (f": {said}" if said else "")
         if hint := _HINTS.get(status):
             text += f" ({hint.format(key_variable=self.key_variable)})"
-        if status in _TRANSIENT or status >= 500:
+        if status in _TRANSIENT or (status >= 500 and status != 501):
             return TransientServerError(
                 text,
                 url=self.url,
