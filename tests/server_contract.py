@@ -92,9 +92,8 @@ class ServerContract:
     async def test_sixteen_seeded_requests_in_flight_do_no_harm(self, servers: Servers) -> None:
         config = servers.config(strategy="dvts", n=64)
         async with Client(config) as client:
-            results = [await client.solve(problem) for problem in PROBLEMS]
-        for result in results:
-            check(result, config)
+            result = await client.solve(PROBLEM)
+        check(result, config)
 
     def test_the_command_line_searches_without_seeds(self, servers: Servers) -> None:
         command = [sys.executable, "-c", "from ttc_client.cli.app import main; main()", "solve"]
@@ -111,7 +110,11 @@ class ServerContract:
         async with Client(servers.config(n=4)) as client:
             result = await client.solve(PROBLEM)
         assert result.prm is not None
-        said = {"score": "scoring protocol", "generative-scoring": "generative scoring"}
+        said = {
+            "score": "scoring protocol",
+            "generative-scoring": "generative scoring",
+            "token-classify": "token classification",
+        }
         assert said[self.prm_apis[0]] in result.prm
 
     @pytest.mark.parametrize("problem", PROBLEMS)
@@ -211,8 +214,8 @@ class ServerContract:
             with pytest.raises(ContextLengthError) as refused:
                 await client.score(ScoreRequest(PROBLEM, (), ((longest + "1",),)))
             assert (refused.value.status is None) == (api != "score")
-        # A server never cuts what it completes: it refuses.
-        assert scores == pytest.approx(dict.fromkeys(scores, scores["completions"]), abs=1e-3)
+        # What is cut silently in one way is refused in another: all agree on a whole solution.
+        assert max(scores.values()) - min(scores.values()) < 1e-3
 
     async def test_a_cancelled_request_is_gone_within_a_second(self, policy: VLLMPolicy) -> None:
         payload = {"model": policy.model, "prompt": "x", "n": 8, "max_tokens": 1900}
@@ -260,6 +263,13 @@ async def greedy(policy: VLLMPolicy, parent: Trajectory, **changes: Any) -> Traj
     (step,) = samples.steps
     ids = samples.prompt_ids + step.token_ids
     return replace(parent, token_ids=ids, steps=(*parent.steps, step))
+
+
+async def rendered(server: Server, *messages: tuple[str, str], **fields: Any) -> tuple[int, ...]:
+    """Return the ids that a server's chat template and tokenizer make of a conversation."""
+    turns = [{"role": role, "content": content} for role, content in messages]
+    reply = await server.post("/tokenize", {"messages": turns, **fields}, dict[str, Any])
+    return tuple(reply["tokens"])
 
 
 async def read_as(server: Server, prompt: str | Sequence[int]) -> tuple[int, ...]:

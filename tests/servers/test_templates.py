@@ -14,27 +14,8 @@ from ttc_client.prompts import (
     rlhflow_question,
 )
 
-TEMPLATES = Path(__file__).parents[2] / "servers" / "templates"
-
-STOCK_LIKE = """{{- bos_token }}
-{%- if messages[0]['role'] == 'system' %}
-    {%- set system_message = messages[0]['content'] | trim %}
-    {%- set messages = messages[1:] %}
-{%- else %}
-    {%- set system_message = '' %}
-{%- endif %}
-{{- '<|start_header_id|>system<|end_header_id|>\n\n' }}
-{{- 'Cutting Knowledge Date: December 2023\nToday Date: ' + today + '\n\n' }}
-{{- system_message + '<|eot_id|>' }}
-{%- for message in messages %}
-    {{- '<|start_header_id|>' + message['role'] + '<|end_header_id|>\n\n' }}
-    {{- message['content'] | trim + '<|eot_id|>' }}
-{%- endfor %}
-{%- if add_generation_prompt %}
-    {{- '<|start_header_id|>assistant<|end_header_id|>\n\n' }}
-{%- endif %}
-"""
-"""What the template that ships with Llama 3.1 and 3.2 does, for text turns without tools."""
+FIXED = Path(__file__).parents[2] / "servers" / "templates" / "llama3.jinja"
+STOCK_LIKE = Path(__file__).with_name("stock_like.jinja")
 
 PROBLEM = r"  What is $\frac{1}{2} + 1$?"
 STEP = "## Step 1: Add\n$1 + 2 = 3$\n\n"
@@ -47,12 +28,12 @@ def environment() -> Environment:
 
 @pytest.fixture(name="fixed")
 def fixed_template() -> Template:
-    return environment().from_string((TEMPLATES / "llama3.jinja").read_text())
+    return environment().from_string(FIXED.read_text())
 
 
 @pytest.fixture(name="stock")
 def stock_template() -> Template:
-    return environment().from_string(STOCK_LIKE)
+    return environment().from_string(STOCK_LIKE.read_text())
 
 
 def conversation(*turns: tuple[str, str]) -> list[dict[str, str]]:
@@ -61,7 +42,11 @@ def conversation(*turns: tuple[str, str]) -> list[dict[str, str]]:
 
 def test_the_two_differences_the_post_warns_of(fixed: Template, stock: Template) -> None:
     messages = conversation(("system", "Solve."), ("user", "1 + 2?"), ("assistant", STEP))
-    values = {"messages": messages, "bos_token": "<|begin_of_text|>", "today": "26 Jul 2024"}
+    values = {
+        "messages": messages,
+        "bos_token": "<|begin_of_text|>",
+        "strftime_now": lambda _: "26 Jul 2024",
+    }
     trimmed = stock.render(**values)
     kept = fixed.render(**values)
 
@@ -72,9 +57,11 @@ def test_the_two_differences_the_post_warns_of(fixed: Template, stock: Template)
     assert kept.replace("3$\n\n<", "3$<") == trimmed.removeprefix("<|begin_of_text|>")
 
 
-def test_date_is_the_same_every_day(fixed: Template) -> None:
-    text = fixed.render(messages=conversation(("user", "1 + 2?")), today="1 Jan 2030")
-    assert "Today Date: 26 Jul 2024\n\n" in text
+def test_date_is_the_same_every_day(fixed: Template, stock: Template) -> None:
+    messages = conversation(("user", "1 + 2?"))
+    assert "Today Date: 26 Jul 2024\n\n" in fixed.render(messages=messages)
+    next_year = stock.render(messages=messages, strftime_now=lambda _: "26 Jul 2025")
+    assert "Today Date: 26 Jul 2025\n\n" in next_year
 
 
 def test_a_problem_is_rendered_as_the_client_renders_it(fixed: Template) -> None:

@@ -1,4 +1,4 @@
-"""A policy and a PRM server on vLLM's CPU build, started once for all tests here."""
+"""A policy and a PRM server on vLLM's CPU build, started for each module of tests here."""
 
 import subprocess
 from collections.abc import Iterator
@@ -13,15 +13,18 @@ TIMEOUT_S = 900
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Give whichever test comes first the time to start the servers."""
+    """Give whichever test of a module comes first the time to start the servers."""
     for item in items:
         item.add_marker(pytest.mark.timeout(TIMEOUT_S + 60))
 
 
-@pytest.fixture(scope="session")
-def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
+@pytest.fixture(scope="module")
+def servers(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Servers]:
+    """Start both with the module's `LAUNCH_OPTIONS`."""
     logs = tmp_path_factory.mktemp("vllm")
-    command = [LAUNCH, "--logs", logs, "--timeout", str(TIMEOUT_S)]
+    command = [LAUNCH, "--logs", logs, "--timeout", str(TIMEOUT_S), *request.module.LAUNCH_OPTIONS]
     said = logs / "launch_cpu.log"
     with (
         said.open("w") as stderr,

@@ -1,13 +1,31 @@
-"""A real vLLM keeps the contract of model servers."""
+"""vLLM, launched as we launch it, keeps the contract of model servers."""
 
 from typing import Any
 
-from tests.server_contract import TOKENIZER, ServerContract, conversation, num_fitting_digits
+from tests.server_contract import (
+    PROBLEM,
+    TOKENIZER,
+    ServerContract,
+    conversation,
+    num_fitting_digits,
+    rendered,
+)
 from ttc_client.clients.http import Server
+from ttc_client.clients.vllm import VLLMPolicy
+from ttc_client.prompts import META_MATH_SYSTEM_PROMPT
+
+LAUNCH_OPTIONS = ()
 
 
 class TestVLLM(ServerContract):
     prm_apis = ("generative-scoring", "completions")
+
+    async def test_its_template_reads_a_problem_as_the_client_does(
+        self, policy: VLLMPolicy
+    ) -> None:
+        messages = ("system", META_MATH_SYSTEM_PROMPT), ("user", PROBLEM)
+        root = await policy.root(PROBLEM)
+        assert await rendered(policy.server, *messages, add_special_tokens=True) == root.token_ids
 
     async def test_vllm_cuts_what_it_scores_without_a_word(self, prm: Server) -> None:
         """The trap that the client keeps out of."""
