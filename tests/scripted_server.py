@@ -1,6 +1,7 @@
 """A scripted HTTP server on the loopback interface, which records every request."""
 
 import asyncio
+import ssl
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -43,15 +44,18 @@ class ScriptedServer:
 
 
 @asynccontextmanager
-async def scripted_server(replies: dict[str, Handler]) -> AsyncGenerator[ScriptedServer]:
+async def scripted_server(
+    replies: dict[str, Handler], tls: ssl.SSLContext | None = None
+) -> AsyncGenerator[ScriptedServer]:
     server = ScriptedServer(replies)
     app = web.Application(client_max_size=1 << 26)
     app.router.add_route("*", "/{path:.*}", server.handle)
     runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=0.1)
     await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
+    site = web.TCPSite(runner, "127.0.0.1", 0, ssl_context=tls)
     await site.start()
-    server.url = "http://127.0.0.1:{}".format(*runner.addresses[0][1:])
+    scheme = "https" if tls else "http"
+    server.url = "{}://{}:{}".format(scheme, *runner.addresses[0])
     try:
         yield server
     finally:

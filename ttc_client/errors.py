@@ -57,3 +57,7 @@ class ContextLengthError(RequestError):
 
 class ProtocolError(ServerError):
     """The server answered, but not what was asked for."""
+
+
+class GarbledError(ProtocolError):
+    """The body is not JSON, or not all of it: garbled on its way, or no model server's."""

@@ -12,6 +12,7 @@ import msgspec
 
 from ttc_client.clients.formats import PRMFormat, find_format, questions
 from ttc_client.clients.http import Server
+from ttc_client.clients.replies import Unexpected, in_order
 from ttc_client.clients.scores import checked_scores
 from ttc_client.clients.together import together
 from ttc_client.clients.usage import TokenUsage
@@ -99,11 +100,13 @@ class GenerativeScoring:
             "apply_softmax": True,
             "add_special_tokens": True,  # to the query alone: one BOS
         }
+
+        def read(reply: _GenerativeScores) -> Scores:
+            flat = [item.score for item in in_order(reply.data, len(texts))]
+            return Scores(checked_scores(request, flat), reply.usage.by_prm())
+
         path = "/generative_scoring"
-        reply = await self.model.server.post(path, payload, _GenerativeScores)
-        flat = [item.score for item in sorted(reply.data, key=lambda item: item.index)]
-        scores = checked_scores(self.model.server, path, request, flat)
-        return Scores(scores, reply.usage.by_prm())
+        return await self.model.server.ask(path, payload, _GenerativeScores, read, request.session)
 
 
 class _Logprobs(msgspec.Struct):
@@ -133,30 +136,30 @@ class CompletionScoring:
 
     async def score(self, request: ScoreRequest) -> Scores:
         """Score all steps of all items in one request."""
+        texts = await self.model.questions(request)
         payload = {
             "model": self.model.name,
-            "prompt": await self.model.questions(request),
+            "prompt": texts,
             "max_tokens": 1,
             "temperature": 0.0,
             "logprobs": len(self.model.labels),
             "logprob_token_ids": self.model.labels,
             "return_tokens_as_token_ids": True,
         }
+
+        def read(reply: _ScoredCompletion) -> Scores:
+            flat = [self._probability(choice) for choice in in_order(reply.choices, len(texts))]
+            return Scores(checked_scores(request, flat), reply.usage.by_prm())
+
         path = "/v1/completions"
-        reply = await self.model.server.post(path, payload, _ScoredCompletion)
-        choices = sorted(reply.choices, key=lambda choice: choice.index)
-        flat = [self._probability(choice) for choice in choices]
-        scores = checked_scores(self.model.server, path, request, flat)
-        return Scores(scores, reply.usage.by_prm())
+        return await self.model.server.ask(path, payload, _ScoredCompletion, read, request.session)
 
     def _probability(self, choice: _ScoredChoice) -> float:
         logprobs = choice.logprobs.top_logprobs[0] if choice.logprobs.top_logprobs else {}
         try:
             good, bad = [logprobs[f"token_id:{label}"] for label in self.model.labels]
         except KeyError as error:
-            raise self.model.server.protocol_error(
-                "/v1/completions", f"no logprob of the label {error.args[0]}"
-            ) from error
+            raise Unexpected(f"no logprob of the label {error.args[0]}") from error
         return first_of_two(good, bad)
 
 

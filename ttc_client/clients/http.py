@@ -5,17 +5,23 @@ costs a fifth of the CPU of its alternatives at hundreds of requests in flight.
 """
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+import ssl
+from collections.abc import Callable, Generator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from hashlib import blake2b
+from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 import aiohttp
 import msgspec
 
+from ttc_client.clients.replies import Unexpected, error_message, seconds_to_wait, shown
 from ttc_client.errors import (
     ConfigError,
     ContextLengthError,
+    GarbledError,
     ProtocolError,
     RequestError,
     ServerError,
@@ -24,11 +30,14 @@ from ttc_client.errors import (
 
 CONNECT_TIMEOUT_S = 10.0
 GET_TIMEOUT_S = 20.0
+FIRST_BYTE_SHARE = 0.5
+"""Of `timeout_s`: a server silent for that long is given up, with time left to ask once more."""
 KEEP_ALIVE_S = 4.0
 """Below the 5 s after which vLLM closes an idle connection."""
+MAX_BODY_BYTES = 1 << 26
 
-_BODY_SHOWN = 200
 _TRANSIENT = frozenset({408, 425, 429})
+_TOO_LONG = re.compile(r"context length|input_tokens|too long|max_model_len", re.IGNORECASE)
 _HINTS = {
     401: "the server wants an API key: set {key_variable}",
     403: "the server refuses this API key: check {key_variable}",
@@ -36,12 +45,30 @@ _HINTS = {
 }
 
 T = TypeVar("T")
+A = TypeVar("A")
 
 
-def open_session() -> aiohttp.ClientSession:
+def tls_context(ca_bundle: Path | None) -> ssl.SSLContext:
+    """Return what server certificates are verified with: the system's CAs, and those of a file.
+
+    SSL_CERT_FILE and SSL_CERT_DIR name the system's, as everywhere with OpenSSL.
+    """
+    context = ssl.create_default_context()
+    if ca_bundle is not None:
+        try:
+            context.load_verify_locations(ca_bundle)
+        except OSError as error:  # ssl.SSLError is one
+            raise ConfigError(
+                f"ca_bundle is {ca_bundle}: it must be a file of certificates in PEM format "
+                f"({error.strerror or error})"
+            ) from error
+    return context
+
+
+def open_session(tls: ssl.SSLContext | None = None) -> aiohttp.ClientSession:
     """Return the session that all servers of a process share; close it with `async with`."""
-    connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=KEEP_ALIVE_S)
-    return aiohttp.ClientSession(connector=connector, auto_decompress=True)
+    connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=KEEP_ALIVE_S, ssl=tls or True)
+    return aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar())
 
 
 def base_url(url: str, what: str) -> str:
@@ -58,13 +85,16 @@ class Server:
 
     `timeout_s` bounds one exchange from the first byte sent to the last received. The API key
     goes into the request's header and nowhere else; `key_variable` names where it came from.
+    `session_header` tells a router which requests share a prefix.
     """
 
     session: aiohttp.ClientSession
     url: str
     timeout_s: float
-    api_key: str | None = None
+    api_key: str | None = field(default=None, repr=False)
     key_variable: str = "the API key"
+    proxy: str | None = None
+    session_header: str | None = None
 
     async def get(self, path: str, reply_type: type[T]) -> T:
         """GET a path and decode its JSON; a server that is there answers that soon."""
@@ -84,27 +114,109 @@ class Server:
         Raises TransientServerError for what may pass, RequestError for what the server refuses,
         ProtocolError for an answer of another shape.
         """
-        return self.decode(path, await self._exchange("POST", path, payload, self.timeout_s), reply)
+        return await self.ask(path, payload, reply, _as_it_is)
 
-    async def _exchange(self, method: str, path: str, payload: object, timeout_s: float) -> bytes:
-        headers = {"Content-Type": "application/json"}
+    async def ask(
+        self,
+        path: str,
+        payload: Mapping[str, Any] | msgspec.Struct,
+        reply: type[T],
+        read: Callable[[T], A],
+        session: str = "",
+    ) -> A:
+        """POST a payload, and `read` the answer: Unexpected becomes a ProtocolError.
+
+        `session` is the same for requests that share a prefix.
+        """
+        headers = self._session_headers(session)
+        body = await self._exchange("POST", path, payload, self.timeout_s, headers)
+        return self.read(path, body, reply, read)
+
+    def _session_headers(self, session: str) -> dict[str, str]:
+        if not (self.session_header and session):
+            return {}
+        return {self.session_header: blake2b(session.encode(), digest_size=16).hexdigest()}
+
+    async def _exchange(
+        self,
+        method: str,
+        path: str,
+        payload: object,
+        timeout_s: float,
+        headers: Mapping[str, str] | None = None,
+    ) -> bytes:
+        sent = {
+            "Content-Type": "application/json",
+            "Accept-Encoding": "identity",
+            **(headers or {}),
+        }
         if self.api_key:
-            headers["Authorization"] = f"Bearer {self.api_key}"
-        try:
+            sent["Authorization"] = f"Bearer {self.api_key}"
+        data = None if payload is None else self._encode(path, payload)
+        with self._our_errors(path, timeout_s):
             async with self.session.request(
                 method,
                 self.url + path,
-                data=None if payload is None else msgspec.json.encode(payload),
-                headers=headers,
+                data=data,
+                headers=sent,
                 allow_redirects=False,
-                timeout=aiohttp.ClientTimeout(total=timeout_s, sock_connect=CONNECT_TIMEOUT_S),
+                proxy=self.proxy,
+                timeout=aiohttp.ClientTimeout(
+                    total=timeout_s,
+                    connect=CONNECT_TIMEOUT_S,
+                    sock_read=timeout_s * FIRST_BYTE_SHARE,
+                ),
             ) as response:
-                body = await response.read()
+                body = await self._body(path, response)
+        if response.status != 200:
+            raise self.failure(path, response.status, body, response.headers)
+        return body
+
+    def _encode(self, path: str, payload: object) -> bytes:
+        try:
+            return msgspec.json.encode(payload)
+        except UnicodeEncodeError as error:
+            raise RequestError(
+                f"{self.url}{path} cannot be sent {error.object[error.start : error.end]!r}, which "
+                "is no character: is the problem's text UTF-8?",
+                url=self.url,
+            ) from error
+
+    async def _body(self, path: str, response: aiohttp.ClientResponse) -> bytes:
+        """Return the whole body; one that is too large is refused before memory is full."""
+        body = bytearray()
+        async for chunk in response.content.iter_any():
+            body += chunk
+            if len(body) > MAX_BODY_BYTES:
+                raise self.protocol_error(path, f"more than {MAX_BODY_BYTES} bytes", bytes(body))
+        return bytes(body)
+
+    @contextmanager
+    def _our_errors(self, path: str, timeout_s: float) -> Generator[None]:
+        """Raise what goes wrong on the way to a server and back as one of our errors."""
+        try:
+            yield
+        except aiohttp.ConnectionTimeoutError as error:
+            raise TransientServerError(
+                f"{self.url} accepted no connection within {CONNECT_TIMEOUT_S:g} s: is the server "
+                "running, and the host and port right?",
+                url=self.url,
+            ) from error
         except TimeoutError as error:
             raise TransientServerError(
                 f"{self.url}{path} gave no answer within {timeout_s:g} s: is it a model "
                 "server, and not overloaded? --timeout sets how long to wait",
                 url=self.url,
+            ) from error
+        except ssl.CertificateError as error:
+            raise RequestError(
+                f"the certificate of {self.url} is not trusted ({error}): name the CA that signed "
+                "it with --ca-bundle",
+                url=self.url,
+            ) from error
+        except aiohttp.ClientHttpProxyError as error:
+            raise TransientServerError(
+                f"the proxy on the way to {self.url} answered {error.status}", url=self.url
             ) from error
         except aiohttp.ClientConnectorError as error:
             raise TransientServerError(
@@ -117,15 +229,12 @@ class Server:
                 f"{self.url}{path} broke off the exchange ({type(error).__name__}: {error})",
                 url=self.url,
             ) from error
-        if response.status != 200:
-            raise self.failure(path, response.status, body, response.headers)
-        return body
 
     def failure(
         self, path: str, status: int, body: bytes, headers: Mapping[str, str]
     ) -> ServerError:
         """Return the error for an answer that is not 200, in the server's own words."""
-        said = error_message(body)
+        said = error_message(self._without_key(body))
         text = f"{self.url}{path} answered {status}" + (f": {said}" if said else "")
         if hint := _HINTS.get(status):
             text += f" ({hint.format(key_variable=self.key_variable)})"
@@ -135,87 +244,53 @@ class Server:
                 url=self.url,
                 status=status,
                 body=said,
-                retry_after_s=_seconds(headers.get("Retry-After")),
+                retry_after_s=seconds_to_wait(headers.get("Retry-After")),
             )
         if location := headers.get("Location"):
             text += f" (redirected to {location}: use that URL)"
         kind = ContextLengthError if status == 400 and _TOO_LONG.search(said) else RequestError
         return kind(text, url=self.url, status=status, body=said)
 
+    def read(self, path: str, body: bytes, reply_type: type[T], read: Callable[[T], A]) -> A:
+        """Decode an answer and `read` it; raises as `ask` does."""
+        decoded = self.decode(path, body, reply_type)
+        try:
+            return read(decoded)
+        except Unexpected as unexpected:
+            raise self.protocol_error(path, str(unexpected), body) from unexpected
+
     def decode(self, path: str, body: bytes, reply_type: type[T]) -> T:
         """Decode an answer's JSON; raises as `post` does."""
         try:
             return msgspec.json.decode(body, type=reply_type)
-        except msgspec.DecodeError as error:
-            if "truncated" in str(error):
-                raise TransientServerError(
-                    f"{self.url}{path} sent a body that was cut short after {len(body)} bytes",
-                    url=self.url,
-                    status=200,
-                    body=shown(body),
-                ) from error
+        except msgspec.ValidationError as error:
             raise self.protocol_error(path, str(error), body) from error
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            problem = f"{len(body)} bytes that are not all JSON ({shown(str(error))})"
+            raise self.protocol_error(path, problem, body, GarbledError) from error
 
-    def protocol_error(self, path: str, problem: str, body: bytes | str = "") -> ProtocolError:
+    def protocol_error(
+        self,
+        path: str,
+        problem: str,
+        body: bytes | str = "",
+        kind: type[ProtocolError] = ProtocolError,
+    ) -> ProtocolError:
         """Return the error for an answer that is not what was asked for."""
-        start = f"; it begins {shown(body)!r}" if body else ""
-        return ProtocolError(
-            f"{self.url}{path} sent an unexpected answer: {problem}{start}. Is it the right kind "
-            "of server?",
+        start = shown(self._without_key(body.encode() if isinstance(body, str) else body))
+        return kind(
+            f"{self.url}{path} sent an unexpected answer: {problem}"
+            + (f"; it begins {start!r}" if start else "")
+            + ". Is it the right kind of server?",
             url=self.url,
             status=200,
-            body=shown(body),
+            body=start,
         )
 
-
-class _Message(msgspec.Struct):
-    message: str
-
-
-class _NestedError(msgspec.Struct):
-    """{"error": {"message": …}}, as vLLM and OpenAI say it."""
-
-    error: _Message
-
-    @property
-    def message(self) -> str:
-        return self.error.message
+    def _without_key(self, body: bytes) -> bytes:
+        """Hide the API key where a server repeats it."""
+        return body.replace(self.api_key.encode(), b"***") if self.api_key else body
 
 
-class _FlatError(msgspec.Struct):
-    """{"error": …}, {"detail": …} or {"message": …}, as TGI and others say it."""
-
-    error: str = ""
-    detail: str = ""
-    text: str = msgspec.field(default="", name="message")
-
-    @property
-    def message(self) -> str:
-        return self.error or self.detail or self.text
-
-
-_TOO_LONG = re.compile(r"context length|input_tokens|too long|max_model_len", re.IGNORECASE)
-
-
-def error_message(body: bytes) -> str:
-    """Return what a server says went wrong, whichever of the usual shapes it says it in."""
-    for shape in (_NestedError, _FlatError):
-        try:
-            reply = msgspec.json.decode(body, type=shape)
-        except (msgspec.DecodeError, UnicodeDecodeError):
-            continue
-        return shown(reply.message, limit=1000)
-    return shown(body)
-
-
-def shown(body: bytes | str, limit: int = _BODY_SHOWN) -> str:
-    """Return the start of a body on one line, without control characters."""
-    text = body[: 4 * limit].decode(errors="replace") if isinstance(body, bytes) else body
-    return " ".join(re.sub(r"[^\S ]|[\x00-\x1f\x7f-\x9f]", " ", text).split())[:limit]
-
-
-def _seconds(retry_after: str | None) -> float | None:
-    try:
-        return max(0.0, float(retry_after)) if retry_after else None
-    except ValueError:
-        return None
+def _as_it_is(reply: T) -> T:
+    return reply

@@ -12,7 +12,8 @@ from typing import Any
 import msgspec
 
 from ttc_client.clients.http import Server
-from ttc_client.clients.scores import checked_scores
+from ttc_client.clients.replies import Unexpected, in_order
+from ttc_client.clients.scores import checked_scores, probability
 from ttc_client.clients.together import together
 from ttc_client.clients.usage import TokenUsage
 from ttc_client.clients.vllm import served_model, tokenize_chat
@@ -27,15 +28,13 @@ def _solutions(request: ScoreRequest) -> list[str]:
     return [STEP_DELIMITER.join((*request.prefix, *item)) for item in request.items if item]
 
 
-def _per_step(
-    server: Server, path: str, request: ScoreRequest, scores: Sequence[float]
-) -> tuple[tuple[float, ...], ...]:
+def _per_step(request: ScoreRequest, scores: Sequence[float]) -> tuple[tuple[float, ...], ...]:
     """Give each step the score of its item."""
     items = [item for item in request.items if item]
     if len(scores) != len(items):
-        raise server.protocol_error(path, f"{len(scores)} scores for {len(items)} solutions")
+        raise Unexpected(f"{len(scores)} scores for {len(items)} solutions")
     flat = [score for score, item in zip(scores, items, strict=True) for _ in item]
-    return checked_scores(server, path, request, flat)
+    return checked_scores(request, flat)
 
 
 def _one_text(problem: str, solution: str) -> str:
@@ -81,21 +80,24 @@ class VLLMClassification:
 
     async def score(self, request: ScoreRequest) -> Scores:
         """Score all items in one request."""
-        path, solutions = "/classify", _solutions(request)
+        solutions = _solutions(request)
         if self.chat:
             texts = await together(_chat_ids(self.server, request.problem, s) for s in solutions)
         else:
             texts = [_one_text(request.problem, solution) for solution in solutions]
         payload = {"model": self.model, "input": texts}
-        reply = await self.server.post(path, payload, _Classification)
-        found = sorted(reply.data, key=lambda classified: classified.index)
-        scores = _per_step(self.server, path, request, [self._good(one.probs) for one in found])
-        return Scores(scores, reply.usage.by_prm())
 
-    def _good(self, probs: Sequence[float]) -> float:
-        if len(probs) not in (1, 2):
-            raise self.server.protocol_error("/classify", f"{len(probs)} classes, not 1 or 2")
-        return probs[-1]
+        def read(reply: _Classification) -> Scores:
+            flat = [_second(one.probs) for one in in_order(reply.data, len(solutions))]
+            return Scores(_per_step(request, flat), reply.usage.by_prm())
+
+        return await self.server.ask("/classify", payload, _Classification, read, request.session)
+
+
+def _second(probs: Sequence[float]) -> float:
+    if len(probs) not in (1, 2):
+        raise Unexpected(f"{len(probs)} classes, not 1 or 2")
+    return probs[-1]
 
 
 def _chat_ids(server: Server, problem: str, solution: str) -> Coroutine[Any, Any, tuple[int, ...]]:
@@ -151,24 +153,24 @@ class TEIPrediction:
         """Score all items in as few requests as the server allows."""
         texts = [[_one_text(request.problem, solution)] for solution in _solutions(request)]
         batches = await together(
-            self._predict(texts[start : start + self.batch_size])
+            self._predict(texts[start : start + self.batch_size], request.session)
             for start in range(0, len(texts), self.batch_size)
         )
         flat = [score for batch in batches for score in batch]
-        scores = _per_step(self.server, "/predict", request, flat)
-        return Scores(scores, Usage(prm_requests=len(batches)))
+        return Scores(_per_step(request, flat), Usage(prm_requests=len(batches)))
 
-    async def _predict(self, batch: Sequence[Sequence[str]]) -> list[float]:
+    async def _predict(self, batch: Sequence[Sequence[str]], session: str) -> list[float]:
+        def read(reply: list[list[_Prediction]]) -> list[float]:
+            if len(reply) != len(batch):
+                raise Unexpected(f"{len(reply)} answers instead of {len(batch)}")
+            return [probability(self._good_score(predictions)) for predictions in reply]
+
         payload = {"inputs": batch, "raw_scores": False}
-        reply = await self.server.post("/predict", payload, list[list[_Prediction]])
-        if len(reply) != len(batch):
-            problem = f"{len(reply)} answers instead of {len(batch)}"
-            raise self.server.protocol_error("/predict", problem)
-        return [self._good_score(predictions) for predictions in reply]
+        return await self.server.ask("/predict", payload, list[list[_Prediction]], read, session)
 
     def _good_score(self, predictions: Sequence[_Prediction]) -> float:
         for prediction in predictions:
             if len(predictions) == 1 or prediction.label == self.good:
                 return prediction.score
         said = ", ".join(prediction.label for prediction in predictions) or "nothing"
-        raise self.server.protocol_error("/predict", f"no class {self.good} but {said}")
+        raise Unexpected(f"no class {self.good} but {said}")

@@ -10,6 +10,7 @@ import msgspec
 
 from ttc_client.clients.causal import CausalPRM
 from ttc_client.clients.http import Server
+from ttc_client.clients.replies import Unexpected, in_order
 from ttc_client.clients.scores import checked_scores
 from ttc_client.clients.together import together
 from ttc_client.clients.usage import TokenUsage
@@ -45,21 +46,21 @@ async def _pool(
     server: Server, model: str, request: ScoreRequest, solutions: Sequence[_Solution]
 ) -> Scores:
     payload = {"model": model, "input": [solution.text for solution in solutions]}
-    reply = await server.post(_PATH, payload, _Pooling)
-    if len(reply.data) != len(solutions):
-        raise server.protocol_error(_PATH, f"{len(reply.data)} answers instead of {len(solutions)}")
-    flat: list[float] = []
-    pooled = sorted(reply.data, key=lambda pooled: pooled.index)
-    for solution, rows in zip(solutions, (p.data for p in pooled), strict=True):
-        if len(rows) != solution.num_rows:
-            raise server.protocol_error(_PATH, f"{len(rows)} values instead of {solution.num_rows}")
-        flat += [_good(server, rows[index]) for index in solution.wanted]
-    return Scores(checked_scores(server, _PATH, request, flat), reply.usage.by_prm())
+
+    def read(reply: _Pooling) -> Scores:
+        flat: list[float] = []
+        for solution, pooled in zip(solutions, in_order(reply.data, len(solutions)), strict=True):
+            if len(pooled.data) != solution.num_rows:
+                raise Unexpected(f"{len(pooled.data)} values instead of {solution.num_rows}")
+            flat += [_good(pooled.data[index]) for index in solution.wanted]
+        return Scores(checked_scores(request, flat), reply.usage.by_prm())
+
+    return await server.ask(_PATH, payload, _Pooling, read, request.session)
 
 
-def _good(server: Server, row: Sequence[float]) -> float:
+def _good(row: Sequence[float]) -> float:
     if len(row) not in (1, 2):
-        raise server.protocol_error(_PATH, f"{len(row)} classes instead of 1 or 2")
+        raise Unexpected(f"{len(row)} classes instead of 1 or 2")
     return row[-1]
 
 

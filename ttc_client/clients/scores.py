@@ -1,28 +1,31 @@
 """The project's own scoring protocol, and the check that every PRM's answer must pass."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 
 from ttc_client import wire
 from ttc_client.clients.http import Server
+from ttc_client.clients.replies import Unexpected
 from ttc_client.ports import ScoreRequest, Scores
 from ttc_client.types import Usage
 
 
-def checked_scores(
-    server: Server, path: str, request: ScoreRequest, flat: Sequence[float]
-) -> tuple[tuple[float, ...], ...]:
-    """Return the scores by item, or raise ProtocolError unless each step has one in [0, 1]."""
+def checked_scores(request: ScoreRequest, flat: Sequence[float]) -> tuple[tuple[float, ...], ...]:
+    """Return the scores by item, or raise Unexpected unless each step has one in [0, 1]."""
     expected = sum(len(item) for item in request.items)
     if len(flat) != expected:
-        raise server.protocol_error(path, f"{len(flat)} scores for {expected} steps")
-    for score in flat:
-        if not (math.isfinite(score) and 0 <= score <= 1):
-            raise server.protocol_error(path, f"a score of {score}, which is no probability")
-    scores = iter(flat)
+        raise Unexpected(f"{len(flat)} scores for {expected} steps")
+    scores = map(probability, flat)
     return tuple(tuple(islice(scores, len(item))) for item in request.items)
+
+
+def probability(score: float) -> float:
+    """Return a score, or raise Unexpected unless it lies in [0, 1]."""
+    if not 0 <= score <= 1:  # nor does NaN
+        raise Unexpected(f"a score of {score}, which is no probability")
+    return score
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,17 +46,19 @@ class ScoreProtocol:
             prefix=list(request.prefix),
             items=[list(item) for item in request.items],
         )
-        reply = await self.server.post("/score", call, wire.ScoreReply)
-        if reply.version != wire.VERSION:
-            raise self.server.protocol_error(
-                "/score", f"version {reply.version} of the protocol, not {wire.VERSION}"
-            )
-        if [len(item) for item in reply.scores] != [len(item) for item in request.items]:
-            raise self.server.protocol_error("/score", "not one score per step of each item")
-        flat = [score for item in reply.scores for score in item]
-        usage = Usage(
-            prm_tokens=reply.usage.prompt_tokens,
-            prm_cached_tokens=reply.usage.cached_tokens,
-            prm_requests=1,
-        )
-        return Scores(checked_scores(self.server, "/score", request, flat), usage)
+        read = partial(_read, request)
+        return await self.server.ask("/score", call, wire.ScoreReply, read, request.session)
+
+
+def _read(request: ScoreRequest, reply: wire.ScoreReply) -> Scores:
+    if reply.version != wire.VERSION:
+        raise Unexpected(f"version {reply.version} of the protocol, not {wire.VERSION}")
+    if [len(item) for item in reply.scores] != [len(item) for item in request.items]:
+        raise Unexpected("not one score per step of each item")
+    flat = [score for item in reply.scores for score in item]
+    usage = Usage(
+        prm_tokens=reply.usage.prompt_tokens,
+        prm_cached_tokens=reply.usage.cached_tokens,
+        prm_requests=1,
+    )
+    return Scores(checked_scores(request, flat), usage)

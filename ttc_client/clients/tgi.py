@@ -5,13 +5,14 @@ text, so the template is rendered here, without one. The stop string stays in wh
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import msgspec
 
 from ttc_client.clients.http import Server
+from ttc_client.clients.replies import Unexpected
 from ttc_client.clients.together import together
 from ttc_client.errors import ConfigError, ContextLengthError
 from ttc_client.ports import SampleRequest, Samples
@@ -19,6 +20,7 @@ from ttc_client.prompts import policy_prompt
 from ttc_client.types import Finish, Step, Trajectory, Usage
 
 T = TypeVar("T")
+A = TypeVar("A")
 
 _FINISHES: dict[str, Finish] = {"stop_sequence": "stop", "eos_token": "eos", "length": "length"}
 _SEED_ZERO = 1 << 52
@@ -65,12 +67,18 @@ class TGIModel:
         slots = asyncio.Semaphore(info.max_concurrent_requests)
         return cls(server, info.model_id, info.max_input_tokens, info.max_total_tokens, slots)
 
-    async def generate(self, text: str, parameters: Mapping[str, Any], reply: type[T]) -> T:
-        """Generate after a text, as soon as the server has a slot free."""
+    async def generate(
+        self,
+        text: str,
+        parameters: Mapping[str, Any],
+        reply: type[T],
+        read: Callable[[T], A],
+        session: str,
+    ) -> A:
+        """Generate after a text, as soon as the server has a slot free, and `read` the answer."""
+        payload = {"inputs": text, "parameters": parameters}
         async with self.slots:
-            return await self.server.post(
-                "/generate", {"inputs": text, "parameters": parameters}, reply
-            )
+            return await self.server.ask("/generate", payload, reply, read, session)
 
     async def room(self, text: str, wanted: int) -> int:
         """Return how many tokens may follow a text, `wanted` at most; below 1 if it is too long.
@@ -119,7 +127,8 @@ class TGIPolicy:
                 raise self._too_long()
             return Samples((Step("", "length", 0),) * request.n, (), Usage())
         steps = await together(
-            self._step(text, _parameters(request, index, room)) for index in range(request.n)
+            self._step(text, _parameters(request, index, room), request.session)
+            for index in range(request.n)
         )
         tokens = sum(step.num_tokens for step in steps)
         return Samples(steps, (), Usage(completion_tokens=tokens, policy_requests=request.n))
@@ -132,14 +141,15 @@ class TGIPolicy:
             url=self.tgi.server.url,
         )
 
-    async def _step(self, text: str, parameters: dict[str, Any]) -> Step:
-        reply = await self.tgi.generate(text, parameters, _Generated)
-        finish = _FINISHES.get(reply.details.finish_reason)
-        if finish is None:
-            raise self.tgi.server.protocol_error(
-                "/generate", f"a text that ended with {reply.details.finish_reason!r}"
-            )
-        return Step(reply.generated_text, finish, reply.details.generated_tokens)
+    async def _step(self, text: str, parameters: dict[str, Any], session: str) -> Step:
+        return await self.tgi.generate(text, parameters, _Generated, _read_step, session)
+
+
+def _read_step(reply: _Generated) -> Step:
+    finish = _FINISHES.get(reply.details.finish_reason)
+    if finish is None:
+        raise Unexpected(f"a text that ended with {reply.details.finish_reason!r}")
+    return Step(reply.generated_text, finish, reply.details.generated_tokens)
 
 
 def _parameters(request: SampleRequest, index: int, max_tokens: int) -> dict[str, Any]:

@@ -7,6 +7,7 @@ import msgspec
 from ttc_client.clients.causal import first_of_two
 from ttc_client.clients.formats import PRMFormat, find_format, questions
 from ttc_client.clients.http import Server
+from ttc_client.clients.replies import Unexpected
 from ttc_client.clients.scores import checked_scores
 from ttc_client.clients.tgi import TGIModel
 from ttc_client.clients.together import together
@@ -63,28 +64,25 @@ class TGIScoring:
     async def score(self, request: ScoreRequest) -> Scores:
         """Score all steps of all items, all at the same time; cancelling closes the requests."""
         texts = questions(self.form, request)
-        flat = await together(self._ask(text) for text in texts)
-        scores = checked_scores(self.tgi.server, "/generate", request, flat)
-        return Scores(scores, Usage(prm_requests=len(texts)))
+        flat = await together(self._ask(text, request.session) for text in texts)
+        return Scores(checked_scores(request, flat), Usage(prm_requests=len(texts)))
 
-    async def _ask(self, text: str) -> float:
+    async def _ask(self, text: str, session: str) -> float:
         parameters = {
             "max_new_tokens": 1,
             "do_sample": False,
             "top_n_tokens": _NUM_LIKELIEST,
             "details": True,
         }
-        reply = await self.tgi.generate(text, parameters, _Verdict)
-        return self._probability(reply.details.top_tokens[0] if reply.details.top_tokens else [])
+        return await self.tgi.generate(text, parameters, _Verdict, self._probability, session)
 
-    def _probability(self, likeliest: list[_Token]) -> float:
+    def _probability(self, verdict: _Verdict) -> float:
         """Return the softmax over the two labels; one that is absent is as likely as the last."""
+        likeliest = verdict.details.top_tokens[0] if verdict.details.top_tokens else []
         good, bad = [self._logp(likeliest, which) for which in range(2)]
         if good is bad is None:
             said = ", ".join(repr(token.text) for token in likeliest) or "nothing"
-            raise self.tgi.server.protocol_error(
-                "/generate", f"neither + nor - is likely after a step, but {said}"
-            )
+            raise Unexpected(f"neither + nor - is likely after a step, but {said}")
         floor = min(token.logprob for token in likeliest)
         return first_of_two(floor if good is None else good, floor if bad is None else bad)
 

@@ -7,16 +7,21 @@ no delimiter is trimmed, and every request finds its prefix in the server's cach
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from typing import Annotated, Any
 
 import msgspec
 
 from ttc_client.clients.http import Server
+from ttc_client.clients.replies import Unexpected, in_order
 from ttc_client.clients.usage import TokenUsage
 from ttc_client.errors import ConfigError, ContextLengthError, RequestError
 from ttc_client.ports import SampleRequest, Samples
 from ttc_client.prompts import llama3_prompt
 from ttc_client.types import Finish, Step, Trajectory, Usage
+
+_TokenId = Annotated[int, msgspec.Meta(ge=0)]
+"""No server says how large the vocabulary is."""
 
 
 class _Model(msgspec.Struct):
@@ -29,7 +34,7 @@ class _Models(msgspec.Struct):
 
 
 class _Tokens(msgspec.Struct):
-    tokens: list[int]
+    tokens: list[_TokenId]
 
 
 class _Choice(msgspec.Struct):
@@ -37,8 +42,8 @@ class _Choice(msgspec.Struct):
     text: str
     finish_reason: str | None
     stop_reason: int | str | None = None
-    token_ids: list[int] | None = None
-    prompt_token_ids: list[int] | None = None
+    token_ids: list[_TokenId] | None = None
+    prompt_token_ids: list[_TokenId] | None = None
 
 
 class _Completion(msgspec.Struct):
@@ -116,15 +121,14 @@ class VLLMPolicy:
             return Samples(
                 (Step("", "length", 0),) * request.n, request.trajectory.token_ids, Usage()
             )
-        reply = await self.server.post(
-            "/v1/completions", self._payload(request, min(request.max_tokens, room)), _Completion
+        max_tokens = min(request.max_tokens, room)
+        return await self.server.ask(
+            "/v1/completions",
+            self._payload(request, max_tokens),
+            _Completion,
+            partial(_samples, request, max_tokens),
+            request.session,
         )
-        choices = sorted(reply.choices, key=lambda choice: choice.index)
-        if [choice.index for choice in choices] != list(range(request.n)):
-            raise self._broken(f"{len(choices)} choices instead of {request.n}")
-        prompt_ids = request.trajectory.token_ids or tuple(choices[0].prompt_token_ids or ())
-        steps = tuple(self._step(choice) for choice in choices)
-        return Samples(steps, prompt_ids, reply.usage.by_policy())
 
     def _room(self, trajectory: Trajectory) -> int:
         """Return how many tokens still fit into the context; raise if the prompt fills it."""
@@ -163,29 +167,36 @@ class VLLMPolicy:
             payload["seed"] = request.seed
         return payload
 
-    def _step(self, choice: _Choice) -> Step:
-        if choice.token_ids is None:
-            raise self._broken("no token ids; a server that has none needs --policy-api openai")
-        return Step(
-            text=choice.text,
-            finish=self._finish(choice),
-            num_tokens=len(choice.token_ids),
-            token_ids=tuple(choice.token_ids),
-        )
 
-    def _finish(self, choice: _Choice) -> Finish:
-        match choice.finish_reason, choice.stop_reason:
-            case "length", _:
-                return "length"
-            case "stop", str():
-                return "stop"
-            case "stop", _:  # the model's own end, or one of its stop tokens
-                return "eos"
-            case reason, _:
-                raise self._broken(f"a choice that ended with {reason!r}")
+def _samples(request: SampleRequest, max_tokens: int, reply: _Completion) -> Samples:
+    """Return what was sampled, or raise Unexpected for what was not asked for."""
+    choices = in_order(reply.choices, request.n)
+    steps = tuple(_step(request, max_tokens, choice) for choice in choices)
+    prompt_ids = request.trajectory.token_ids or tuple(choices[0].prompt_token_ids or ())
+    return Samples(steps, prompt_ids, reply.usage.by_policy())
 
-    def _broken(self, problem: str) -> Exception:
-        return self.server.protocol_error("/v1/completions", problem)
+
+def _step(request: SampleRequest, max_tokens: int, choice: _Choice) -> Step:
+    ids = choice.token_ids
+    if ids is None:
+        raise Unexpected("no token ids; a server that has none needs --policy-api openai")
+    if len(ids) > max_tokens:
+        raise Unexpected(f"{len(ids)} tokens where {max_tokens} were allowed")
+    return Step(choice.text, _finish(request, choice), len(ids), tuple(ids))
+
+
+def _finish(request: SampleRequest, choice: _Choice) -> Finish:
+    match choice.finish_reason, choice.stop_reason:
+        case "length", _:
+            return "length"
+        case "stop", str(stop):
+            if stop not in request.stop or not choice.text.endswith(stop):
+                raise Unexpected(f"a choice that ended at {stop!r} without being asked to keep it")
+            return "stop"
+        case "stop", _:  # the model's own end, or one of its stop tokens
+            return "eos"
+        case reason, _:
+            raise Unexpected(f"a choice that ended with {reason!r}")
 
 
 async def _is_llama3(server: Server, model: str) -> bool:

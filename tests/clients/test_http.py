@@ -1,0 +1,245 @@
+"""One server over HTTP: what goes wrong, and as which error it comes out."""
+
+import asyncio
+import ssl
+import time
+from contextlib import asynccontextmanager
+from email.utils import formatdate
+
+import msgspec
+import pytest
+import trustme
+from aiohttp import web
+
+from tests.scripted_server import scripted_server
+from ttc_client.clients import http
+from ttc_client.clients.http import Server, open_session, tls_context
+from ttc_client.clients.replies import Unexpected, in_order
+from ttc_client.errors import (
+    ConfigError,
+    ContextLengthError,
+    GarbledError,
+    ProtocolError,
+    RequestError,
+    TransientServerError,
+)
+
+
+class Answer(msgspec.Struct):
+    value: int
+    text: str = ""
+
+
+@asynccontextmanager
+async def answering(reply, **how):
+    """Open a client of a server that answers POST /ask with `reply`."""
+    handler = (lambda _: reply) if not callable(reply) else reply
+    async with scripted_server({"/ask": handler}) as server, open_session() as session:
+        yield Server(session, server.url, **{"timeout_s": 5, **how})
+
+
+@asynccontextmanager
+async def sending(raw: bytes):
+    """Open a client of a server that sends these bytes and hangs up."""
+
+    async def serve(reader, writer):
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(raw)
+        await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    async with server, open_session() as session:
+        yield Server(session, f"http://127.0.0.1:{port}", timeout_s=5)
+
+
+async def ask(server: Server, **payload):
+    return await server.post("/ask", payload, Answer)
+
+
+def refusal(status: int, **headers: str) -> web.Response:
+    return web.json_response({"error": {"message": "because"}}, status=status, headers={**headers})
+
+
+@pytest.mark.parametrize("status", [408, 429, 500, 502, 503])
+async def test_what_may_pass_says_so(status):
+    async with answering(lambda _: refusal(status, **{"Retry-After": "7"})) as server:
+        with pytest.raises(TransientServerError, match=f"answered {status}: because") as raised:
+            await ask(server)
+    assert (raised.value.status, raised.value.retry_after_s) == (status, 7.0)
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 422, 307])
+async def test_what_cannot_pass_is_told_in_the_servers_words(status):
+    async with answering(lambda _: refusal(status)) as server:
+        with pytest.raises(RequestError, match=f"answered {status}: because"):
+            await ask(server)
+
+
+async def test_a_prompt_too_long_for_the_server_has_an_error_of_its_own():
+    said = {"error": {"message": "maximum context length is 4096"}}
+    async with answering(lambda _: web.json_response(said, status=400)) as server:
+        with pytest.raises(ContextLengthError):
+            await ask(server)
+
+
+@pytest.mark.parametrize(
+    ("header", "least", "most"),
+    [(formatdate(time.time() + 30, usegmt=True), 25, 31), ("-3", 0, 0), ("soon", None, None)],
+)
+async def test_retry_after_may_be_a_date(header, least, most):
+    async with answering(lambda _: refusal(503, **{"Retry-After": header})) as server:
+        with pytest.raises(TransientServerError) as raised:
+            await ask(server)
+    wait = raised.value.retry_after_s
+    assert wait is least if least is None else least <= wait <= most
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b'{"value": ', b"\x00\x01\xfe", b"<html>", b'{"value": 7, "text": "\xff"}']
+)
+async def test_a_body_that_is_not_json_is_garbled(body):
+    async with answering(lambda _: web.Response(body=body)) as server:
+        with pytest.raises(GarbledError, match=f"{len(body)} bytes that are not all JSON"):
+            await ask(server)
+
+
+@pytest.mark.parametrize(
+    "body", [b"{}", b'{"value": "7"}', b"[]", b"null", b'{"value": 1e999}', b"[" * 100_000]
+)
+async def test_json_of_another_shape_is_quoted(body):
+    async with answering(lambda _: web.Response(body=body)) as server:
+        with pytest.raises(ProtocolError) as raised:
+            await ask(server)
+    assert not isinstance(raised.value, GarbledError)
+    assert repr(body[:20].decode())[:-1] in str(raised.value)
+    assert len(str(raised.value)) < 600
+
+
+async def test_what_a_client_finds_wrong_is_told_with_the_body():
+    def read(answer: Answer) -> int:
+        raise Unexpected("7 is odd")
+
+    async with answering({"value": 7}) as server:
+        with pytest.raises(ProtocolError, match=r"7 is odd; it begins '\{\"value\": 7\}'"):
+            await server.ask("/ask", {}, Answer, read)
+
+
+def test_the_parts_of_an_answer_are_put_in_order_and_must_be_complete():
+    class Part(msgspec.Struct):
+        index: int
+
+    assert in_order([Part(1), Part(0)], 2) == [Part(0), Part(1)]
+    for indices in ([0], [0, 0], [0, 2], [0, 1, 2]):
+        with pytest.raises(Unexpected):
+            in_order(map(Part, indices), 2)
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n" + b'{"value"',
+        b'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n{"val',
+        b"garbage\r\n\r\n",
+    ],
+)
+async def test_an_exchange_broken_off_may_pass(raw):
+    async with sending(raw) as server:
+        with pytest.raises(TransientServerError, match="broke off"):
+            await ask(server)
+
+
+async def test_a_body_without_end_is_refused_before_memory_is_full(monkeypatch):
+    monkeypatch.setattr(http, "MAX_BODY_BYTES", 1000)
+    async with answering(lambda _: web.Response(body=b" " * 1001)) as server:
+        with pytest.raises(ProtocolError, match="more than 1000 bytes"):
+            await ask(server)
+
+
+async def test_a_server_that_is_silent_is_given_up():
+    async def never(_):
+        await asyncio.Event().wait()
+
+    async with answering(never, timeout_s=0.2) as server:
+        started = time.monotonic()
+        with pytest.raises(TransientServerError, match="no answer within"):
+            await ask(server)
+    assert time.monotonic() - started < 0.19  # at the first byte's share, not at the whole
+
+
+async def test_a_server_that_accepts_no_connection_is_given_up(monkeypatch):
+    monkeypatch.setattr(http, "CONNECT_TIMEOUT_S", 0.1)
+    release = asyncio.Event()
+
+    async def say_nothing(reader, writer):  # and so never finish the TLS handshake
+        await release.wait()
+        writer.close()
+
+    listener = await asyncio.start_server(say_nothing, "127.0.0.1", 0)
+    port = listener.sockets[0].getsockname()[1]
+    async with listener, open_session() as session:
+        with pytest.raises(TransientServerError, match=r"no connection within 0\.1 s"):
+            await ask(Server(session, f"https://127.0.0.1:{port}", timeout_s=60))
+        release.set()
+
+
+async def test_a_key_that_the_server_repeats_is_hidden():
+    key = "sk-0123456789"
+    said = {"error": {"message": f"Incorrect API key: {key}"}}
+    replies = iter([web.json_response(said, status=401), web.Response(body=f"<{key}>".encode())])
+    async with answering(lambda _: next(replies), api_key=key) as server:
+        for _ in range(2):
+            with pytest.raises((RequestError, ProtocolError), match=r"\*\*\*") as raised:
+                await ask(server)
+            assert key not in str(raised.value) + raised.value.body
+        assert key not in repr(server)
+
+
+async def test_text_that_is_not_unicode_is_refused_here():
+    async with answering({"value": 7}) as server:
+        with pytest.raises(RequestError, match="is no character"):
+            await ask(server, problem="\udcff")
+
+
+async def test_the_session_goes_into_the_header_that_a_router_reads():
+    replies = {"/ask": lambda _: {"value": 7}}
+    async with scripted_server(replies) as scripted, open_session() as session:
+        server = Server(session, scripted.url, 5, session_header="X-Session-ID")
+        for name in ("one", "one", "two"):
+            await server.ask("/ask", {}, Answer, lambda answer: answer, session=name)
+    ids = [headers["X-Session-ID"] for headers in scripted.headers]
+    assert ids[0] == ids[1] != ids[2]
+    assert "one" not in ids[0]
+
+
+async def test_requests_go_through_the_proxy():
+    replies = {"/ask": lambda _: {"value": 7}}
+    async with scripted_server(replies) as proxy, open_session() as session:
+        server = Server(session, "http://policy.invalid:8000", 5, proxy=proxy.url)
+        assert (await ask(server)).value == 7
+    assert proxy.headers[0]["Host"] == "policy.invalid:8000"
+
+
+async def test_certificates_are_verified_and_a_ca_of_ones_own_may_be_named(tmp_path):
+    authority = trustme.CA()
+    bundle = tmp_path / "ca.pem"
+    authority.cert_pem.write_to_path(str(bundle))
+    tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    authority.issue_cert("localhost").configure_cert(tls)
+    async with scripted_server({"/ask": lambda _: {"value": 7}}, tls=tls) as scripted:
+        url = scripted.url.replace("127.0.0.1", "localhost")
+        async with open_session() as session:
+            with pytest.raises(RequestError, match=r"not trusted.*--ca-bundle"):
+                await ask(Server(session, url, 5))
+        async with open_session(tls_context(bundle)) as session:
+            assert (await ask(Server(session, url, 5))).value == 7
+
+
+def test_a_ca_bundle_that_is_none_is_refused(tmp_path):
+    empty = tmp_path / "ca.pem"
+    empty.write_text("nothing")
+    for path in (empty, tmp_path / "nowhere.pem"):
+        with pytest.raises(ConfigError, match="must be a file of certificates"):
+            tls_context(path)

@@ -1,0 +1,92 @@
+"""What servers send back: their own words for a failure, and the first checks of an answer.
+
+Knows nothing of HTTP.
+"""
+
+import math
+import re
+import time
+from collections.abc import Iterable
+from email.utils import parsedate_to_datetime
+from typing import Protocol, TypeVar
+
+import msgspec
+
+_BODY_SHOWN = 200
+
+
+class Unexpected(Exception):  # noqa: N818 - becomes a ProtocolError, with the body
+    """Say what is wrong with an answer, where its body is not at hand."""
+
+
+class _Indexed(Protocol):
+    @property
+    def index(self) -> int: ...
+
+
+P = TypeVar("P", bound=_Indexed)
+
+
+def in_order(parts: Iterable[P], count: int) -> list[P]:
+    """Return the parts of an answer by their index, or raise Unexpected unless all are there."""
+    ordered = sorted(parts, key=lambda part: part.index)
+    if [part.index for part in ordered] != list(range(count)):
+        raise Unexpected(f"{len(ordered)} choices instead of {count}, one of each index")
+    return ordered
+
+
+class _Message(msgspec.Struct):
+    message: str
+
+
+class _NestedError(msgspec.Struct):
+    """{"error": {"message": …}}, as vLLM and OpenAI say it."""
+
+    error: _Message
+
+    @property
+    def message(self) -> str:
+        return self.error.message
+
+
+class _FlatError(msgspec.Struct):
+    """{"error": …}, {"detail": …} or {"message": …}, as TGI and others say it."""
+
+    error: str = ""
+    detail: str = ""
+    text: str = msgspec.field(default="", name="message")
+
+    @property
+    def message(self) -> str:
+        return self.error or self.detail or self.text
+
+
+def error_message(body: bytes) -> str:
+    """Return what a server says went wrong, whichever of the usual shapes it says it in."""
+    for shape in (_NestedError, _FlatError):
+        try:
+            reply = msgspec.json.decode(body, type=shape)
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            continue
+        return shown(reply.message, limit=1000)
+    return shown(body)
+
+
+def shown(body: bytes | str, limit: int = _BODY_SHOWN) -> str:
+    """Return the start of a body on one line, without control characters."""
+    text = body[: 4 * limit].decode(errors="replace") if isinstance(body, bytes) else body
+    return " ".join(re.sub(r"[^\S ]|[\x00-\x1f\x7f-\x9f]", " ", text).split())[:limit]
+
+
+def seconds_to_wait(retry_after: str | None) -> float | None:
+    """Read a Retry-After header: seconds, or the date until which to wait."""
+    if not retry_after:
+        return None
+    try:
+        seconds = float(retry_after)
+    except ValueError:
+        try:
+            seconds = parsedate_to_datetime(retry_after).timestamp() - time.time()
+        except ValueError:
+            return None
+    return max(0.0, seconds) if math.isfinite(seconds) else None
