@@ -13,7 +13,7 @@ from ttc_client.config import SearchConfig
 from ttc_client.dataset import Problem
 from ttc_client.journal import Journal
 from ttc_client.meter import Meter
-from ttc_client.middleware import Limiter
+from ttc_client.middleware.limits import Limiter
 from ttc_client.records import Cost, Key, Record, Trace, make_record
 from ttc_client.runner import Client, cause
 from ttc_client.types import Strategy, Vote
@@ -24,7 +24,23 @@ _OPEN_PER_SLOT = 2
 More than one, since searches also wait for the PRM; few, so that the first problems end first.
 """
 
+_MOST_WORKERS = 4096
+
 Job = tuple[SearchConfig, Problem]
+
+
+@dataclass(frozen=True, slots=True)
+class _Room:
+    """The bound on candidates that are searched for at once: it follows that of the servers."""
+
+    client: Client
+
+    @property
+    def capacity(self) -> int:
+        return _OPEN_PER_SLOT * self.client.capacity
+
+    def exchanged(self, num_sequences: int, *, refused: bool, saturated: bool) -> None:
+        """Learn nothing."""
 
 
 @dataclass(slots=True)
@@ -96,12 +112,11 @@ class Bench:
         The outcome does not depend on how many run at once. Raises TTCError where the journal
         cannot be written.
         """
-        config = client.config
-        room = Limiter(_OPEN_PER_SLOT * config.concurrency * max(1, len(config.policy)))
-        jobs = iter([job for job in self._plan if _key(job) not in self._journal.finished])
+        left = [job for job in self._plan if _key(job) not in self._journal.finished]
+        room, jobs = Limiter(_Room(client)), iter(left)
         try:
             async with asyncio.TaskGroup() as group:
-                for _ in range(room.capacity):
+                for _ in left[:_MOST_WORKERS]:
                     group.create_task(self._work(client, jobs, room))
         except BaseExceptionGroup as error:
             raise cause(error) from error

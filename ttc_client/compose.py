@@ -3,19 +3,38 @@
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
 
 import aiohttp
 
-from ttc_client.clients.connect import PolicyClient, connect_policy, connect_prm
-from ttc_client.clients.http import Server, base_url, open_session
-from ttc_client.config import SearchConfig
+from ttc_client.clients.connect import PolicyClient, PRMClient, connect_policy, connect_prm
+from ttc_client.clients.http import Server, base_url, open_session, tls_context
+from ttc_client.config import SearchConfig, environment_proxy
 from ttc_client.doctor.preflight import preflight
 from ttc_client.errors import TTCError
 from ttc_client.meter import Meter
-from ttc_client.middleware import A, Limiter, Port, R, Replica, balanced, limited, retrying
+from ttc_client.middleware import A, Port, R
+from ttc_client.middleware.levels import AutoLevel, FixedLevel, Level
+from ttc_client.middleware.limits import Limiter, limited
+from ttc_client.middleware.replicas import Replica, Replicas, balanced
+from ttc_client.middleware.retries import RetryBudget, retrying
 from ttc_client.ports import PRM, Policy
 from ttc_client.types import Trajectory
+
+
+@dataclass(frozen=True, slots=True)
+class _RootRequest:
+    """Ask a policy for the empty trajectory of a problem: hardly any work for the server."""
+
+    problem: str
+    num_sequences: int = 0
+    num_tokens: int = 0
+
+    @property
+    def session(self) -> str:
+        return self.problem
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,23 +46,33 @@ class Servers:
     prm_model: str | None
     policy_name: str
     prm_name: str | None
-    _root: Callable[[str], Awaitable[Trajectory]]
+    _root: Callable[[_RootRequest], Awaitable[Trajectory]]
     _policy: Policy
     _prm: PRM | None
+    _levels: Sequence[Level]
+    _budget: RetryBudget = field(default_factory=RetryBudget)
+
+    @property
+    def capacity(self) -> int:
+        """How many sequences may be in flight at the policy's servers, as things stand."""
+        return sum(level.capacity for level in self._levels)
 
     async def root(self, problem: str, meter: Meter) -> Trajectory:
         """Return the empty trajectory of a problem, as the policy's server reads it."""
-        return await retrying(self._root, self.config.timeout_s, meter.retried)(problem)
+        return await self._retrying(self._root, meter)(_RootRequest(problem))
 
     def policy(self, meter: Meter) -> Policy:
         """Return the policy for one search."""
-        return meter.policy(retrying(self._policy, self.config.timeout_s, meter.retried))
+        return meter.policy(self._retrying(self._policy, meter))
 
     def prm(self, meter: Meter) -> PRM | None:
         """Return the PRM for one search, or None where it needs none."""
         if self._prm is None:
             return None
-        return meter.prm(retrying(self._prm, self.config.timeout_s, meter.retried))
+        return meter.prm(self._retrying(self._prm, meter))
+
+    def _retrying(self, port: Port[R, A], meter: Meter) -> Port[R, A]:
+        return retrying(port, self.config.timeout_s, self._budget, meter.retried)
 
 
 @asynccontextmanager
@@ -54,7 +83,7 @@ async def open_servers(config: SearchConfig) -> AsyncGenerator[Servers]:
     """
     async with AsyncExitStack() as stack:
         policy_urls, prm_urls = await stack.enter_async_context(server_urls(config))
-        session = await stack.enter_async_context(open_session())
+        session = await stack.enter_async_context(session_for(config))
         policy_servers = [policy_server(config, session, url) for url in policy_urls]
         prm_servers = [prm_server(config, session, url) for url in prm_urls]
         policies, prms = await asyncio.gather(
@@ -69,16 +98,7 @@ async def open_servers(config: SearchConfig) -> AsyncGenerator[Servers]:
                 list(zip(policy_servers, policies, strict=True)),
                 list(zip(prm_servers, prms, strict=True)),
             )
-        yield Servers(
-            config,
-            policy_model=policies[0].model,
-            prm_model=prms[0].name if prms else None,
-            policy_name=f"{policies[0].model} at {', '.join(policy_urls)}",
-            prm_name=f"{prms[0].name} at {', '.join(prm_urls)}" if prms else None,
-            _root=policies[0].root,
-            _policy=_replicated(config, policy_urls, [policy.sample for policy in policies]),
-            _prm=_replicated(config, prm_urls, [prm.score for prm in prms]) if prms else None,
-        )
+        yield _stacked(config, policy_urls, policies, prm_urls, prms)
 
 
 @asynccontextmanager
@@ -113,14 +133,38 @@ async def demo_servers(policy_port: int = 0, prm_port: int = 0) -> AsyncGenerato
         yield urls
 
 
+def session_for(config: SearchConfig) -> aiohttp.ClientSession:
+    """Return the session that all servers share; close it with `async with`."""
+    return open_session(tls_context(Path(config.ca_bundle) if config.ca_bundle else None))
+
+
 def policy_server(config: SearchConfig, session: aiohttp.ClientSession, url: str) -> Server:
     """Return how to speak to a policy's server."""
-    return Server(session, url, config.timeout_s, config.policy_api_key, "TTC_POLICY_API_KEY")
+    return _server(config, session, url, config.policy_api_key, "TTC_POLICY_API_KEY")
 
 
 def prm_server(config: SearchConfig, session: aiohttp.ClientSession, url: str) -> Server:
     """Return how to speak to a PRM's server."""
-    return Server(session, url, config.timeout_s, config.prm_api_key, "TTC_PRM_API_KEY")
+    return _server(config, session, url, config.prm_api_key, "TTC_PRM_API_KEY")
+
+
+def _server(
+    config: SearchConfig,
+    session: aiohttp.ClientSession,
+    url: str,
+    api_key: str | None,
+    key_variable: str,
+) -> Server:
+    return Server(
+        session,
+        url,
+        config.timeout_s,
+        api_key=api_key,
+        key_variable=key_variable,
+        proxy=environment_proxy(url),
+        session_header=config.session_header,
+        ca_bundle=Path(config.ca_bundle) if config.ca_bundle else None,
+    )
 
 
 async def _policy(config: SearchConfig, server: Server, stack: AsyncExitStack) -> PolicyClient:
@@ -128,13 +172,49 @@ async def _policy(config: SearchConfig, server: Server, stack: AsyncExitStack) -
     return await stack.enter_async_context(opened)
 
 
-def _replicated(
-    config: SearchConfig, urls: Sequence[str], ports: Sequence[Port[R, A]]
-) -> Port[R, A]:
+def _stacked(
+    config: SearchConfig,
+    policy_urls: Sequence[str],
+    policies: Sequence[PolicyClient],
+    prm_urls: Sequence[str],
+    prms: Sequence[PRMClient],
+) -> Servers:
     """Give each replica a limiter of its own, and spread the requests over them."""
-    return balanced(
-        [
-            (Replica(url), limited(port, Limiter(config.concurrency)))
-            for url, port in zip(urls, ports, strict=True)
-        ]
+
+    def levels(replicas: Sequence[object]) -> list[Level]:
+        return [_level(config.concurrency) for _ in replicas]
+
+    def limits(ports: Sequence[Port[R, A]], levels: Sequence[Level]) -> list[Port[R, A]]:
+        return [limited(port, Limiter(level)) for port, level in zip(ports, levels, strict=True)]
+
+    policy_levels = levels(policies)
+    policy_replicas = Replicas([Replica(url) for url in policy_urls])
+    prm_replicas = Replicas([Replica(url) for url in prm_urls])
+    samples = balanced(
+        policy_replicas, limits([policy.sample for policy in policies], policy_levels)
     )
+    scores = (
+        balanced(prm_replicas, limits([prm.score for prm in prms], levels(prms))) if prms else None
+    )
+    return Servers(
+        config,
+        policy_model=policies[0].model,
+        prm_model=prms[0].name if prms else None,
+        policy_name=f"{policies[0].model} at {', '.join(policy_urls)}",
+        prm_name=f"{prms[0].name} at {', '.join(prm_urls)}" if prms else None,
+        _root=balanced(policy_replicas, [_root(policy) for policy in policies]),
+        _policy=samples,
+        _prm=scores,
+        _levels=policy_levels,
+    )
+
+
+def _root(policy: PolicyClient) -> Callable[[_RootRequest], Awaitable[Trajectory]]:
+    async def call(request: _RootRequest) -> Trajectory:
+        return await policy.root(request.problem)
+
+    return call
+
+
+def _level(concurrency: int | Literal["auto"]) -> Level:
+    return AutoLevel() if concurrency == "auto" else FixedLevel(concurrency)

@@ -4,11 +4,13 @@ The only place that reads the environment.
 """
 
 import difflib
+import ipaddress
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal, get_args
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -40,8 +42,10 @@ class SearchConfig(SearchParams):
 
     `policy` and `prm` hold the URLs of one or more replicas each; without any, small servers of
     our own are started for the demo models. `concurrency` bounds the sequences in flight at
-    each server, `timeout_s` one request and its repetitions. With `check`, servers that would
-    ruin a search are refused before it starts. Raises ConfigError.
+    each server, or is "auto" to find it; `timeout_s` one request, its repetitions and the pauses
+    between them. `session_header` names a header by which a router keeps requests that share a
+    prefix together, `ca_bundle` a file of CAs to trust besides the system's. With `check`,
+    servers that would ruin a search are refused before it starts. Raises ConfigError.
     """
 
     policy: tuple[str, ...] = ()
@@ -51,9 +55,11 @@ class SearchConfig(SearchParams):
     prm_format: PRMFormat = "auto"
     model: str | None = None
     system_prompt: str = META_MATH_SYSTEM_PROMPT
-    concurrency: int = 256
+    concurrency: int | Literal["auto"] = 256
     timeout_s: float = 600.0
     check: bool = True
+    session_header: str | None = None
+    ca_bundle: str | None = None
     policy_api_key: str | None = field(default=None, repr=False)
     prm_api_key: str | None = field(default=None, repr=False)
 
@@ -62,11 +68,13 @@ class SearchConfig(SearchParams):
         for name in ("policy", "prm"):
             urls = getattr(self, name)
             object.__setattr__(self, name, (urls,) if isinstance(urls, str) else tuple(urls))
+            for url in getattr(self, name):
+                _check_url(name, url)
         check_choice("policy_api", self.policy_api, PolicyApi)
         check_choice("prm_api", self.prm_api, PRMApi)
         check_choice("prm_format", self.prm_format, PRMFormat)
-        if self.concurrency < 1:
-            raise ConfigError(f"concurrency is {self.concurrency}: it must be 1 or more")
+        if self.concurrency != "auto" and self.concurrency < 1:
+            raise ConfigError(f"concurrency is {self.concurrency}: it must be 1 or more, or auto")
         if not self.timeout_s > 0:
             raise ConfigError(f"timeout_s is {self.timeout_s}: it must be above 0")
         if self.prm and not self.policy:
@@ -75,6 +83,37 @@ class SearchConfig(SearchParams):
             raise ConfigError(
                 f"{self.strategy} needs a PRM beside the policy: add --prm URL, or use majority"
             )
+
+
+def _check_url(name: str, url: str) -> None:
+    """Refuse what would put a password into results and messages."""
+    parts = urlsplit(url)
+    if parts.username or parts.password or parts.query:
+        raise ConfigError(
+            f"{name} is a URL of {parts.hostname} with a user name or a query: leave these out, "
+            f"and put an API key into {ENVIRONMENT_PREFIX}{name.upper()}_API_KEY"
+        )
+
+
+def environment_proxy(url: str) -> str | None:
+    """Return the proxy that the environment names for a URL, if any; never for this machine.
+
+    Reads HTTP_PROXY, HTTPS_PROXY and NO_PROXY, in small letters too.
+    """
+    from urllib.request import getproxies, proxy_bypass
+
+    parts = urlsplit(url)
+    host = parts.hostname or ""
+    if host == "localhost" or _is_loopback(host) or proxy_bypass(parts.netloc):
+        return None
+    return getproxies().get(parts.scheme)
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 SETTINGS = tuple(setting.name for setting in fields(SearchConfig))

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
-from ttc_client.errors import TransientServerError
+from ttc_client.errors import ServerError
 from ttc_client.ports import PRM, Policy, SampleRequest, Samples, ScoreRequest, Scores
 from ttc_client.types import Usage
 
@@ -40,7 +40,7 @@ class Meter:
         """Seconds since the search began."""
         return time.monotonic() - self.started_s
 
-    def retried(self, error: TransientServerError) -> None:
+    def retried(self, error: ServerError) -> None:
         """Count a request that has to be sent again, and remember why."""
         self.usage = replace(self.usage, retries=self.usage.retries + 1)
         self.last_retry = str(error)

@@ -9,6 +9,9 @@ from dataclasses import dataclass
 
 from ttc_client.types import Step, Trajectory, Usage
 
+_CHARACTERS_PER_TOKEN = 3
+_TOKENS_PER_STEP = 100
+
 
 @dataclass(frozen=True, slots=True)
 class SampleRequest:
@@ -16,6 +19,7 @@ class SampleRequest:
 
     Each ends after the first of the `stop` strings, which it keeps, at the policy's own end, or
     after `max_tokens`. Continuation i is sampled with `seed + i`; None leaves it to the server.
+    `subtree` numbers the group of siblings that the trajectory descends from: it shares a prefix.
     """
 
     trajectory: Trajectory
@@ -25,6 +29,12 @@ class SampleRequest:
     max_tokens: int
     stop: tuple[str, ...]
     seed: int | None
+    subtree: int = 0
+
+    @property
+    def problem(self) -> str:
+        """The problem that this is a part of."""
+        return self.trajectory.problem
 
     @property
     def num_sequences(self) -> int:
@@ -32,9 +42,16 @@ class SampleRequest:
         return self.n
 
     @property
+    def num_tokens(self) -> int:
+        """How many tokens the server holds for this request, roughly."""
+        trajectory = self.trajectory
+        prompt = len(trajectory.prompt) // _CHARACTERS_PER_TOKEN + trajectory.num_tokens
+        return (len(trajectory.token_ids) or prompt) + self.n * _TOKENS_PER_STEP
+
+    @property
     def session(self) -> str:
-        """What shares a long prefix with this request: the same first step of a problem."""
-        return _session(self.trajectory.problem, self.trajectory.path)
+        """What shares a long prefix with this request."""
+        return f"{self.problem}\n{self.subtree}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,13 +71,15 @@ class ScoreRequest:
     """Ask the PRM for a score of each step of each item, all of which continue `prefix`.
 
     Steps are given without their delimiter. Those of the prefix are scored already. An item may
-    hold no step. `path` is the place in the search tree that this belongs to.
+    hold no step. `path` is the place in the search tree that this belongs to, `subtree` the
+    group of siblings that it descends from.
     """
 
     problem: str
     prefix: tuple[str, ...]
     items: tuple[tuple[str, ...], ...]
     path: tuple[int, ...] = ()
+    subtree: int = 0
 
     @property
     def num_sequences(self) -> int:
@@ -68,9 +87,15 @@ class ScoreRequest:
         return sum(len(item) for item in self.items)
 
     @property
+    def num_tokens(self) -> int:
+        """How many tokens the server holds for this request, roughly."""
+        texts = (self.problem, *self.prefix, *(step for item in self.items for step in item))
+        return sum(map(len, texts)) // _CHARACTERS_PER_TOKEN
+
+    @property
     def session(self) -> str:
-        """What shares a long prefix with this request: the same first step of a problem."""
-        return _session(self.problem, self.path)
+        """What shares a long prefix with this request."""
+        return f"{self.problem}\n{self.subtree}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,10 +104,6 @@ class Scores:
 
     scores: tuple[tuple[float, ...], ...]
     usage: Usage
-
-
-def _session(problem: str, path: tuple[int, ...]) -> str:
-    return f"{problem}\n{path[:1]}"
 
 
 Policy = Callable[[SampleRequest], Awaitable[Samples]]

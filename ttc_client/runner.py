@@ -53,6 +53,11 @@ class Client:
         """The names of the two models, wherever they are served; None where there is no PRM."""
         return {"policy": self._servers.policy_model, "prm": self._servers.prm_model}
 
+    @property
+    def capacity(self) -> int:
+        """How many sequences may be in flight at the policy's servers, as things stand."""
+        return self._servers.capacity
+
     async def canonical_keys(self, answers: Sequence[str]) -> list[str]:
         """Return a key per answer, equal for equivalent answers."""
         return await self._answers.canonical_keys(answers)

@@ -49,8 +49,14 @@ _HELP: dict[str, tuple[str, str]] = {
     "prm_api": (SERVERS, "How the PRM's server is asked: {choices}."),
     "prm_format": (SERVERS, "How a causal PRM reads a solution: {choices}."),
     "model": (SERVERS, "The policy's name at its server, where that serves several."),
-    "concurrency": (SERVERS, "Sequences in flight at each server, at most."),
-    "timeout_s": (SERVERS, "Seconds for one request to a server."),
+    "concurrency": (SERVERS, "Sequences in flight at each server: a number, or auto to find it."),
+    "timeout_s": (SERVERS, "Seconds for one request to a server and its repetitions."),
+    "session_header": (
+        SERVERS,
+        "Header by which a router in front of replicas keeps requests with the same prefix "
+        "together, such as X-Session-ID.",
+    ),
+    "ca_bundle": (SERVERS, "File of CA certificates to trust besides the system's (PEM)."),
     "check": (SERVERS, "Refuse servers that would ruin a search, as ttc doctor finds them."),
 }
 

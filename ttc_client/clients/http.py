@@ -85,7 +85,8 @@ class Server:
 
     `timeout_s` bounds one exchange from the first byte sent to the last received. The API key
     goes into the request's header and nowhere else; `key_variable` names where it came from.
-    `session_header` tells a router which requests share a prefix.
+    `session_header` tells a router which requests share a prefix; `proxy` and `ca_bundle` are
+    how the server is reached, the latter known to the session already.
     """
 
     session: aiohttp.ClientSession
@@ -95,6 +96,7 @@ class Server:
     key_variable: str = "the API key"
     proxy: str | None = None
     session_header: str | None = None
+    ca_bundle: Path | None = None
 
     async def get(self, path: str, reply_type: type[T]) -> T:
         """GET a path and decode its JSON; a server that is there answers that soon."""
@@ -128,11 +130,12 @@ class Server:
 
         `session` is the same for requests that share a prefix.
         """
-        headers = self._session_headers(session)
+        headers = self.session_headers(session)
         body = await self._exchange("POST", path, payload, self.timeout_s, headers)
         return self.read(path, body, reply, read)
 
-    def _session_headers(self, session: str) -> dict[str, str]:
+    def session_headers(self, session: str) -> dict[str, str]:
+        """Return the header that says which requests share a prefix, without saying what."""
         if not (self.session_header and session):
             return {}
         return {self.session_header: blake2b(session.encode(), digest_size=16).hexdigest()}

@@ -15,7 +15,7 @@ import openai
 from msgspec import UNSET, UnsetType
 from openai.types import Completion
 
-from ttc_client.clients.http import Server
+from ttc_client.clients.http import Server, tls_context
 from ttc_client.clients.replies import shown
 from ttc_client.clients.together import together
 from ttc_client.clients.usage import TokenUsage
@@ -92,7 +92,9 @@ class OpenAIPolicy:
             api_key=server.api_key or "none",
             timeout=server.timeout_s,
             max_retries=0,
-            http_client=openai.DefaultAioHttpClient(),
+            http_client=openai.DefaultAioHttpClient(
+                proxy=server.proxy, verify=tls_context(server.ca_bundle), trust_env=False
+            ),
         )
         try:
             name = model or (await served_model(server, None))[0]
@@ -172,6 +174,7 @@ class OpenAIPolicy:
             "max_tokens": request.max_tokens,
             "temperature": request.temperature,
             "top_p": request.top_p,
+            "extra_headers": self.server.session_headers(request.session),
         }
         if request.seed is not None:
             sampling["seed"] = request.seed % 2**31  # some servers keep 32 bits

@@ -8,8 +8,8 @@ from functools import partial
 from typing import TypeVar
 
 from ttc_client.clients.connect import PRMClient, connect_policy, connect_prm
-from ttc_client.clients.http import Server, open_session
-from ttc_client.compose import policy_server, prm_server, server_urls
+from ttc_client.clients.http import Server
+from ttc_client.compose import policy_server, prm_server, server_urls, session_for
 from ttc_client.config import SearchConfig
 from ttc_client.doctor import pair, prm, sampling, tokens
 from ttc_client.doctor.findings import Check, Examination, Examined
@@ -35,7 +35,7 @@ class _Found:
 async def examine(config: SearchConfig) -> Examination:
     """Examine the servers of a configuration, or the embedded ones if it names none."""
     config = replace(config, timeout_s=min(config.timeout_s, TIMEOUT_S))
-    async with server_urls(config) as (policy_urls, prm_urls), open_session() as session:
+    async with server_urls(config) as (policy_urls, prm_urls), session_for(config) as session:
         policies = [policy_server(config, session, url) for url in policy_urls]
         prms = [prm_server(config, session, url) for url in prm_urls]
         found = await asyncio.gather(
@@ -55,7 +55,7 @@ async def _examine_policy(config: SearchConfig, server: Server) -> _Found:
         client, start = await _open(server, partial(stack.enter_async_context, opening))
         if client is None:
             return _Found(Examined("policy", server.url, start))
-        crowd = min(CROWD, config.concurrency)
+        crowd = _crowd(config)
         found = await _run(
             server,
             [
@@ -86,7 +86,7 @@ async def _examine_prm(config: SearchConfig, server: Server) -> _Found:
         verdict = await prm.judge(client)
         return prm.judgement(verdict)
 
-    crowd = min(CROWD, config.concurrency)
+    crowd = _crowd(config)
     found = await _run(
         server,
         [
@@ -156,3 +156,7 @@ async def _attempt(name: str, check: Callable[[], Awaitable[Check]]) -> tuple[Ch
 
 async def _named(name: str) -> Check:
     return Check("model", "ok", name)
+
+
+def _crowd(config: SearchConfig) -> int:
+    return CROWD if config.concurrency == "auto" else min(CROWD, config.concurrency)

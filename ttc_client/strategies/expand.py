@@ -60,6 +60,7 @@ class Expander:
                 max_tokens=left if to_end else min(left, self.params.max_tokens),
                 stop=() if to_end else (STEP_DELIMITER,),
                 seed=_request_seed(self.params, parent, first),
+                subtree=self._subtree(parent.path or (first,)),
             )
         )
         return merge_alike(
@@ -99,7 +100,8 @@ class Expander:
         items = tuple(split_steps(rolled.text)[len(known) :] for rolled in rolled_out)
         if not any(items):
             return children
-        reply = await prm(ScoreRequest(parent.problem, known, items, parent.path))
+        subtree = self._subtree(children[0].path)
+        reply = await prm(ScoreRequest(parent.problem, known, items, parent.path, subtree))
         reduction = self.params.reduction
         return tuple(
             replace(
@@ -109,6 +111,10 @@ class Expander:
             )
             for child, scores in zip(children, reply.scores, strict=True)
         )
+
+    def _subtree(self, path: tuple[int, ...]) -> int:
+        """Number the groups of M siblings among the first steps; those of DVTS are subtrees."""
+        return path[0] // self.params.m
 
 
 def _request_seed(params: SearchParams, parent: Trajectory, first: int) -> int | None:

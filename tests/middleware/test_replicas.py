@@ -1,0 +1,171 @@
+"""Replicas: who gets which request, and what becomes of one that fails."""
+
+import asyncio
+from collections import Counter
+from dataclasses import replace
+from itertools import pairwise
+
+import pytest
+
+from tests.middleware.requests import Request, passing
+from tests.virtual_time import now, settle
+from ttc_client.errors import RequestError, TransientServerError
+from ttc_client.middleware.replicas import Replica, Replicas, balanced
+from ttc_client.middleware.retries import RetryBudget, retrying
+
+
+class Cluster:
+    """Replicas that answer after a second with their name, unless they are down."""
+
+    def __init__(self, names: str, seconds: float = 1.0) -> None:
+        self.replicas = Replicas([Replica(name) for name in names])
+        self.down: set[str] = set()
+        self.seconds = seconds
+        self.asked: list[tuple[float, str]] = []
+        self.call = balanced(self.replicas, [self.port(name) for name in names])
+
+    def port(self, name: str):
+        async def call(request: Request) -> str:
+            self.asked.append((now(), name))
+            if name in self.down:
+                raise passing()
+            await asyncio.sleep(self.seconds)
+            return name
+
+        return call
+
+    def retrying(self, seen: list | None = None):
+        on_retry = (lambda error: None) if seen is None else seen.append
+        return retrying(self.call, 600, RetryBudget(), on_retry)
+
+    def times(self, name: str) -> list[float]:
+        return [time for time, asked in self.asked if asked == name]
+
+
+async def test_load_is_spread_by_tokens():
+    cluster = Cluster("abc")
+    long, short = Request(num_tokens=1000), Request(num_tokens=100)
+    requests = [replace(r, session=str(i)) for i, r in enumerate([long, *[short] * 20])]
+    names = await asyncio.gather(*map(cluster.call, requests))
+    assert Counter(names) == {"a": 1, "b": 10, "c": 10}
+    assert all(member.tokens_in_flight == 0 for member in cluster.replicas.members)
+
+
+async def test_a_session_stays_with_the_replica_that_holds_its_prefix():
+    cluster = Cluster("abc")
+
+    async def search(session: str) -> set[str]:
+        return {await cluster.call(Request(session=session)) for _ in range(10)}
+
+    homes = await asyncio.gather(*(search(str(i)) for i in range(60)))
+    assert all(len(home) == 1 for home in homes)
+    assert Counter(*zip(*homes, strict=True)) == {"a": 20, "b": 20, "c": 20}
+
+
+async def test_an_overloaded_replica_passes_a_session_on():
+    cluster = Cluster("ab", seconds=100)
+    async with asyncio.TaskGroup() as group:
+        for _ in range(12):
+            group.create_task(cluster.call(Request(session="one")))
+        await settle()
+        counts = Counter(name for _, name in cluster.asked)
+        assert min(counts.values()) >= 3
+
+
+async def test_a_replica_that_dies_costs_repetitions_and_comes_back():
+    cluster, seen = Cluster("ab"), []
+    call = cluster.retrying(seen)
+
+    async def search(session: str) -> list[str]:
+        return [await call(Request(session=session)) for _ in range(40)]
+
+    async with asyncio.TaskGroup() as group:
+        searches = [group.create_task(search(str(i))) for i in range(8)]
+        await asyncio.sleep(10.5)
+        cluster.down.add("b")
+        await asyncio.sleep(10)
+        cluster.down.clear()
+        back = now()
+    assert len(seen) == sum(10.5 < time < 20.5 for time in cluster.times("b")) <= 16
+    assert max(cluster.times("b")) > back
+    answers = [answer for search in searches for answer in search.result()]
+    assert len(answers) == 8 * 40
+    assert now() < 60
+
+
+async def test_a_replica_set_aside_is_probed_one_request_at_a_time_and_ever_less_often():
+    cluster = Cluster("ab")
+    cluster.down.add("b")
+    call = cluster.retrying()
+
+    async def search(session: int) -> None:
+        for step in range(100):
+            await call(Request(session=f"{session} {step}"))
+
+    await asyncio.gather(*map(search, range(8)))
+    times = cluster.times("b")
+    pauses = [b - a for a, b in pairwise(times) if b > a]
+    assert pauses[-1] >= 30
+    assert len(times) < 20
+
+
+async def test_where_all_are_aside_requests_wait_for_a_probe_and_are_not_counted_as_repeated():
+    cluster, seen = Cluster("a"), []
+    call = cluster.retrying(seen)
+    cluster.down.add("a")
+    first = [asyncio.create_task(call(Request())) for _ in range(5)]
+    await asyncio.sleep(0.1)
+    late = [asyncio.create_task(call(Request())) for _ in range(100)]
+    await asyncio.sleep(5)
+    cluster.down.clear()
+    assert await asyncio.gather(*first, *late) == ["a"] * 105
+    assert len(seen) <= 5 + 5
+    assert now() < 15
+
+
+async def test_all_of_them_dead_for_ever_is_told_within_the_deadline():
+    cluster = Cluster("ab")
+    cluster.down |= {"a", "b"}
+    call = cluster.retrying()
+    failures = await asyncio.gather(
+        *(call(Request(session=str(i))) for i in range(50)), return_exceptions=True
+    )
+    assert all("busy; given up" in str(failure) for failure in failures)
+    assert now() <= 600
+    assert len(cluster.asked) < 200
+
+
+async def test_a_probe_that_is_cancelled_lets_the_next_one_go():
+    cluster = Cluster("a")
+    cluster.down.add("a")
+    for _ in range(5):
+        with pytest.raises(TransientServerError):
+            await cluster.call(Request())
+    cluster.down.clear()
+    probe, waiting = [asyncio.create_task(cluster.call(Request())) for _ in range(2)]
+    await asyncio.sleep(1.5)
+    assert len(cluster.asked) == 6
+    probe.cancel()
+    assert await waiting == "a"
+
+
+async def test_a_refusal_is_an_answer():
+    calls = []
+
+    async def port(request: Request) -> None:
+        calls.append(request)
+        raise RequestError("no", url="http://x", status=400)
+
+    replicas = Replicas([Replica("a")])
+    for _ in range(20):
+        with pytest.raises(RequestError):
+            await balanced(replicas, [port])(Request())
+    assert len(calls) == 20
+
+
+async def test_few_sessions_are_remembered(monkeypatch):
+    monkeypatch.setattr("ttc_client.middleware.replicas._SESSIONS_KEPT", 10)
+    cluster = Cluster("ab")
+    for i in range(50):
+        await cluster.call(Request(session=str(i)))
+    assert len(cluster.replicas._homes) == 10

@@ -1,0 +1,113 @@
+"""Repeat what may pass: after a pause, within a deadline, and within what a run can bear."""
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import TypeVar
+
+from ttc_client.errors import GarbledError, ServerError, TransientServerError
+from ttc_client.middleware import A
+from ttc_client.middleware.deadlines import deadline
+
+Q = TypeVar("Q")
+
+_FIRST_PAUSE_S = 0.5
+_LONGEST_PAUSE_S = 30.0
+_MAX_GARBLED = 4
+"""A body garbled that often in a row was not garbled on its way."""
+
+_RESERVE = 1000.0
+_PER_ANSWER = 0.25
+
+
+@dataclass(slots=True)
+class RetryBudget:
+    """The repetitions that a run may still make, so that they cannot become its main load.
+
+    It starts with enough for all that is in flight when a server dies, and each answer earns a
+    quarter of one more, up to as many as it started with.
+    """
+
+    left: float = _RESERVE
+    last_failure: ServerError | None = None
+
+    def earn(self) -> None:
+        """Count an answer."""
+        self.left = min(_RESERVE, self.left + _PER_ANSWER)
+
+    def spend(self, failure: ServerError) -> bool:
+        """Take one repetition, if there is one left."""
+        self.last_failure = failure
+        if self.left < 1:
+            return False
+        self.left -= 1
+        return True
+
+
+def retrying(
+    port: Callable[[Q], Awaitable[A]],
+    timeout_s: float,
+    budget: RetryBudget,
+    on_retry: Callable[[ServerError], None],
+) -> Callable[[Q], Awaitable[A]]:
+    """Repeat a request whose failure may pass, unchanged, for at most `timeout_s` in all.
+
+    The pause doubles each time, with jitter, unless the server names one (Retry-After). The time
+    that a request waits for slots of our own does not count.
+    """
+
+    async def call(request: Q) -> A:
+        failure: ServerError | None = None
+        attempts = 0
+        try:
+            async with deadline(timeout_s) as timeout:
+                while True:
+                    try:
+                        answer = await port(request)
+                    except (TransientServerError, GarbledError) as error:
+                        failure = error
+                        attempts += 1
+                        pause_s = _pause_s(error, attempts)
+                        if isinstance(error, GarbledError) and attempts >= _MAX_GARBLED:
+                            raise
+                        if pause_s > _left_s(timeout):
+                            raise _given_up(error, attempts, f"in {timeout_s:g} s") from error
+                        if not budget.spend(error):
+                            raise _given_up(error, attempts, _BUDGET_SPENT) from error
+                        on_retry(error)
+                        await asyncio.sleep(pause_s)
+                    else:
+                        budget.earn()
+                        return answer
+        except TimeoutError as error:
+            failure = failure or budget.last_failure or _SILENCE
+            raise _given_up(failure, attempts + 1, f"in {timeout_s:g} s") from error
+
+    return call
+
+
+_SILENCE = TransientServerError("no server answered", url="")
+_BUDGET_SPENT = "as this run has no repetitions left: too many of its requests fail"
+
+
+def _pause_s(error: ServerError, attempts: int) -> float:
+    doubled = min(_LONGEST_PAUSE_S, _FIRST_PAUSE_S * 2.0 ** min(attempts - 1, 30))
+    pause_s = doubled * random.uniform(0.5, 1.5)
+    if isinstance(error, TransientServerError) and error.retry_after_s is not None:
+        return max(pause_s, error.retry_after_s + random.uniform(0, _FIRST_PAUSE_S))
+    return pause_s
+
+
+def _left_s(timeout: asyncio.Timeout) -> float:
+    end = timeout.when()
+    return float("inf") if end is None else end - asyncio.get_running_loop().time()
+
+
+def _given_up(failure: ServerError, attempts: int, why: str) -> TransientServerError:
+    return TransientServerError(
+        f"{failure}; given up after {attempts} attempts {why}",
+        url=failure.url,
+        status=failure.status,
+        body=failure.body,
+    )
