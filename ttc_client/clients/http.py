@@ -269,7 +269,8 @@ class Server:
         except msgspec.ValidationError as error:
             raise self.protocol_error(path, str(error), body) from error
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            problem = f"{len(body)} bytes that are not all JSON ({shown(str(error))})"
+            cut = "cut short" if "truncated" in str(error) else shown(str(error))
+            problem = f"{len(body)} bytes that are not all JSON ({cut})"
             raise self.protocol_error(path, problem, body, GarbledError) from error
 
     def protocol_error(
