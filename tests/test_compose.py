@@ -90,7 +90,7 @@ async def ask_twenty(servers: Servers, meter: Meter) -> None:
     assert prm
     for index in range(20):
         root = Trajectory(f"p{index}", "x", (1, 2))
-        samples = await policy(SampleRequest(root, 1, 0.8, 1.0, 8, (), seed=3))
+        samples = await policy(SampleRequest(root, 1, 0.8, 1.0, 64, (), seed=3))
         assert samples.steps[0].text == "so \\boxed{3}"
         scores = await prm(ScoreRequest(root.problem, (), (("so",),)))
         assert scores.scores == ((0.3,),)

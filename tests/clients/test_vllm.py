@@ -91,10 +91,10 @@ async def test_the_finish_is_taken_from_both_reasons():
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        (lambda r: r["choices"].pop(), "1 choices instead of 2"),
+        (lambda r: r["choices"].pop(), "1 answers instead of 2"),
         (lambda r: r["choices"][0].update(finish_reason="abort"), "ended with 'abort'"),
         (lambda r: r["choices"][1].update(token_ids=None), "no token ids"),
-        (lambda r: r["choices"][1].update(index=0), "choices instead of"),
+        (lambda r: r["choices"][1].update(index=0), "answers instead of"),
         (lambda r: r.pop("usage"), "usage"),
         (lambda r: r["choices"][0].update(text=7), "str"),
     ],

@@ -47,7 +47,7 @@ async def test_load_is_spread_by_tokens():
     long, short = Request(num_tokens=1000), Request(num_tokens=100)
     requests = [replace(r, session=str(i)) for i, r in enumerate([long, *[short] * 20])]
     names = await asyncio.gather(*map(cluster.call, requests))
-    assert Counter(names) == {"a": 1, "b": 10, "c": 10}
+    assert sorted(Counter(names).values()) == [1, 10, 10]
     assert all(member.tokens_in_flight == 0 for member in cluster.replicas.members)
 
 

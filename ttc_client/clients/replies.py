@@ -31,7 +31,7 @@ def in_order(parts: Iterable[P], count: int) -> list[P]:
     """Return the parts of an answer by their index, or raise Unexpected unless all are there."""
     ordered = sorted(parts, key=lambda part: part.index)
     if [part.index for part in ordered] != list(range(count)):
-        raise Unexpected(f"{len(ordered)} choices instead of {count}, one of each index")
+        raise Unexpected(f"{len(ordered)} answers instead of {count}, one of each index")
     return ordered
 
 

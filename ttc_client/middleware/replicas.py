@@ -5,14 +5,15 @@ from collections import OrderedDict
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from hashlib import blake2b
 
 from ttc_client.errors import GarbledError, TransientServerError
 from ttc_client.middleware import A, Port, R, Request
 
 _FAILURES = 5
-"""In a row, none answered in between: a replica is set aside, not merely unlucky."""
-_FIRST_ASIDE_S = 1.0
-_LONGEST_ASIDE_S = 30.0
+"""In a row, none answered in between: the server is gone, the requests were not just unlucky."""
+_FIRST_PAUSE_S = 1.0
+_LONGEST_PAUSE_S = 30.0
 _OVERLOAD = 2
 """How many times the load of the idlest replica a session's own may carry."""
 _SESSIONS_KEPT = 1 << 16
@@ -20,9 +21,13 @@ _SESSIONS_KEPT = 1 << 16
 
 @dataclass(slots=True, eq=False)
 class Replica:
-    """One server, its load, and how it has been doing lately (times are the loop's, in s)."""
+    """One server, its load, and how it has been doing lately (`aside_until` by the loop's clock).
 
-    name: str
+    After a failure it is set aside for a while, and then probed with one request at a time, after
+    ever longer pauses, until it answers.
+    """
+
+    url: str
     tokens_in_flight: int = 0
     failures: int = 0
     pause_s: float = 0.0
@@ -30,13 +35,17 @@ class Replica:
     probed: bool = False
 
     @property
-    def aside(self) -> bool:
-        """Whether it failed so often in a row that it must be probed first."""
+    def gone(self) -> bool:
+        """Whether it failed so often in a row that only probes are worth sending."""
         return self.failures >= _FAILURES
 
-    def usable(self, now: float) -> bool:
-        """Whether to send it a request: set aside, it gets one at a time, and not at once."""
-        return not self.aside or (now >= self.aside_until and not self.probed)
+    def fit(self, now: float) -> bool:
+        """Whether it works, as far as is known, or is due to be probed."""
+        return not self.failures or (now >= self.aside_until and not self.probed)
+
+    def affinity(self, session: str) -> bytes:
+        """Rank replicas for a session, each session differently (rendezvous hashing)."""
+        return blake2b(f"{self.url}\n{session}".encode(), digest_size=8).digest()
 
 
 @dataclass(slots=True)
@@ -50,33 +59,38 @@ class Replicas:
     async def choose(self, request: Request) -> Replica:
         """Return the replica that holds the request's prefix, unless overloaded or set aside.
 
-        Otherwise the idlest takes the session over. Where all are set aside, wait for the next
-        probe.
+        Otherwise the idlest takes the session over. Where all are gone, wait for a probe.
         """
-        loop = asyncio.get_running_loop()
-        while not (usable := [r for r in self.members if r.usable(loop.time())]):
+        while not (fit := self._fit()):
             await self._changed.wait()
-        idlest = min(usable, key=lambda replica: replica.tokens_in_flight)
+        least = min(replica.tokens_in_flight for replica in fit)
         home = self._homes.get(request.session)
-        most = _OVERLOAD * (idlest.tokens_in_flight + request.num_tokens)
-        if home not in usable or home.tokens_in_flight > most:
-            home = idlest
+        overload = _OVERLOAD * (least + request.num_tokens)
+        if home not in fit or home.tokens_in_flight > overload:
+            idlest = [replica for replica in fit if replica.tokens_in_flight == least]
+            home = max(idlest, key=lambda replica: replica.affinity(request.session))
         self._homes[request.session] = home
         self._homes.move_to_end(request.session)
         if len(self._homes) > _SESSIONS_KEPT:
             self._homes.popitem(last=False)
         return home
 
+    def _fit(self) -> list[Replica]:
+        now = asyncio.get_running_loop().time()
+        fit = [replica for replica in self.members if replica.fit(now)]
+        return fit or [replica for replica in self.members if not replica.gone]
+
     @contextmanager
     def working(self, replica: Replica, request: Request) -> Generator[None]:
         """Count a request's load, and how it ended."""
-        probe = replica.aside
+        probe = replica.failures > 0 and replica.fit(asyncio.get_running_loop().time())
         replica.probed |= probe
         replica.tokens_in_flight += request.num_tokens
         try:
             yield
         except (TransientServerError, GarbledError):
-            self._failed(replica, probe)
+            self._failed(replica)
+            self._homes.pop(request.session, None)
             raise
         except Exception:  # refused, and so answered
             self._answered(replica)
@@ -90,19 +104,16 @@ class Replicas:
                 self._wake()
 
     def _answered(self, replica: Replica) -> None:
-        if replica.aside:
+        if replica.failures:
+            replica.failures, replica.pause_s = 0, 0.0
             self._wake()
-        replica.failures = 0
 
-    def _failed(self, replica: Replica, probe: bool) -> None:
-        replica.failures += 1
-        if probe:
-            replica.pause_s = min(_LONGEST_ASIDE_S, 2 * replica.pause_s)
-        elif replica.failures == _FAILURES:
-            replica.pause_s = _FIRST_ASIDE_S
-        else:  # not set aside yet, or sent before it was
-            return
+    def _failed(self, replica: Replica) -> None:
         loop = asyncio.get_running_loop()
+        replica.failures += 1
+        if replica.pause_s and loop.time() < replica.aside_until:
+            return  # sent before it was set aside
+        replica.pause_s = min(_LONGEST_PAUSE_S, 2 * replica.pause_s or _FIRST_PAUSE_S)
         replica.aside_until = loop.time() + replica.pause_s
         loop.call_at(replica.aside_until, self._wake)
 
