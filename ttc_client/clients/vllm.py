@@ -191,7 +191,7 @@ def _finish(request: SampleRequest, choice: _Choice) -> Finish:
             return "length"
         case "stop", str(stop):
             if stop not in request.stop or not choice.text.endswith(stop):
-                raise Unexpected(f"a choice that ended at {stop!r} without being asked to keep it")
+                raise Unexpected(f"a choice ended by {stop!r}, not asked for or cut off")
             return "stop"
         case "stop", _:  # the model's own end, or one of its stop tokens
             return "eos"
