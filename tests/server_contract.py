@@ -27,6 +27,7 @@ from ttc_client import Client, SearchConfig
 from ttc_client.clients.connect import connect_prm
 from ttc_client.clients.http import Server, open_session
 from ttc_client.clients.vllm import VLLMPolicy
+from ttc_client.doctor.examine import examine
 from ttc_client.errors import ContextLengthError
 from ttc_client.ports import SampleRequest, ScoreRequest
 from ttc_client.prompts import (
@@ -68,6 +69,9 @@ class ServerContract:
 
     prm_apis: Sequence[str]
     """The APIs of the PRM server, the one that "auto" finds first."""
+
+    warnings: Sequence[str] = ()
+    """What the doctor warns of in the policy's server."""
 
     @pytest_asyncio.fixture
     async def policy(self, servers: Servers) -> AsyncIterator[VLLMPolicy]:
@@ -116,6 +120,13 @@ class ServerContract:
             "token-classify": "token classification",
         }
         assert said[self.prm_apis[0]] in result.prm
+
+    async def test_the_doctor_finds_them_fit_for_a_search(self, servers: Servers) -> None:
+        examination = await examine(servers.config())
+        assert examination.ok, examination
+        (policy,) = [server for server in examination.servers if server.role == "policy"]
+        warned = [check.name for check in policy.checks if check.status == "warn"]
+        assert warned == list(self.warnings), policy
 
     @pytest.mark.parametrize("problem", PROBLEMS)
     async def test_steps_taken_one_by_one_give_the_ids_of_the_whole(

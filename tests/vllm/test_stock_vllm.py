@@ -14,6 +14,7 @@ LAUNCH_OPTIONS = ("--template", str(STOCK_LIKE), "--prm-mode", "pooling")
 
 class TestStockVLLM(ServerContract):
     prm_apis = ("token-classify",)
+    warnings = ("template",)
 
     async def test_its_template_doubles_bos_and_trims_a_step(self, policy: VLLMPolicy) -> None:
         """The traps that the client keeps out of: it never has a turn rendered here."""
