@@ -11,22 +11,10 @@ PACKAGE = Path(ttc_client.__file__).parent
 
 LEVELS = {
     0: {"types", "errors"},
-    1: {"ports", "params", "rewards", "answers", "voting", "metrics", "prompts", "wire", "grading"},
-    2: {"strategies", "clients", "meter", "middleware", "results", "records"},
-    3: {
-        "config",
-        "compose",
-        "doctor",
-        "store",
-        "runner",
-        "dataset",
-        "grid",
-        "journal",
-        "runs",
-        "recipe",
-        "bench",
-    },
-    4: {"report", "progress", "bench_progress"},
+    1: {"ports", "params", "rewards", "answers", "voting", "metrics", "grading", "prompts", "wire"},
+    2: {"strategies", "clients", "meter", "middleware", "results"},
+    3: {"config", "compose", "doctor", "store", "runner", "bench", "analysis"},
+    4: {"report", "progress"},
     5: {"cli"},
 }
 LEVEL_OF = {name: level for level, names in LEVELS.items() for name in names}

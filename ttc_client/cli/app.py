@@ -109,6 +109,9 @@ def bench(
     traces: Annotated[
         bool, typer.Option("--traces/--no-traces", help="Keep everything that was sampled.")
     ] = True,
+    json: Annotated[
+        bool, typer.Option("--json", help="Print the accuracies as a JSON list.")
+    ] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")] = False,
     debug: Annotated[bool, typer.Option("--debug", help="Show stack traces.")] = False,
 ) -> None:
@@ -124,8 +127,8 @@ def bench(
 
       ttc bench HuggingFaceH4/MATH-500 --recipe llama-1b.toml --out runs/llama-1b --resume
     """
+    from ttc_client.bench.recipe import load_plan
     from ttc_client.cli.bench import run_bench
-    from ttc_client.recipe import load_plan
 
     own = {
         "dataset": dataset,
@@ -139,7 +142,7 @@ def bench(
         "split": split,
     }
     plan = load_plan({**settings, **own}, os.environ, recipe)
-    run_bench(plan, out=out, resume=resume, traces=traces, quiet=quiet)
+    run_bench(plan, out=out, resume=resume, traces=traces, json=json, quiet=quiet)
 
 
 @app.command()

@@ -1,22 +1,36 @@
 """`ttc bench`: a problem set, from the command line to a run directory."""
 
 import asyncio
+import sys
 from pathlib import Path
 
+import msgspec
 from rich.console import Console
 
-from ttc_client.bench import Bench, Standing
-from ttc_client.bench_progress import BenchView
+from ttc_client.analysis.curves import read_curves
+from ttc_client.bench.bench import Bench, Standing
+from ttc_client.bench.journal import Journal
+from ttc_client.bench.recipe import Plan
+from ttc_client.bench.runs import read_run
 from ttc_client.errors import TTCError
-from ttc_client.journal import Journal
 from ttc_client.progress import show
-from ttc_client.recipe import Plan
+from ttc_client.report.bench_line import BenchView
+from ttc_client.report.summary import print_table
+from ttc_client.report.tables import ModelSizes, accuracy_table
 from ttc_client.runner import Client
 
 
-def run_bench(plan: Plan, *, out: Path, resume: bool, traces: bool, quiet: bool) -> None:
-    """Run a plan into a directory; raises TTCError if a search failed."""
+def run_bench(
+    plan: Plan, *, out: Path, resume: bool, traces: bool, json: bool, quiet: bool
+) -> None:
+    """Run a plan into a directory, and print the accuracies; raises TTCError if a search failed."""
     standing = asyncio.run(_run(plan, out, resume, traces, Console(stderr=True, quiet=quiet)))
+    accuracies = accuracy_table(read_curves([read_run(out)]), ModelSizes())
+    if json:
+        rows = [dict(zip(accuracies.header, row, strict=True)) for row in accuracies.rows]
+        sys.stdout.write(msgspec.json.encode(rows).decode() + "\n")
+    else:
+        print_table(accuracies, Console(width=None if sys.stdout.isatty() else 160))
     if standing.num_failed:
         raise TTCError(
             f"{standing.num_failed} of {standing.num_searches} searches failed, the last one "

@@ -9,7 +9,7 @@ import pyarrow
 import pytest
 from pyarrow import parquet
 
-from ttc_client.dataset import Problem, Selection, load_problems
+from ttc_client.bench.dataset import Problem, Selection, load_problems
 from ttc_client.errors import ConfigError
 
 ROWS = [

@@ -9,12 +9,12 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from ttc_client.bench.dataset import Problem
+from ttc_client.bench.journal import Journal
+from ttc_client.bench.records import Cost, Key, Record, Trace, make_record
 from ttc_client.config import SearchConfig
-from ttc_client.dataset import Problem
-from ttc_client.journal import Journal
 from ttc_client.meter import Meter
 from ttc_client.middleware.limits import Limiter
-from ttc_client.records import Cost, Key, Record, Trace, make_record
 from ttc_client.runner import Client, cause
 from ttc_client.types import Strategy, Vote
 

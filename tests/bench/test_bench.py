@@ -7,14 +7,14 @@ from aiohttp import web
 
 from tests.chance_servers import chance_servers, write
 from tests.scripted_server import completions
-from ttc_client.bench import Bench
+from ttc_client.bench.bench import Bench
+from ttc_client.bench.dataset import Problem
+from ttc_client.bench.grid import Grid
+from ttc_client.bench.journal import Journal
+from ttc_client.bench.runs import read_run, read_traces
 from ttc_client.config import SearchConfig
-from ttc_client.dataset import Problem
 from ttc_client.errors import TTCError
-from ttc_client.grid import Grid
-from ttc_client.journal import Journal
 from ttc_client.runner import Client
-from ttc_client.runs import read_run, read_traces
 
 GRID = Grid(("greedy", "best-of-n", "beam", "dvts"), (4, 8), (0, 1))
 PROBLEMS = [Problem(str(i), f"problem {i}", str(i % 3)) for i in range(6)]

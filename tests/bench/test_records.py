@@ -1,7 +1,7 @@
 """What is kept of a search: grades by group of answers, and texts that can be found again."""
 
+from ttc_client.bench.records import GradedAnswer, Key, Trace, key_of, make_record, texts
 from ttc_client.grading import Grades
-from ttc_client.records import GradedAnswer, Key, Trace, key_of, make_record, texts
 from ttc_client.types import Candidate, Finish, ScoredStep, SearchResult, TreeNode, Usage
 
 KEY = Key("beam", 4, 7, "p1")

@@ -5,11 +5,11 @@ import json
 
 import pytest
 
-from ttc_client.dataset import Problem
+from ttc_client.bench.dataset import Problem
+from ttc_client.bench.journal import Journal
+from ttc_client.bench.records import Cost, Key, Record, Trace, key_of
+from ttc_client.bench.runs import read_run, read_traces
 from ttc_client.errors import ConfigError, TTCError
-from ttc_client.journal import Journal
-from ttc_client.records import Cost, Key, Record, Trace, key_of
-from ttc_client.runs import read_run, read_traces
 from ttc_client.types import Usage
 
 PROBLEMS = [Problem("a", "1+1?", "2"), Problem("b", "1+2?", "3")]

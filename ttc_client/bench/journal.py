@@ -18,10 +18,9 @@ from typing import BinaryIO, Self
 
 import msgspec
 
-from ttc_client.dataset import Problem
-from ttc_client.errors import ConfigError, TTCError
-from ttc_client.records import Cost, Key, Record, Trace
-from ttc_client.runs import (
+from ttc_client.bench.dataset import Problem
+from ttc_client.bench.records import Cost, Key, Record, Trace
+from ttc_client.bench.runs import (
     CONFIG,
     COSTS,
     PROBLEMS,
@@ -32,6 +31,7 @@ from ttc_client.runs import (
     read_lines,
     read_settings,
 )
+from ttc_client.errors import ConfigError, TTCError
 from ttc_client.types import Strategy, Vote
 
 _SYNC_EVERY_S = 1.0

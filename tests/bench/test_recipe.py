@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from ttc_client.bench.grid import Grid
+from ttc_client.bench.recipe import load_plan
 from ttc_client.config import SearchConfig
 from ttc_client.errors import ConfigError
-from ttc_client.grid import Grid
-from ttc_client.recipe import load_plan
 
 
 def searches(grid: Grid, **settings) -> list[tuple[str, int, int]]:

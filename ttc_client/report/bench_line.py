@@ -5,7 +5,7 @@ from datetime import timedelta
 
 from rich.text import Text
 
-from ttc_client.bench import Standing
+from ttc_client.bench.bench import Standing
 from ttc_client.report.terminal import clean
 
 

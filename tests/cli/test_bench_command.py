@@ -69,8 +69,10 @@ async def test_killed_again_and_again_and_resumed_it_equals_an_uninterrupted_run
     async with chance_servers(completions=wire) as server:
         servers = [*("--policy", server.url, "--prm", server.url), *OPTIONS]
         whole = tmp_path / "whole"
-        code, *_ = await ttc(problems, *GRID, *servers, "--out", whole)
+        code, said, _ = await ttc(problems, *GRID, *servers, "--out", whole)
         assert code == 0
+        for words in ("accuracy", "best-of-n (weighted)", "dvts (prm)", "majority"):
+            assert words in said
         run, num_lines = tmp_path / "run", []
         for _ in range(NUM_KILLS):
             wire.set(luck.randrange(1, 3 * NUM_SEARCHES // NUM_KILLS))
@@ -81,8 +83,11 @@ async def test_killed_again_and_again_and_resumed_it_equals_an_uninterrupted_run
             results = run / "results.jsonl"
             num_lines.append(results.read_bytes().count(b"\n"))
         assert 0 < num_lines[-1] < NUM_SEARCHES
-        code, *_ = await ttc(problems, *GRID, *servers, "--out", run, "--resume")
+        code, said, _ = await ttc(problems, *GRID, *servers, "--out", run, "--resume", "--json")
         assert code == 0
+    (greedy,) = [row for row in json.loads(said) if row["strategy"] == "greedy"]
+    assert (greedy["N"], greedy["problems"]) == (1, NUM_PROBLEMS)
+    assert 0 <= greedy["low"] <= greedy["accuracy"] <= greedy["high"] <= 1
     assert num_lines == sorted(num_lines)
     assert (run / "results.jsonl").read_text().splitlines() == (
         (whole / "results.jsonl").read_text().splitlines()

@@ -1,0 +1,67 @@
+"""Made-up runs for the tests of what is read off them."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from ttc_client.bench.dataset import Problem
+from ttc_client.bench.records import Cost, GradedAnswer, Record, Sample, key_of
+from ttc_client.bench.runs import Run
+from ttc_client.types import Strategy, Usage
+
+SPENT = Usage(
+    completion_tokens=800,
+    prompt_tokens=400,
+    cached_tokens=240,
+    prm_tokens=1000,
+    prm_cached_tokens=200,
+    policy_requests=4,
+    prm_requests=8,
+)
+
+
+def record(
+    strategy: Strategy,
+    n: int,
+    samples: Sequence[tuple[int, float | None]],
+    *,
+    name: str = "a",
+    seed: int = 0,
+    right: int | None = 0,
+    correct: tuple[bool, bool, bool] = (True, False, False),
+) -> Record:
+    """Make a record of samples, each an answer's index (-1: none) and a reward."""
+    answers = range(max((answer for answer, _ in samples), default=-1) + 1)
+    return Record(
+        id=name,
+        strategy=strategy,
+        n=n,
+        seed=seed,
+        correct=dict(zip(("prm", "weighted", "majority"), correct, strict=True)),
+        choices={},
+        answers=tuple(GradedAnswer(str(answer), answer == right) for answer in answers),
+        samples=tuple(
+            Sample(
+                answer=answer if answer >= 0 else None,
+                reward=reward,
+                scores=() if reward is None else (reward,),
+                finish="eos",
+                multiplicity=1,
+                num_tokens=10,
+                path=(index,),
+            )
+            for index, (answer, reward) in enumerate(samples)
+        ),
+    )
+
+
+def run(*records: Record, name: str = "run", **settings: Any) -> Run:
+    """Make a run; every search that did not fail costs the same."""
+    costs = [Cost(**key_of(r)._asdict(), usage=SPENT, wall_s=2.0) for r in records if not r.error]
+    return Run(
+        path=Path(name),
+        settings={"m": 4, "n": [r.n for r in records], **settings},
+        problems={r.id: Problem(r.id, f"problem {r.id}", "1", "3") for r in records},
+        records={key_of(r): r for r in records},
+        costs={key_of(c): c for c in costs},
+    )

@@ -1,0 +1,98 @@
+"""Tables of runs: shares, costs, pairs, and text that cannot break out of a cell."""
+
+import csv
+import io
+from dataclasses import replace
+
+import pytest
+
+from tests.analysis.records import record, run
+from ttc_client.analysis.curves import read_curves
+from ttc_client.report.tables import (
+    ModelSizes,
+    Table,
+    accuracy_table,
+    comparison_table,
+    failure_table,
+    level_table,
+)
+
+WON, LOST = (True, True, True), (False, False, False)
+FOUR = [(0, 0.9), (1, 0.5), (1, 0.6), (-1, 0.99)]
+RUN = run(
+    record("best-of-n", 4, FOUR, name="a", correct=WON),
+    record("best-of-n", 4, FOUR, name="b", correct=LOST),
+    record("dvts", 4, FOUR, name="a", correct=WON),
+    record("dvts", 4, FOUR, name="b", correct=WON),
+)
+CURVES = read_curves([RUN])
+
+
+def rows(table: Table) -> list[dict]:
+    return [dict(zip(table.header, row, strict=True)) for row in table.rows]
+
+
+def test_accuracy_and_cost_of_each_curve_and_n():
+    table = rows(accuracy_table(CURVES, ModelSizes(policy=10, prm=100)))
+    (dvts,) = [row for row in table if row["strategy"] == "dvts (weighted)"]
+    assert (dvts["N"], dvts["accuracy"], dvts["problems"]) == (4, 1, 2)
+    assert (dvts["tokens"], dvts["PRM tokens"], dvts["FLOPs"]) == (800, 800, 179_200)
+    (majority,) = [row for row in table if row["strategy"] == "majority" and row["N"] == 4]
+    assert (majority["accuracy"], majority["FLOPs"]) == (0.5, 2 * 10 * 960)
+
+
+def test_flops_need_the_sizes_of_the_models_that_took_part():
+    table = rows(accuracy_table(CURVES, ModelSizes(policy=10)))
+    known = {row["strategy"] for row in table if row["FLOPs"] is not None}
+    assert known == {"majority"}
+
+
+def test_strategies_are_compared_in_pairs_by_the_votes_that_decide():
+    (pair, *others) = rows(comparison_table(CURVES))
+    assert (pair["strategy"], pair["against"], pair["N"]) == (
+        "best-of-n (weighted)",
+        "dvts (weighted)",
+        4,
+    )
+    assert (pair["difference"], pair["better"], pair["worse"], pair["problems"]) == (-0.5, 0, 1, 2)
+    assert {(row["strategy"], row["against"]) for row in others} == {
+        ("best-of-n (weighted)", "majority"),
+        ("dvts (weighted)", "majority"),
+    }
+
+
+def test_groups_of_problems_are_told_apart():
+    table = rows(level_table(CURVES, {"easy": ["a"], "hard": ["b"], "none": ["c"]}))
+    found = {row["group"]: row["accuracy"] for row in table if row["strategy"] == "majority"}
+    assert found == {"easy": 1, "hard": 0}
+
+
+def test_failures_and_ungraded_answers_are_listed():
+    failed = replace(record("beam", 8, []), error="no answer")
+    late = replace(record("dvts", 4, FOUR, name="b"), num_timeouts=2)
+    assert failure_table([RUN]).rows == ()
+    assert failure_table([run(failed, late)]).rows == (
+        ("run", "", "", 2, ""),
+        ("run", "a", "beam N=8", 0, "no answer"),
+    )
+
+
+def test_a_table_for_people_is_rounded_and_one_for_programs_is_not():
+    table = Table(
+        "t",
+        ("strategy", "accuracy", "p", "tokens", "FLOPs"),
+        (("x", 1 / 3, 0.0004, 1234.5, 1.5e18),),
+    )
+    assert table.texts() == [["x", "33.3", "0.000", "1,234.5", "1.50e+18"]]
+    (_, row) = csv.reader(io.StringIO(table.csv()))
+    assert float(row[1]) == pytest.approx(1 / 3, abs=1e-16)
+
+
+def test_markup_in_a_cell_stays_in_its_cell():
+    table = Table("t", ("error", "n"), (("a | b\nc", None),))
+    assert table.markdown().splitlines() == [
+        "| error | n |",
+        "| ---: | ---: |",
+        r"| a \| b c | – |",
+    ]
+    assert list(csv.reader(io.StringIO(table.csv())))[1] == ["a | b\nc", ""]

@@ -1,0 +1,1 @@
+"""Turn finished runs into numbers. Nothing here needs a server."""

@@ -1,0 +1,1 @@
+"""Run many searches over a problem set, and keep what they find."""

@@ -1,0 +1,149 @@
+"""Tables of what runs found: numbers as they are for CSV, rounded for people."""
+
+import csv
+import io
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from math import isnan
+
+from ttc_client.analysis.curves import Curve, Point, Points
+from ttc_client.analysis.statistics import Values, compare, estimate
+from ttc_client.bench.runs import Run
+from ttc_client.params import UNSCORED_STRATEGIES
+
+Cell = str | int | float | None
+
+_SHARES = {"accuracy", "low", "high", "seed sd", "difference"}
+_RIGHT_ALIGNED = "---:"
+EMPTY = "–"
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A named table; shares are fractions of 1."""
+
+    name: str
+    header: tuple[str, ...]
+    rows: tuple[tuple[Cell, ...], ...]
+
+    def texts(self) -> list[list[str]]:
+        """Return the rows for people to read: shares in per cent, counts rounded."""
+        return [
+            [_text(name, cell) for name, cell in zip(self.header, row, strict=True)]
+            for row in self.rows
+        ]
+
+    def markdown(self) -> str:
+        """Return a Markdown table; what could end a cell is escaped."""
+        lines = [self.header, [_RIGHT_ALIGNED] * len(self.header), *self.texts()]
+        escaped = [[cell.replace("|", "\\|").replace("\n", " ") for cell in row] for row in lines]
+        return "".join(f"| {' | '.join(row)} |\n" for row in escaped)
+
+    def csv(self) -> str:
+        """Return comma-separated values, unrounded."""
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerows([self.header, *self.rows])
+        return text.getvalue()
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSizes:
+    """The parameters of the two models, for FLOPs; None where they are not known."""
+
+    policy: float | None = None
+    prm: float | None = None
+
+
+def accuracy_table(points: Points, sizes: ModelSizes) -> Table:
+    """Return the accuracy and the mean cost of a search, for each curve and N."""
+    header = (
+        *("strategy", "N", "accuracy", "low", "high", "seed sd", "problems", "seeds"),
+        *("tokens", "PRM tokens", "requests", "wall s", "FLOPs"),
+    )
+    rows = [
+        _accuracy_row(curve, n, point, sizes)
+        for curve, by_n in points.items()
+        for n, point in by_n.items()
+    ]
+    return Table("accuracy", header, tuple(rows))
+
+
+def level_table(points: Points, groups: dict[str, Sequence[str]]) -> Table:
+    """Return the accuracy of each curve and N among groups of problems, levels say."""
+    rows = [
+        (curve.name, n, name, found.mean, found.low, found.high, found.num_problems)
+        for curve, by_n in points.items()
+        for n, point in by_n.items()
+        for name, ids in groups.items()
+        if (values := point.among(set(ids)))
+        for found in [estimate(values)]
+    ]
+    header = ("strategy", "N", "group", "accuracy", "low", "high", "problems")
+    return Table("levels", header, tuple(rows))
+
+
+def comparison_table(points: Points) -> Table:
+    """Compare the strategies pair by pair, at each N, on the problems that both have done.
+
+    Each by its weighted vote, or the majority without a PRM.
+    """
+    header = (
+        *("strategy", "against", "N", "difference", "low", "high", "p", "better", "worse"),
+        "problems",
+    )
+    main = {c: by_n for c, by_n in points.items() if is_main(c) and c.strategy != "greedy"}
+    rows: list[tuple[Cell, ...]] = []
+    for one, other in combinations(main, 2):
+        for n in sorted(main[one].keys() & main[other].keys()):
+            values: tuple[Values, Values] = (main[one][n].right, main[other][n].right)
+            if values[0].keys() & values[1].keys():
+                found = compare(*values)
+                counts = (found.num_better, found.num_worse, found.num_problems)
+                shares = (found.difference, found.low, found.high)
+                rows.append((one.name, other.name, n, *shares, found.p, *counts))
+    return Table("comparisons", header, tuple(rows))
+
+
+def failure_table(runs: Iterable[Run]) -> Table:
+    """Return the searches that failed, and how many answers there was no time to grade."""
+    rows: list[tuple[Cell, ...]] = []
+    for run in runs:
+        timeouts = sum(record.num_timeouts for record in run.records.values())
+        rows += [(run.path.name, "", "", timeouts, "")] if timeouts else []
+        rows += [(run.path.name, r.id, f"{r.strategy} N={r.n}", 0, r.error) for r in run.failed]
+    return Table("failures", ("run", "problem", "search", "ungraded", "error"), tuple(rows))
+
+
+def is_main(curve: Curve) -> bool:
+    """Whether a curve is of the vote that a strategy decides by."""
+    unscored = curve.strategy in UNSCORED_STRATEGIES
+    return curve.measure == ("majority" if unscored else "weighted")
+
+
+def _accuracy_row(curve: Curve, n: int, point: Point, sizes: ModelSizes) -> tuple[Cell, ...]:
+    found = estimate(point.right)
+    uses_prm = curve.strategy not in UNSCORED_STRATEGIES
+    spent = point.spent(uses_prm=uses_prm)
+    costs: tuple[Cell, ...] = (None,) * 5
+    if spent:
+        flops = None
+        if sizes.policy and (sizes.prm or not uses_prm):
+            flops = spent.flops(sizes.policy, sizes.prm or 0.0)
+        tokens = (spent.completion_tokens, spent.prm_tokens, spent.requests)
+        costs = (*tokens, spent.wall_s, flops)
+    accuracy = (found.mean, found.low, found.high, found.seed_sd)
+    return (curve.name, n, *accuracy, found.num_problems, found.num_seeds, *costs)
+
+
+def _text(column: str, cell: Cell) -> str:
+    if cell is None or (isinstance(cell, float) and isnan(cell)):
+        return EMPTY
+    if isinstance(cell, str):
+        return cell
+    if column in _SHARES:
+        return f"{100 * cell:.1f}"
+    if column == "FLOPs":
+        return f"{cell:.2e}"
+    return f"{cell:.3f}" if column == "p" else f"{cell:,.1f}".removesuffix(".0")
