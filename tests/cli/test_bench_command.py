@@ -13,7 +13,7 @@ import pytest
 from tests.chance_servers import chance_servers, write
 from tests.scripted_server import completions
 
-COMMAND = [sys.executable, "-c", "from ttc_client.cli.app import main; main()", "bench"]
+TTC = [sys.executable, "-c", "from ttc_client.cli.app import main; main()"]
 GRID = ["-s", "greedy,best-of-n,beam,dvts", "-n", "4,8", "--seed", "0,1", "--max-steps", "4"]
 OPTIONS = ["--no-check", "--concurrency", "8"]
 NUM_PROBLEMS = 12
@@ -29,9 +29,9 @@ def problems(tmp_path) -> str:
     return str(path)
 
 
-async def start(*arguments: str | Path) -> Process:
+async def start(*arguments: str | Path, command: str = "bench") -> Process:
     return await asyncio.create_subprocess_exec(
-        *COMMAND, *map(str, arguments), stdout=PIPE, stderr=PIPE
+        *TTC, command, *map(str, arguments), stdout=PIPE, stderr=PIPE
     )
 
 
@@ -40,8 +40,8 @@ async def ended(process: Process) -> tuple[int | None, str, str]:
     return process.returncode, out.decode(), err.decode()
 
 
-async def ttc(*arguments: str | Path) -> tuple[int | None, str, str]:
-    return await ended(await start(*arguments))
+async def ttc(*arguments: str | Path, command: str = "bench") -> tuple[int | None, str, str]:
+    return await ended(await start(*arguments, command=command))
 
 
 class Tripwire:
@@ -141,3 +141,21 @@ async def test_bad_usage_is_one_line_and_exit_2(tmp_path, problems, arguments, s
     assert says in err
     assert len(err.splitlines()) == 1
     assert not (tmp_path / "run").exists()
+
+
+async def test_a_report_is_made_of_a_run_without_any_server(tmp_path, problems):
+    run, report = tmp_path / "run", tmp_path / "report"
+    async with chance_servers() as server:
+        servers = ["--policy", server.url, "--prm", server.url]
+        code, *_ = await ttc(problems, "-s", "best-of-n", "-n", "4", *servers, "--out", run)
+        assert code == 0
+    code, out, _ = await ttc(run, "--out", report, "--baseline", "8B=49.8", command="report")
+    assert code == 0
+    assert out.strip() == str(report / "index.html")
+    assert "8B 49.8" in (report / "accuracy.svg").read_text()
+    code, _, err = await ttc(run, "--out", report, "--baseline", "8B=498", command="report")
+    assert code == 2
+    assert "NAME=PERCENT" in err
+    code, _, err = await ttc(tmp_path, "--out", report, command="report")
+    assert code == 2
+    assert "holds no run" in err

@@ -14,7 +14,7 @@ from ttc_client.report.tables import (
     accuracy_table,
     comparison_table,
     failure_table,
-    level_table,
+    group_table,
 )
 
 WON, LOST = (True, True, True), (False, False, False)
@@ -62,8 +62,8 @@ def test_strategies_are_compared_in_pairs_by_the_votes_that_decide():
 
 
 def test_groups_of_problems_are_told_apart():
-    table = rows(level_table(CURVES, {"easy": ["a"], "hard": ["b"], "none": ["c"]}))
-    found = {row["group"]: row["accuracy"] for row in table if row["strategy"] == "majority"}
+    table = rows(group_table(CURVES, {"easy": ["a"], "hard": ["b"], "none": ["c"]}, "kind"))
+    found = {row["kind"]: row["accuracy"] for row in table if row["strategy"] == "majority"}
     assert found == {"easy": 1, "hard": 0}
 
 

@@ -3,6 +3,7 @@
 import os
 import sys
 from functools import partial
+from math import nan
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -145,6 +146,36 @@ def bench(
     run_bench(plan, out=out, resume=resume, traces=traces, json=json, quiet=quiet)
 
 
+@app.command(no_args_is_help=True)
+def report(
+    runs: Annotated[list[Path], typer.Argument(help="Run directories of ttc bench.")],
+    out: Annotated[Path, typer.Option("--out", help="The directory of the report.")],
+    baseline: Annotated[
+        list[str] | None,
+        typer.Option(help="A line to compare with, such as 'Llama 70B=65.0', in per cent."),
+    ] = None,
+    policy_params: Annotated[
+        float | None, typer.Option(help="Parameters of the policy, such as 1.2e9, for FLOPs.")
+    ] = None,
+    prm_params: Annotated[
+        float | None, typer.Option(help="Parameters of the PRM, for FLOPs.")
+    ] = None,
+    debug: Annotated[bool, typer.Option("--debug", help="Show stack traces.")] = False,
+) -> None:
+    """Draw what runs found: figures, tables, and a page to browse the problems in.
+
+    Needs no server. Figures need an extra: pip install 'ttc-client\\[report]'.
+
+    [bold]Example[/bold]
+
+      ttc report runs/demo --out report --baseline "Llama 3.1 8B=49.8"
+    """
+    from ttc_client.cli.report import report_runs
+    from ttc_client.report.tables import ModelSizes
+
+    report_runs(runs, out, _baselines(baseline), ModelSizes(policy_params, prm_params))
+
+
 @app.command()
 @search_options
 def doctor(
@@ -208,6 +239,20 @@ def _pairs(texts: list[str] | None) -> dict[str, str] | None:
     if wrong := [text for text in texts or () if "=" not in text]:
         raise ConfigError(f"column is {wrong[0]!r}: write it as FIELD=COLUMN")
     return dict(text.split("=", 1) for text in texts) if texts else None
+
+
+def _baselines(texts: list[str] | None) -> dict[str, float]:
+    """Read accuracies in per cent by name, as shares of 1."""
+    found: dict[str, float] = {}
+    for text in texts or ():
+        name, _, value = text.rpartition("=")
+        try:
+            found[name] = float(value) / 100
+        except ValueError:
+            found[name] = nan
+        if not name or not 0 <= found[name] <= 1:
+            raise ConfigError(f"baseline is {text!r}: write it as NAME=PERCENT")
+    return found
 
 
 def _settings(flags: dict[str, Any], file: Path | None) -> Settings:

@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from math import isnan
@@ -70,18 +70,19 @@ def accuracy_table(points: Points, sizes: ModelSizes) -> Table:
     return Table("accuracy", header, tuple(rows))
 
 
-def level_table(points: Points, groups: dict[str, Sequence[str]]) -> Table:
-    """Return the accuracy of each curve and N among groups of problems, levels say."""
+def group_table(points: Points, groups: Mapping[str, Sequence[str]], what: str) -> Table:
+    """Return the accuracy of each deciding vote and N in groups of problems; `what` they are."""
     rows = [
         (curve.name, n, name, found.mean, found.low, found.high, found.num_problems)
         for curve, by_n in points.items()
+        if is_main(curve)
         for n, point in by_n.items()
         for name, ids in groups.items()
         if (values := point.among(set(ids)))
         for found in [estimate(values)]
     ]
-    header = ("strategy", "N", "group", "accuracy", "low", "high", "problems")
-    return Table("levels", header, tuple(rows))
+    header = ("strategy", "N", what, "accuracy", "low", "high", "problems")
+    return Table(f"accuracy-by-{what.replace(' ', '-')}", header, tuple(rows))
 
 
 def comparison_table(points: Points) -> Table:

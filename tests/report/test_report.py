@@ -1,0 +1,141 @@
+"""The report of made-up runs: every figure and table, and a page that is safe to open."""
+
+import json
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from tests.analysis.records import record, run
+from ttc_client.analysis.curves import read_curves
+from ttc_client.analysis.difficulty import bins, ease
+from ttc_client.bench.records import Trace, key_of
+from ttc_client.bench.runs import Run
+from ttc_client.errors import ConfigError
+from ttc_client.report import figures
+from ttc_client.report.page import votes_for
+from ttc_client.report.tables import ModelSizes
+from ttc_client.report.write import write_report
+from ttc_client.types import TreeNode
+
+EVIL = '</script><script>alert(1)</script><img src=x onerror="alert(2)">'
+FOUR = [(0, 0.9), (1, 0.5), (1, 0.6), (-1, 0.99)]
+
+
+@pytest.fixture
+def finished(tmp_path) -> Run:
+    """A run of two strategies on four problems, whose traces hold markup."""
+    records = [
+        record(strategy, n, FOUR, name=name, correct=(name < "c",) * 3)
+        for strategy, n in (("best-of-n", 4), ("beam", 4), ("beam", 8))
+        for name in ("a", "b", "c", EVIL)
+    ]
+    found = run(*records, record("greedy", 1, [(0, None)]), name=str(tmp_path / "run"))
+    found.path.mkdir()
+    tree = (
+        TreeNode((0,), f"first {EVIL}\n\n", 0.25, "stop", 1, True),
+        TreeNode((1,), "other\n\n", 0.1, "stop", 1, False),
+        TreeNode((0, 0), "last", 0.75, "eos", 2, True),
+    )
+    lines = [Trace(**key_of(r)._asdict(), tree=tree) for r in records]
+    (found.path / "traces.jsonl").write_bytes(
+        b"".join(msgspec.json.encode(line) + b"\n" for line in lines)
+    )
+    return found
+
+
+class Elements(HTMLParser):
+    """Collects the elements of a page, and what its data script holds."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.found: list[tuple[str, dict]] = []
+        self.data = ""
+        self.feed(page)
+
+    def handle_starttag(self, tag, attrs):
+        self.found.append((tag, dict(attrs)))
+
+    def handle_data(self, data):
+        if self.found and self.found[-1] == (
+            "script",
+            {"id": "problems", "type": "application/json"},
+        ):
+            self.data = self.data or data
+
+
+def test_a_report_has_all_figures_tables_and_the_page(finished, tmp_path):
+    out = tmp_path / "report"
+    index = write_report([finished], out, {"big model": 0.7}, ModelSizes(1e9, 8e9))
+    assert index == out / "index.html"
+    drawn = {path.stem for path in out.glob("*.svg")}
+    assert drawn == {
+        *("accuracy", "votes", "cost", "calibration"),
+        *("level", "oracle-bin", "model-bin"),
+    }
+    assert drawn == {path.stem for path in out.glob("*.png")}
+    assert (out / "accuracy.csv").read_text().startswith("strategy,N,accuracy,low,high")
+    assert "beam (weighted)" in (out / "tables.md").read_text()
+
+
+def test_the_page_is_self_contained_and_what_models_wrote_is_never_markup(finished, tmp_path):
+    page = write_report([finished], tmp_path / "report", {}, ModelSizes()).read_text()
+    assert "alert(1)</script>" not in page
+    assert "<!--" not in page
+    elements = Elements(page)
+    assert [tag for tag, _ in elements.found].count("script") == 2
+    assert not any("onerror" in attributes for _, attributes in elements.found)
+    for tag, attributes in elements.found:
+        assert attributes.get("src", "data:").startswith("data:"), tag
+        assert "href" not in attributes
+    problems = json.loads(elements.data)
+    (evil,) = [problem for problem in problems if problem["id"] == EVIL]
+    assert [search["name"] for search in evil["searches"]] == [
+        "beam, N=4, seed 0",
+        "best-of-n, N=4, seed 0",
+    ]
+    assert evil["searches"][0]["tree"][0]["text"] == f"first {EVIL}\n\n"
+
+
+def test_the_votes_of_a_search_are_put_together_from_its_samples():
+    votes = votes_for(record("beam", 4, FOUR))
+    assert [(v.answer, v.correct, v.votes) for v in votes] == [("1", False, 2), ("0", True, 1)]
+    assert votes[0].reward_sum == pytest.approx(1.1)
+    assert votes[0].reward_max == 0.6
+
+
+def test_a_figure_shows_each_strategy_and_each_baseline(finished, tmp_path):
+    curves = read_curves([finished])
+    figures.write_figure(figures.accuracy_figure(curves, {"big": 0.7}), tmp_path, "one")
+    figures.write_figure(figures.accuracy_figure(curves, {"big": 0.7}), tmp_path, "one-again")
+    drawn = (tmp_path / "one.svg").read_text()
+    for words in ("accuracy against N", "best-of-n (weighted)", "majority", "big 70.0", "greedy"):
+        assert f"<!-- {words}" in drawn, words
+    assert len(re.findall("<image", drawn)) == 0
+
+
+def test_bins_of_difficulty_hold_equally_many_from_easy_to_hard():
+    easiness = {str(i): i / 10 for i in range(11)}
+    found = bins(easiness)
+    assert list(found) == ["1", "2", "3", "4", "5"]
+    assert [len(ids) for ids in found.values()] == [2, 2, 3, 2, 2]
+    assert found["1"] == ["10", "9"]
+    assert found["5"] == ["1", "0"]
+
+
+def test_ease_is_pass_at_1_by_the_oracle_and_the_mean_reward_by_the_model():
+    one = run(
+        record("best-of-n", 4, FOUR, seed=0),
+        record("best-of-n", 4, [(0, 0.1)] * 4, seed=1),
+        record("beam", 4, [(1, 0.0)] * 4),
+    )
+    assert ease([one], "oracle") == {"a": pytest.approx(5 / 8)}
+    assert ease([one], "model") == {"a": pytest.approx((2.99 + 0.4) / 8)}
+
+
+def test_a_run_with_nothing_finished_has_no_report(tmp_path):
+    with pytest.raises(ConfigError, match="nothing is finished"):
+        write_report([run(name="empty")], tmp_path / "report", {}, ModelSizes())
+    assert not Path(tmp_path / "report").exists()
