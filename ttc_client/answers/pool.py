@@ -6,6 +6,8 @@ as a string. Knows nothing of LaTeX.
 
 import asyncio
 import json
+import os
+import signal
 import sys
 import time
 from asyncio.subprocess import DEVNULL, PIPE, Process
@@ -188,8 +190,9 @@ class _Worker:
         """Kill the process, which for now remains to be waited for."""
         self._is_running = False
         if self._process and self._process.returncode is None:
+            # Its own `kill` looks whether it is dead, and then takes the status asyncio waits for.
             with suppress(ProcessLookupError):
-                self._process.kill()
+                os.kill(self._process.pid, signal.SIGKILL)
 
     async def stop(self) -> None:
         """Kill the process and wait until it and its pipes are gone."""
