@@ -1,6 +1,8 @@
 """What a bench runs: flags over a TOML file, and the searches that a grid comes to."""
 
+import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -123,3 +125,17 @@ def test_a_misspelt_key_is_named_with_a_near_one(tmp_path):
     path.write_text("datset = 'demomath'\n")
     with pytest.raises(ConfigError, match="did you mean dataset"):
         load_plan({}, {}, path)
+
+
+@pytest.mark.parametrize("name", ["llama-1b", "llama-3b", "qwen-1.5b"])
+def test_the_posts_own_runs_are_shipped(name, monkeypatch):
+    rows = [{"problem": "1+1?", "answer": "2"}]
+    library = SimpleNamespace(load_dataset=lambda *_, **__: rows)
+    monkeypatch.setitem(sys.modules, "datasets", library)
+    plan = load_plan({}, {}, Path(__file__).parents[2] / "recipes" / f"{name}.toml")
+    trees = [(s.strategy, s.n) for s in plan.searches if s.seed == 4]
+    assert trees == [
+        ("best-of-n", 256),
+        *((strategy, n) for strategy in ("beam", "dvts") for n in (4, 16, 64, 256)),
+    ]
+    assert plan.settings["dataset"] == "HuggingFaceH4/MATH-500"

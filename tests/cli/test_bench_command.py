@@ -146,7 +146,7 @@ async def test_bad_usage_is_one_line_and_exit_2(tmp_path, problems, arguments, s
     assert not (tmp_path / "run").exists()
 
 
-async def test_a_report_is_made_of_a_run_without_any_server(tmp_path, problems):
+async def test_a_run_is_reported_and_exported_without_any_server(tmp_path, problems):
     run, report = tmp_path / "run", tmp_path / "report"
     async with chance_servers() as server:
         servers = ["--policy", server.url, "--prm", server.url, "--no-check"]
@@ -156,6 +156,11 @@ async def test_a_report_is_made_of_a_run_without_any_server(tmp_path, problems):
     assert code == 0
     assert out.strip() == str(report / "index.html")
     assert "8B 49.8" in (report / "accuracy.svg").read_text()
+    code, out, _ = await ttc(run, "--format", "sal", "-n", "4", command="export")
+    assert code == 0
+    rows = [json.loads(line) for line in out.splitlines()]
+    assert len(rows) == NUM_PROBLEMS
+    assert all(len(row["completions"]) == 4 and "pred_maj@4" in row for row in rows)
     code, _, err = await ttc(run, "--out", report, "--baseline", "8B=498", command="report")
     assert code == 2
     assert "NAME=PERCENT" in err

@@ -199,6 +199,31 @@ def doctor(
         raise typer.Exit(EXIT_FAILED)
 
 
+@app.command(no_args_is_help=True)
+def export(
+    run: Annotated[Path, typer.Argument(help="A run directory of ttc bench.")],
+    format: Annotated[str, typer.Option(help="sal, sft or prm.")],  # noqa: A002
+    strategy: Annotated[
+        str | None, typer.Option("--strategy", "-s", help="Only this strategy's searches.")
+    ] = None,
+    n: Annotated[int | None, typer.Option("-n", help="Only searches of this N.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Only searches with this seed.")] = None,
+    debug: Annotated[bool, typer.Option("--debug", help="Show stack traces.")] = False,
+) -> None:
+    """Print what a run sampled as JSON lines.
+
+    sal: as the published toolkit, search-and-learn, writes its results. sft: right solutions as
+    chat messages, the best first. prm: solutions as steps with scores, and whether they are right.
+
+    [bold]Example[/bold]
+
+      ttc export runs/demo --format sft > train.jsonl
+    """
+    from ttc_client.cli.export import export_run
+
+    export_run(run, format, strategy=strategy, n=n, seed=seed)
+
+
 @app.command()
 @search_options
 def config(
