@@ -132,7 +132,7 @@ def test_the_posts_own_runs_are_shipped(name, monkeypatch):
     rows = [{"problem": "1+1?", "answer": "2"}]
     library = SimpleNamespace(load_dataset=lambda *_, **__: rows)
     monkeypatch.setitem(sys.modules, "datasets", library)
-    plan = load_plan({}, {}, Path(__file__).parents[2] / "recipes" / f"{name}.toml")
+    plan = load_plan({}, {}, Path(name))
     trees = [(s.strategy, s.n) for s in plan.searches if s.seed == 4]
     assert trees == [
         ("best-of-n", 256),

@@ -50,10 +50,11 @@ def load_plan(
 ) -> Plan:
     """Merge flags over environment over a TOML file over defaults, and read the problems.
 
-    The file may set all that `ttc.toml` may, and the fields of a `Recipe`; a flag that is None was
-    not given. Raises ConfigError that names the value and the fix.
+    The file may set all that `ttc.toml` may, and the fields of a `Recipe`; the name of a shipped
+    recipe, such as `llama-1b`, stands for its file. A flag that is None was not given. Raises
+    ConfigError that names the value and the fix.
     """
-    path = file or DEFAULT_FILE
+    path = _shipped(file) if file else DEFAULT_FILE
     table = read_toml(path, sorted({*SETTINGS, *RECIPE}), required=file is not None)
     given = {name: value for name, value in flags.items() if value is not None}
     recipe = _recipe({**_only(table, RECIPE), **_only(given, RECIPE)})
@@ -80,6 +81,11 @@ def load_plan(
         **shared_settings(config),
     }
     return Plan(selection.of(problems), config, grid.searches(config), settings)
+
+
+def _shipped(file: Path) -> Path:
+    shipped = Path(__file__).parent / "recipes" / f"{file}.toml"
+    return shipped if shipped.exists() and not file.exists() else file
 
 
 def _recipe(values: dict[str, Any]) -> Recipe:

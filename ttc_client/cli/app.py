@@ -85,7 +85,10 @@ def bench(
     ] = None,
     recipe: Annotated[
         Path | None,
-        typer.Option(help="A TOML file with dataset, grid and settings. [default: ttc.toml]"),
+        typer.Option(
+            help="A TOML file with dataset, grid and settings, or a run of the blog post: "
+            "llama-1b, llama-3b, qwen-1.5b. [default: ttc.toml]"
+        ),
     ] = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with the run in --out, failed problems too.")
@@ -126,7 +129,7 @@ def bench(
 
       ttc bench demomath --limit 20 -s greedy,best-of-n,dvts -n 4,16 --out runs/demo
 
-      ttc bench HuggingFaceH4/MATH-500 --recipe llama-1b.toml --out runs/llama-1b --resume
+      ttc bench --recipe llama-1b --policy URL --prm URL --out runs/llama-1b --resume
     """
     from ttc_client.bench.recipe import load_plan
     from ttc_client.cli.bench import run_bench
