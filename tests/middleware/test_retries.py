@@ -53,6 +53,11 @@ async def test_what_may_pass_is_asked_again_unchanged():
     assert len(seen) == 3
 
 
+async def test_a_body_may_be_garbled_after_other_failures():
+    port = Port(*[passing()] * 6, garbled(), garbled(), passing(), garbled(), garbled(), "fine")
+    assert await repeat(port)(Request()) == "fine"
+
+
 async def test_pauses_double_up_to_a_bound_and_differ():
     pauses = [0.0] * 12
     for _ in range(20):

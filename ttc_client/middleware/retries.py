@@ -59,7 +59,7 @@ def retrying(
 
     async def call(request: Q) -> A:
         failure: ServerError | None = None
-        attempts = 0
+        attempts = garbled = 0
         try:
             async with deadline(timeout_s) as timeout:
                 while True:
@@ -69,7 +69,8 @@ def retrying(
                         failure = error
                         attempts += 1
                         pause_s = _pause_s(error, attempts)
-                        if isinstance(error, GarbledError) and attempts >= _MAX_GARBLED:
+                        garbled = garbled + 1 if isinstance(error, GarbledError) else 0
+                        if garbled == _MAX_GARBLED:
                             raise
                         if pause_s > _left_s(timeout):
                             raise _given_up(error, attempts, f"in {timeout_s:g} s") from error

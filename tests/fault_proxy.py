@@ -1,0 +1,113 @@
+"""A proxy that passes requests on to a server, but for those that it spoils."""
+
+import asyncio
+import random
+from collections import Counter
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+import aiohttp
+from aiohttp import web
+
+FAULTS = {"503": 0.05, "reset": 0.02, "truncated": 0.01, "garbage": 0.01}
+"""How often each happens, of all POST requests."""
+
+
+@dataclass
+class FaultProxy:
+    """Pass requests on to `target`; `faults` counts what was done to them instead.
+
+    `delay_s` is the longest delay; one request in fifty gets one. `stop` and `start` kill and
+    restart what clients see as the server, at the same port.
+    """
+
+    target: str
+    rates: Mapping[str, float]
+    delay_s: float
+    session: aiohttp.ClientSession
+    seed: int = 0
+    url: str = ""
+    faults: Counter[str] = field(default_factory=Counter)
+    num_requests: int = 0
+    _runner: web.AppRunner | None = None
+    _port: int = 0
+
+    def __post_init__(self) -> None:
+        self._rng = random.Random(self.seed)
+
+    async def start(self) -> None:
+        app = web.Application(client_max_size=1 << 26)
+        app.router.add_route("*", "/{path:.*}", self._handle)
+        self._runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=0)
+        await self._runner.setup()
+        await web.TCPSite(self._runner, "127.0.0.1", self._port, reuse_address=True).start()
+        self._port = self._runner.addresses[0][1]
+        self.url = f"http://127.0.0.1:{self._port}"
+
+    async def stop(self) -> None:
+        if self._runner:
+            await self._runner.cleanup()
+            self._runner = None
+
+    def _fault(self) -> str | None:
+        luck = self._rng.random()
+        for name, rate in self.rates.items():
+            if luck < rate:
+                return name
+            luck -= rate
+        return None
+
+    async def _handle(self, request: web.Request) -> web.StreamResponse:
+        body = await request.read()
+        fault = self._fault() if request.method == "POST" else None
+        if self.delay_s and self._rng.random() < 0.02:
+            await asyncio.sleep(self._rng.uniform(0, self.delay_s))
+        self.num_requests += 1
+        if fault == "503":
+            self.faults[fault] += 1
+            return web.json_response({"error": {"message": "overloaded"}}, status=503)
+        if fault == "reset":
+            self.faults[fault] += 1
+            return self._hang_up(request)
+        async with self.session.request(
+            request.method, self.target + request.path, data=body, headers=_kept(request)
+        ) as answer:
+            reply, status = await answer.read(), answer.status
+        if fault == "garbage":
+            self.faults[fault] += 1
+            return web.Response(body=self._rng.randbytes(len(reply)))
+        if fault == "truncated":
+            self.faults[fault] += 1
+            return await self._cut_short(request, reply)
+        return web.Response(body=reply, status=status, content_type="application/json")
+
+    def _hang_up(self, request: web.Request) -> web.StreamResponse:
+        if request.transport:
+            request.transport.abort()
+        return web.Response()
+
+    async def _cut_short(self, request: web.Request, reply: bytes) -> web.StreamResponse:
+        response = web.StreamResponse()
+        response.content_length = len(reply)
+        await response.prepare(request)
+        await response.write(reply[: len(reply) // 2])
+        return self._hang_up(request)
+
+
+def _kept(request: web.Request) -> dict[str, str]:
+    return {"Content-Type": request.content_type}
+
+
+@asynccontextmanager
+async def fault_proxy(
+    target: str, rates: Mapping[str, float] = FAULTS, *, delay_s: float = 0.0, seed: int = 0
+) -> AsyncGenerator[FaultProxy]:
+    connector = aiohttp.TCPConnector(limit=0)
+    async with aiohttp.ClientSession(connector=connector) as session:
+        proxy = FaultProxy(target, rates, delay_s, session, seed)
+        await proxy.start()
+        try:
+            yield proxy
+        finally:
+            await proxy.stop()
