@@ -1,13 +1,15 @@
 """The output directory of a search: what was paid for is on disk, whatever happens next.
 
 `trace.jsonl` gets a line per answered request while the search runs, `result.json` the result.
-Files are written in a thread of their own, in whole lines.
+Files are written in a thread of their own, in whole lines: what a full disk left of the last one
+is taken back. They are on disk a second later.
 """
 
 import os
+import time
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, BinaryIO, Self
 
 import msgspec
 
@@ -15,6 +17,22 @@ from ttc_client.errors import ConfigError, TTCError
 from ttc_client.meter import Exchange
 from ttc_client.ports import SampleRequest, Samples, ScoreRequest, Scores
 from ttc_client.types import SearchResult
+
+_SYNC_EVERY_S = 1.0
+
+
+def append_whole(file: BinaryIO, line: bytes) -> None:
+    """Append to an unbuffered file all or nothing; raises OSError, as when the disk is full.
+
+    A disk that fills up in the middle takes the first part, and says so only by its length.
+    """
+    end, written = file.seek(0, os.SEEK_END), 0
+    try:
+        while written < len(line):
+            written += file.write(line[written:])
+    except OSError:
+        file.truncate(end)
+        raise
 
 
 class RunDirectory:
@@ -28,6 +46,8 @@ class RunDirectory:
         self.path = path
         self._writer = ThreadPoolExecutor(max_workers=1, thread_name_prefix="store")
         self._last: Future[None] | None = None
+        self._failure: OSError | None = None
+        self._synced_s = time.monotonic()
 
     def __enter__(self) -> Self:
         try:
@@ -56,18 +76,29 @@ class RunDirectory:
         try:
             if self._last:
                 self._last.result()
+            self._check()
             os.fsync(self._trace.fileno())
-            temporary.write_bytes(msgspec.json.format(msgspec.json.encode(result)) + b"\n")
+            with temporary.open("wb", buffering=0) as file:
+                append_whole(file, msgspec.json.format(msgspec.json.encode(result)) + b"\n")
+                os.fsync(file.fileno())
             temporary.replace(final)
         except OSError as error:
             raise self._failed(error) from error
 
     def _append(self, exchange: Exchange) -> None:
-        self._trace.write(msgspec.json.encode(_line(exchange)) + b"\n")
+        if self._failure:
+            return
+        try:
+            append_whole(self._trace, msgspec.json.encode(_line(exchange)) + b"\n")
+            if time.monotonic() > self._synced_s + _SYNC_EVERY_S:
+                os.fsync(self._trace.fileno())
+                self._synced_s = time.monotonic()
+        except OSError as error:
+            self._failure = error
 
     def _check(self) -> None:
-        if self._last and self._last.done() and (error := self._last.exception()):
-            raise self._failed(error) from error
+        if self._failure:
+            raise self._failed(self._failure) from self._failure
 
     def _failed(self, error: BaseException) -> TTCError:
         return TTCError(f"cannot write to {self.path}: {error}; what was written so far is intact")

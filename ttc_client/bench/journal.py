@@ -32,6 +32,7 @@ from ttc_client.bench.runs import (
     read_settings,
 )
 from ttc_client.errors import ConfigError, TTCError
+from ttc_client.store import append_whole
 from ttc_client.types import Strategy, Vote
 
 _SYNC_EVERY_S = 1.0
@@ -150,7 +151,7 @@ class Journal:
 
     def _append(self, lines: list[tuple[str, bytes]]) -> None:
         for name, line in lines:
-            _write_whole(self._files[name], line)
+            append_whole(self._files[name], line)
         if time.monotonic() - self._synced_s > _SYNC_EVERY_S:
             self._sync()
 
@@ -196,17 +197,6 @@ def _drop_torn_line(path: Path) -> None:
             newline = file.read(end - start).rfind(b"\n")
             end = start + newline + 1
         file.truncate(end)
-
-
-def _write_whole(file: BinaryIO, line: bytes) -> None:
-    """Append a line, or leave the file as it was."""
-    end, written = file.seek(0, os.SEEK_END), 0
-    try:
-        while written < len(line):
-            written += file.write(line[written:])
-    except OSError:
-        file.truncate(end)
-        raise
 
 
 def _replace(path: Path, parts: Iterable[bytes]) -> None:

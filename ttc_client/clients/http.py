@@ -265,9 +265,11 @@ class Server:
     def decode(self, path: str, body: bytes, reply_type: type[T]) -> T:
         """Decode an answer's JSON; raises as `post` does."""
         try:
-            return msgspec.json.decode(body, type=reply_type)
-        except msgspec.ValidationError as error:
-            raise self.protocol_error(path, str(error), body) from error
+            try:
+                return msgspec.json.decode(body, type=reply_type)
+            except msgspec.ValidationError as error:
+                msgspec.json.decode(body, type=msgspec.Raw)  # garbage, too, may begin like JSON
+                raise self.protocol_error(path, str(error), body) from error
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             cut = "cut short" if "truncated" in str(error) else shown(str(error))
             problem = f"{len(body)} bytes that are not all JSON ({cut})"
