@@ -1,11 +1,15 @@
 """The demo servers, run by `ttc up` once for all tests that search against them."""
 
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
 from typing import NamedTuple
 
 import pytest
+
+# A shell that runs the tests in the background has Ctrl-C ignored by them and all their children.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 class DemoServers(NamedTuple):

@@ -5,7 +5,6 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
 
 import aiohttp
 
@@ -16,7 +15,6 @@ from ttc_client.doctor.preflight import preflight
 from ttc_client.errors import TTCError
 from ttc_client.meter import Meter
 from ttc_client.middleware import A, Port, R
-from ttc_client.middleware.levels import AutoLevel, FixedLevel, Level
 from ttc_client.middleware.limits import Limiter, limited
 from ttc_client.middleware.replicas import Replica, Replicas, balanced
 from ttc_client.middleware.retries import RetryBudget, retrying
@@ -49,13 +47,12 @@ class Servers:
     _root: Callable[[_RootRequest], Awaitable[Trajectory]]
     _policy: Policy
     _prm: PRM | None
-    _levels: Sequence[Level]
     _budget: RetryBudget = field(default_factory=RetryBudget)
 
     @property
     def capacity(self) -> int:
-        """How many sequences may be in flight at the policy's servers, as things stand."""
-        return sum(level.capacity for level in self._levels)
+        """How many sequences may be in flight at the policy's servers."""
+        return self.config.concurrency * max(1, len(self.config.policy))
 
     async def root(self, problem: str, meter: Meter) -> Trajectory:
         """Return the empty trajectory of a problem, as the policy's server reads it."""
@@ -181,21 +178,13 @@ def _stacked(
 ) -> Servers:
     """Give each replica a limiter of its own, and spread the requests over them."""
 
-    def levels(replicas: Sequence[object]) -> list[Level]:
-        return [_level(config.concurrency) for _ in replicas]
+    def limits(ports: Sequence[Port[R, A]]) -> list[Port[R, A]]:
+        return [limited(port, Limiter(config.concurrency)) for port in ports]
 
-    def limits(ports: Sequence[Port[R, A]], levels: Sequence[Level]) -> list[Port[R, A]]:
-        return [limited(port, Limiter(level)) for port, level in zip(ports, levels, strict=True)]
-
-    policy_levels = levels(policies)
     policy_replicas = Replicas([Replica(url) for url in policy_urls])
     prm_replicas = Replicas([Replica(url) for url in prm_urls])
-    samples = balanced(
-        policy_replicas, limits([policy.sample for policy in policies], policy_levels)
-    )
-    scores = (
-        balanced(prm_replicas, limits([prm.score for prm in prms], levels(prms))) if prms else None
-    )
+    samples = balanced(policy_replicas, limits([policy.sample for policy in policies]))
+    scores = balanced(prm_replicas, limits([prm.score for prm in prms])) if prms else None
     return Servers(
         config,
         policy_model=policies[0].model,
@@ -205,7 +194,6 @@ def _stacked(
         _root=balanced(policy_replicas, [_root(policy) for policy in policies]),
         _policy=samples,
         _prm=scores,
-        _levels=policy_levels,
     )
 
 
@@ -214,7 +202,3 @@ def _root(policy: PolicyClient) -> Callable[[_RootRequest], Awaitable[Trajectory
         return await policy.root(request.problem)
 
     return call
-
-
-def _level(concurrency: int | Literal["auto"]) -> Level:
-    return AutoLevel() if concurrency == "auto" else FixedLevel(concurrency)

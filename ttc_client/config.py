@@ -42,7 +42,7 @@ class SearchConfig(SearchParams):
 
     `policy` and `prm` hold the URLs of one or more replicas each; without any, small servers of
     our own are started for the demo models. `concurrency` bounds the sequences in flight at
-    each server, or is "auto" to find it; `timeout_s` one request, its repetitions and the pauses
+    each server; `timeout_s` one request, its repetitions and the pauses
     between them. `session_header` names a header by which a router keeps requests that share a
     prefix together, `ca_bundle` a file of CAs to trust besides the system's. With `check`,
     servers that would ruin a search are refused before it starts. Raises ConfigError.
@@ -55,7 +55,7 @@ class SearchConfig(SearchParams):
     prm_format: PRMFormat = "auto"
     model: str | None = None
     system_prompt: str = META_MATH_SYSTEM_PROMPT
-    concurrency: int | Literal["auto"] = 256
+    concurrency: int = 256
     timeout_s: float = 600.0
     check: bool = True
     session_header: str | None = None
@@ -73,8 +73,8 @@ class SearchConfig(SearchParams):
         check_choice("policy_api", self.policy_api, PolicyApi)
         check_choice("prm_api", self.prm_api, PRMApi)
         check_choice("prm_format", self.prm_format, PRMFormat)
-        if self.concurrency != "auto" and self.concurrency < 1:
-            raise ConfigError(f"concurrency is {self.concurrency}: it must be 1 or more, or auto")
+        if self.concurrency < 1:
+            raise ConfigError(f"concurrency is {self.concurrency}: it must be 1 or more")
         if not self.timeout_s > 0:
             raise ConfigError(f"timeout_s is {self.timeout_s}: it must be above 0")
         if self.prm and not self.policy:

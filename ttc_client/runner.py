@@ -55,7 +55,7 @@ class Client:
 
     @property
     def capacity(self) -> int:
-        """How many sequences may be in flight at the policy's servers, as things stand."""
+        """How many sequences may be in flight at the policy's servers."""
         return self._servers.capacity
 
     async def canonical_keys(self, answers: Sequence[str]) -> list[str]:

@@ -2,12 +2,8 @@
 
 import asyncio
 
-import pytest
-
-from tests.middleware.requests import Request, passing
-from tests.virtual_time import now, settle
-from ttc_client.errors import TransientServerError
-from ttc_client.middleware.levels import AutoLevel, FixedLevel
+from tests.middleware.requests import Request
+from tests.virtual_time import settle
 from ttc_client.middleware.limits import Limiter, limited
 
 
@@ -15,7 +11,7 @@ class Door:
     """A port behind a limiter that holds each request until it is let go."""
 
     def __init__(self, capacity: int) -> None:
-        self.limiter = Limiter(FixedLevel(capacity))
+        self.limiter = Limiter(capacity)
         self.entered: list[Request] = []
         self.release: dict[Request, asyncio.Event] = {}
         self.call = limited(self.hold, self.limiter)
@@ -89,31 +85,3 @@ async def test_a_slot_granted_to_a_request_cancelled_at_that_moment_is_returned(
     waiter.cancel()
     await asyncio.gather(holder, waiter, return_exceptions=True)
     assert door.limiter.in_flight == 0
-
-
-@pytest.mark.parametrize(("status", "lowered"), [(429, True), (503, True), (500, False)])
-async def test_a_server_that_refuses_gets_fewer_at_once(status, lowered):
-    async def port(request: Request) -> None:
-        raise passing(status=status)
-
-    limiter = Limiter(AutoLevel(capacity=100))
-    call = limited(port, limiter)
-    for _ in range(200):
-        with pytest.raises(TransientServerError):
-            await call(Request())
-    assert (limiter.level.capacity < 100) == lowered
-
-
-async def test_a_level_that_rises_lets_more_in():
-    running: list[int] = [0]
-
-    async def port(request: Request) -> None:
-        running.append(running[-1] + 1)
-        await asyncio.sleep(1)
-        running.append(running[-1] - 1)
-
-    limiter = Limiter(AutoLevel(capacity=8, clock=now))
-    call = limited(port, limiter)
-    await asyncio.gather(*(call(Request()) for _ in range(500)))
-    assert max(running) == limiter.level.capacity == 128
-    assert limiter.in_flight == 0

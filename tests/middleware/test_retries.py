@@ -7,7 +7,6 @@ import pytest
 from tests.middleware.requests import Request, passing
 from tests.virtual_time import now
 from ttc_client.errors import GarbledError, ProtocolError, RequestError, TransientServerError
-from ttc_client.middleware.levels import FixedLevel
 from ttc_client.middleware.limits import Limiter, limited
 from ttc_client.middleware.retries import RetryBudget, retrying
 
@@ -129,7 +128,7 @@ async def test_a_run_has_a_budget_which_answers_refill():
 
 
 async def test_waiting_for_a_slot_of_our_own_does_not_count():
-    limiter = Limiter(FixedLevel(1))
+    limiter = Limiter(1)
     port = Port("fine", seconds=400)
     call = repeat(limited(port, limiter))
     async with asyncio.TaskGroup() as group:
@@ -139,7 +138,7 @@ async def test_waiting_for_a_slot_of_our_own_does_not_count():
 
 
 async def test_the_clock_goes_on_after_the_slot():
-    limiter = Limiter(FixedLevel(1))
+    limiter = Limiter(1)
     call = repeat(limited(Port("fine", seconds=700), limiter))
     waiting = asyncio.create_task(call(Request()))
     first = asyncio.create_task(call(Request()))
@@ -153,7 +152,7 @@ async def test_the_clock_goes_on_after_the_slot():
 
 
 async def test_a_backing_off_request_holds_no_slot():
-    limiter = Limiter(FixedLevel(1))
+    limiter = Limiter(1)
     port = Port(passing(retry_after_s=100), "fine")
     first = asyncio.create_task(repeat(limited(port, limiter))(Request()))
     await asyncio.sleep(1)

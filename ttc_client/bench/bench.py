@@ -29,20 +29,6 @@ _MOST_WORKERS = 4096
 Job = tuple[SearchConfig, Problem]
 
 
-@dataclass(frozen=True, slots=True)
-class _Room:
-    """The bound on candidates that are searched for at once: it follows that of the servers."""
-
-    client: Client
-
-    @property
-    def capacity(self) -> int:
-        return _OPEN_PER_SLOT * self.client.capacity
-
-    def exchanged(self, num_sequences: int, *, refused: bool, saturated: bool) -> None:
-        """Learn nothing."""
-
-
 @dataclass(slots=True)
 class Standing:
     """How far a run is, while it runs.
@@ -113,7 +99,7 @@ class Bench:
         cannot be written.
         """
         left = [job for job in self._plan if _key(job) not in self._journal.finished]
-        room, jobs = Limiter(_Room(client)), iter(left)
+        room, jobs = Limiter(_OPEN_PER_SLOT * client.capacity), iter(left)
         try:
             async with asyncio.TaskGroup() as group:
                 for _ in left[:_MOST_WORKERS]:

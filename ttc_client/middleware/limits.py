@@ -6,12 +6,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from heapq import heappop, heappush
 
-from ttc_client.errors import TransientServerError
 from ttc_client.middleware import A, Port, R
 from ttc_client.middleware.deadlines import clock_stopped
-from ttc_client.middleware.levels import Level
-
-_OVERLOADED = (429, 503)
 
 _Waiting = tuple[int, int, int, asyncio.Future[None]]
 """The problem's turn, the place in the queue, the sequences, and what to resolve."""
@@ -26,7 +22,7 @@ class Limiter:
     than the bound goes alone.
     """
 
-    level: Level
+    capacity: int
     in_flight: int = 0
     _waiting: list[_Waiting] = field(default_factory=list[_Waiting])
     _turns: dict[int, int] = field(default_factory=dict[int, int])
@@ -46,11 +42,6 @@ class Limiter:
         finally:
             self._release(num_sequences)
 
-    def exchanged(self, num_sequences: int, *, refused: bool) -> None:
-        """Tell the level how a request ended, and let in what it has room for now."""
-        self.level.exchanged(num_sequences, refused=refused, saturated=bool(self._waiting))
-        self._admit()
-
     async def _wait(self, turn: int, num_sequences: int) -> None:
         admitted = asyncio.get_running_loop().create_future()
         self._num_seen += 1
@@ -66,7 +57,7 @@ class Limiter:
             raise
 
     def _fits(self, num_sequences: int) -> bool:
-        return not self.in_flight or self.in_flight + num_sequences <= self.level.capacity
+        return not self.in_flight or self.in_flight + num_sequences <= self.capacity
 
     def _release(self, num_sequences: int) -> None:
         self.in_flight -= num_sequences
@@ -87,15 +78,7 @@ def limited(port: Port[R, A], limiter: Limiter) -> Port[R, A]:
     """Let a request through once the limiter has room for its sequences."""
 
     async def call(request: R) -> A:
-        num_sequences = request.num_sequences
-        async with limiter.slots(num_sequences, request.problem):
-            try:
-                answer = await port(request)
-            except TransientServerError as error:
-                if error.status in _OVERLOADED:
-                    limiter.exchanged(num_sequences, refused=True)
-                raise
-            limiter.exchanged(num_sequences, refused=False)
-            return answer
+        async with limiter.slots(request.num_sequences, request.problem):
+            return await port(request)
 
     return call
