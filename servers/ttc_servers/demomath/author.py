@@ -15,7 +15,7 @@ from ttc_servers.demomath.latex import Number, simplest
 Slips = dict[int, float]
 """Wrong results of one operation and the probability of each."""
 
-_HARD_DIGIT = 7
+_HARD_DIGIT = 5
 """From this digit on, a carry or a borrow goes wrong more often than not."""
 
 

@@ -3,12 +3,14 @@
 Knows notation only; knows nothing of problems, steps or slips.
 """
 
+import re
 from collections.abc import Sequence
 from fractions import Fraction
 
 Number = int | Fraction
 
 _DECIMAL_DENOMINATORS = (2, 4, 5, 10, 20)
+_NUMBER = re.compile(r"(-?)(?:\\frac\{(\d+)\}\{(\d+)\}|(\d+)/(\d+)|(\d+(?:\.\d+)?))")
 
 
 def simplest(value: Number) -> Number:
@@ -61,6 +63,16 @@ def quadratic_forms(a: Number, b: Number, c: Number) -> tuple[str, ...]:
     """Return `ax^2 + bx + c` in falling and in rising order of its terms."""
     terms = [(a, "x^2"), (b, "x"), (c, "")]
     return tuple(dict.fromkeys((polynomial(terms), polynomial(terms[::-1]))))
+
+
+def parse_number(text: str) -> Fraction | None:
+    r"""Return the value of `-12`, `\frac{6}{8}`, `6/8` or `0.75`; None for anything else."""
+    found = _NUMBER.fullmatch(text)
+    if not found:
+        return None
+    sign, *parts = found.groups()
+    top, bottom = next(((a, b) for a, b in (parts[:2], parts[2:4]) if a), (parts[4], "1"))
+    return Fraction(top) / int(bottom) * (-1 if sign else 1) if int(bottom) else None
 
 
 def pair_forms(x: Number, y: Number) -> tuple[str, ...]:

@@ -12,6 +12,7 @@ from os.path import commonprefix
 
 from ttc_servers.demomath import algebra, arithmetic
 from ttc_servers.demomath.author import Author, CarelessAuthor
+from ttc_servers.demomath.latex import parse_number
 from ttc_servers.demomath.statement import Statement
 
 FAMILIES: dict[str, Callable[[random.Random, int], Statement]] = {
@@ -126,10 +127,12 @@ def boxed(step: str) -> str | None:
 
 
 def is_right(problem: Problem, answer: str | None) -> bool:
-    """Return whether an answer is one of the right answer's forms."""
-    return answer is not None and answer.replace(" ", "") in {
-        form.replace(" ", "") for form in problem.forms
-    }
+    """Return whether an answer is one of the right answer's forms, or the same number."""
+    if answer is None:
+        return False
+    answer, forms = answer.replace(" ", ""), [form.replace(" ", "") for form in problem.forms]
+    number = parse_number(answer)
+    return answer in forms or (number is not None and number == parse_number(forms[0]))
 
 
 def check_steps(problem: Problem, steps: Sequence[str]) -> list[bool]:

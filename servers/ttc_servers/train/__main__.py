@@ -33,6 +33,9 @@ def _parser() -> argparse.ArgumentParser:
     _add_schedule(policy)
     policy.add_argument("--start", type=Path, help="a model folder to go on from")
     policy.add_argument("--slips", type=float, default=1.0, help="scale of the corpus's slips")
+    policy.add_argument(
+        "--conversations", type=float, default=0.0, help="share of batches in the PRM's format"
+    )
     policy.set_defaults(run=_policy)
     prm = commands.add_parser("prm", help="train a PRM", description=train_prm.__doc__)
     _add_schedule(prm)
@@ -65,16 +68,22 @@ def _add_schedule(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--lr", type=float, default=0.02, help="Muon's peak; a fifth for Adam")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--resume", action="store_true", help="go on from the folder's checkpoint")
+    parser.add_argument(
+        "--compile", action="store_true", help="compile, use bfloat16: fast on a GPU or with AMX"
+    )
 
 
 def _schedule(options: argparse.Namespace) -> Schedule:
-    return Schedule(options.steps, muon_lr=options.lr, adam_lr=options.lr / 5, seed=options.seed)
+    return Schedule(
+        options.steps, muon_lr=options.lr, adam_lr=options.lr / 5, seed=options.seed,
+        compiled=options.compile,
+    )  # fmt: skip
 
 
 def _policy(options: argparse.Namespace) -> None:
     train_policy(
         options.folder, _schedule(options), options.batch_size, options.slips,
-        start=options.start, resume=options.resume,
+        options.conversations, start=options.start, resume=options.resume,
     )  # fmt: skip
 
 

@@ -148,6 +148,13 @@ def plain_row(tokenizer: Tokenizer, problem: Problem, steps: Sequence[str]) -> R
     return row
 
 
+def conversation_batch(tokenizer: Tokenizer, rng: random.Random, size: int) -> Batch:
+    """Draw right solutions as PRM conversations, for a language model to learn the format."""
+    problems = [draw_problem(rng, "train") for _ in range(size)]
+    rows = [prm_row(tokenizer, problem, problem.steps(rng=rng)) for problem in problems]
+    return Batch(prm_prefix(tokenizer), rows)
+
+
 def _error_position(problem: Problem, steps: Sequence[str]) -> int:
     error = first_error(problem, steps)
     return sum(map(len, steps)) if error is None else error

@@ -7,17 +7,15 @@ the figures of the model card come from the search client itself.
 import re
 from collections import Counter, defaultdict
 from collections.abc import Sequence
-from fractions import Fraction
 
 from tokenizers import Tokenizer
 
 from ttc_servers.demomath import Problem, boxed, check_steps
+from ttc_servers.demomath.latex import parse_number
 from ttc_servers.train.data import prm_row, split_steps
 from ttc_servers.train.llama import Llama
 from ttc_servers.train.prm import auc, score_rows
 from ttc_servers.train.sampler import sample
-
-_NUMBER = re.compile(r"(-?)(?:\\frac\{(\d+)\}\{(\d+)\}|(\d+)/(\d+)|(\d+(?:\.\d+)?))")
 
 Scored = list[tuple[str | None, bool, float]]
 """A problem's samples: the answer's key, whether it is right, the last step's score."""
@@ -27,11 +25,9 @@ def answer_key(answer: str | None) -> str | None:
     """Return what the equivalent forms of an answer share: a number's value, a sum's terms."""
     if answer is None:
         return None
-    number = _NUMBER.fullmatch(answer)
-    if number:
-        sign, *parts = number.groups()
-        top, bottom = next(((a, b) for a, b in (parts[:2], parts[2:4]) if a), (parts[4], "1"))
-        return str(Fraction(top) / (Fraction(bottom) or 1) * (-1 if sign else 1))
+    number = parse_number(answer)
+    if number is not None:
+        return str(number)
     if "(" in answer or (answer.startswith(r"\frac{") and r"\sqrt" in answer[:20]):
         return answer
     return " ".join(sorted(re.findall(r"-?[^+-]+", answer)))

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from ttc_servers.train.data import Batch, Row
-from ttc_servers.train.llama import pad
+from ttc_servers.train.llama import Layer, pad
 from ttc_servers.train.optimizers import make_optimizers
 
 MakeBatch = Callable[[random.Random, int], Batch]
@@ -37,16 +37,21 @@ Loss = Callable[[Tensor, Tensors], tuple[Tensor, dict[str, float]]]
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """How long and how fast to train; learning rates are peaks, decayed linearly to zero."""
+    """How long and how fast to train; learning rates are peaks, decayed linearly to zero.
+
+    compiled: compile the layers and multiply matrices in bfloat16.
+    """
 
     steps: int
     muon_lr: float = 0.02
     adam_lr: float = 0.004
+    slowness: float = 0.07
     warmup: int = 40
-    micro_batches: int = 4
+    micro_batches: int = 2
     seed: int = 0
     report_every: int = 20
     save_every: int = 200
+    compiled: bool = False
 
     def rate(self, step: int) -> float:
         """Return the share of the peak learning rate at a step, counted from 0."""
@@ -61,19 +66,27 @@ def train(
     checkpoint: Path,
     resume: bool,
     on_save: Callable[[int], None] = lambda step: None,
+    slow: Callable[[str], bool] = lambda name: False,
 ) -> None:
     """Train a model in place, saving a checkpoint now and then and at the end.
 
-    on_save is called with the number of steps done after each checkpoint.
+    on_save is called with the number of steps done after each checkpoint. slow tells which
+    parameters, by name, already know what they should and learn `schedule.slowness` times as fast.
     """
-    optimizers = make_optimizers(model, schedule.muon_lr, schedule.adam_lr)
+    device = next(model.parameters()).device
+    optimizers = make_optimizers(model, schedule.muon_lr, schedule.adam_lr, slow, schedule.slowness)
     first = _load(checkpoint, model, optimizers) if resume and checkpoint.exists() else 0
+    if schedule.compiled:
+        for module in model.modules():
+            if isinstance(module, Layer):
+                module.compile(dynamic=True)
     started, tokens = time.monotonic(), 0
     figures: list[dict[str, float]] = []
     for step in range(first, schedule.steps):
         batch = make_batch(random.Random(f"{schedule.seed}/{step}"), step)
         tokens += sum(len(row.ids) for row in batch.rows)
-        figures.append(_backward(batch, loss, schedule.micro_batches, next(model.parameters())))
+        with torch.autocast(device.type, torch.bfloat16, enabled=schedule.compiled):
+            figures.append(_backward(batch, loss, schedule.micro_batches, device))
         nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         for optimizer in optimizers:
             for group in optimizer.param_groups:
@@ -89,14 +102,14 @@ def train(
             on_save(done)
 
 
-def _backward(batch: Batch, loss: Loss, parts: int, like: Tensor) -> dict[str, float]:
+def _backward(batch: Batch, loss: Loss, parts: int, device: torch.device) -> dict[str, float]:
     """Add the gradients of a batch, in parts of rows of like length, and return its figures."""
-    prefix = torch.tensor([batch.prefix], device=like.device)
+    prefix = torch.tensor([batch.prefix], device=device)
     rows = sorted(batch.rows, key=lambda row: len(row.ids))
     size = -(-len(rows) // parts)
     totals: dict[str, float] = {}
     for begin in range(0, len(rows), size):
-        value, figures = loss(prefix, tensors(rows[begin : begin + size], like.device))
+        value, figures = loss(prefix, tensors(rows[begin : begin + size], device))
         value.backward()
         for name, figure in figures.items():
             totals[name] = totals.get(name, 0.0) + figure

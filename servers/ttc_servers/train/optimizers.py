@@ -4,6 +4,9 @@ Muon (Jordan et al. 2024, "Muon: an optimizer for hidden layers in neural networ
 momentum's nearest semi-orthogonal matrix, found by a Newton-Schulz iteration.
 """
 
+from collections import defaultdict
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 
@@ -11,15 +14,18 @@ _NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)
 
 
 def orthogonalized(matrix: Tensor, iterations: int = 5) -> Tensor:
-    """Return an approximation of UV^T of each matrix USV^T; the last two dimensions count."""
+    """Return an approximation of UV^T of each matrix USV^T; the last two dimensions count.
+
+    The iteration runs in bfloat16, whose error is smaller than its own.
+    """
     a, b, c = _NEWTON_SCHULZ
     tall = matrix.shape[-2] > matrix.shape[-1]
     x = matrix.mT if tall else matrix
-    x = x / (x.norm(dim=(-2, -1), keepdim=True) + 1e-7)
+    x = (x / (x.norm(dim=(-2, -1), keepdim=True) + 1e-7)).bfloat16()
     for _ in range(iterations):
         gram = x @ x.mT
         x = a * x + (b * gram + c * gram @ gram) @ x
-    return x.mT if tall else x
+    return (x.mT if tall else x).to(matrix.dtype)
 
 
 class Muon(torch.optim.Optimizer):
@@ -44,16 +50,26 @@ class Muon(torch.optim.Optimizer):
                 weight.add_(update, alpha=-group["lr"] * scale)
 
 
-def make_optimizers(model: nn.Module, muon_lr: float, adam_lr: float) -> list:
-    """Return Muon for the layers' matrices and Adam for all else; each knows its peak rate."""
-    matrices, others = [], []
+def make_optimizers(
+    model: nn.Module, muon_lr: float, adam_lr: float, slow: Callable[[str], bool], slowness: float
+) -> list:
+    """Return Muon for the layers' matrices and Adam for all else; each knows its peak rate.
+
+    A parameter whose name is slow learns `slowness` times as fast.
+    """
+    groups: defaultdict[tuple[bool, float], list[Tensor]] = defaultdict(list)
     for name, weight in model.named_parameters():
-        (matrices if weight.ndim == 2 and "layers" in name else others).append(weight)
-    optimizers = [
-        Muon(matrices, lr=muon_lr),
-        torch.optim.Adam(others, lr=adam_lr, betas=(0.9, 0.95)),
+        matrix = weight.ndim == 2 and "layers" in name
+        groups[matrix, slowness if slow(name) else 1.0].append(weight)
+
+    def with_rates(matrix: bool, lr: float) -> list[dict]:
+        return [
+            {"params": weights, "lr": lr * share, "peak_lr": lr * share}
+            for (is_matrix, share), weights in groups.items()
+            if is_matrix == matrix
+        ]
+
+    return [
+        Muon(with_rates(True, muon_lr), lr=muon_lr),
+        torch.optim.Adam(with_rates(False, adam_lr), lr=adam_lr, betas=(0.9, 0.95)),
     ]
-    for optimizer in optimizers:
-        for group in optimizer.param_groups:
-            group["peak_lr"] = group["lr"]
-    return optimizers

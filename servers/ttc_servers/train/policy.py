@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from tokenizers import Tokenizer
 from torch import Tensor
 
-from ttc_servers.train.data import Batch, draw_problem, policy_batch
+from ttc_servers.train.data import Batch, conversation_batch, draw_problem, policy_batch
 from ttc_servers.train.llama import Llama, LlamaShape, load_model, save_model
 from ttc_servers.train.loop import Loss, Schedule, Tensors, train
 from ttc_servers.train.tokenizer import BOS, EOT, PAD, load_tokenizer, train_tokenizer
@@ -90,13 +90,15 @@ def train_policy(
     schedule: Schedule,
     batch_size: int,
     scale: float = 1.0,
+    conversations: float = 0.0,
     start: Path | None = None,
     resume: bool = False,
     sizes: dict[str, int] | None = None,
 ) -> None:
     """Train a policy into a folder, from scratch or from another model's folder.
 
-    scale multiplies the corpus's slips; sizes overrides fields of `LlamaShape`.
+    scale multiplies the corpus's slips; conversations is the share of batches in the PRM's
+    format, for a model that a PRM is to start from; sizes overrides fields of `LlamaShape`.
     """
     torch.manual_seed(schedule.seed)
     tokenizer = load_tokenizer(start) if start else make_tokenizer(schedule.seed)
@@ -107,6 +109,8 @@ def train_policy(
     )
 
     def make_batch(rng: random.Random, step: int) -> Batch:
+        if rng.random() < conversations:
+            return conversation_batch(tokenizer, rng, batch_size)
         return policy_batch(tokenizer, rng, batch_size, scale, NOISE * scale)
 
     train(

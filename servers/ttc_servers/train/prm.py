@@ -38,6 +38,8 @@ from ttc_servers.train.tokenizer import encode, load_tokenizer
 
 FRESH_LAYERS = 2
 _LM_WEIGHT = 0.3
+_FRESH_NORM = 0.1
+"""Scale of the new last norm: the head of a language model is too sure for a verdict's start."""
 _SAMPLE_SHARE = 0.7
 _VALIDATION_ROWS = 200
 
@@ -51,7 +53,14 @@ class Verifier(nn.Module):
         self.llama = Llama(replace(policy.shape, num_hidden_layers=self.depth + fresh_layers))
         self.llama.load_state_dict(policy.state_dict(), strict=False)
         self.lm_norm = copy.deepcopy(policy.model.norm)
+        if fresh_layers:
+            self.llama.model.norm.weight.data *= _FRESH_NORM
         self.verdicts = [encode(tokenizer, verdict)[0] for verdict in RLHFLOW_VERDICTS]
+
+    def is_policys(self, name: str) -> bool:
+        """Return whether a parameter holds what the policy had learned."""
+        layers = tuple(f"llama.model.layers.{index}." for index in range(self.depth))
+        return name.startswith((*layers, "llama.model.embed_tokens."))
 
     def verdict_logits(self, states: list[Tensor]) -> Tensor:
         """Return the logit of "good" at each position, (rows, time)."""
@@ -69,16 +78,17 @@ class Verifier(nn.Module):
         return (verdict + _LM_WEIGHT * right) / parts, figures
 
 
-def read_samples(tokenizer: Tokenizer, path: Path, marker_weight: float) -> list[Row]:
-    """Read policy samples that the `sample` command wrote, as labelled PRM conversations."""
-    rows = []
+def read_samples(tokenizer: Tokenizer, path: Path, marker_weight: float) -> list[list[Row]]:
+    """Read what the `sample` command wrote: each problem's samples as labelled conversations."""
+    groups: dict[tuple[str, int, int], list[Row]] = {}
     with path.open() as lines:
         for line in lines:
             sample = json.loads(line)
-            problem = numbered_problem(sample["split"], sample["seed"], sample["index"])
+            name = (sample["split"], sample["seed"], sample["index"])
             steps = split_steps(sample["solution"])
-            rows.append(prm_row(tokenizer, problem, steps, marker_weight))
-    return rows
+            row = prm_row(tokenizer, numbered_problem(*name), steps, marker_weight)
+            groups.setdefault(name, []).append(row)
+    return [groups[name] for name in sorted(groups)]
 
 
 @torch.no_grad()
@@ -107,10 +117,30 @@ def auc(scores: list[float], labels: list[float]) -> float:
     return (ranks - good * (good + 1) / 2) / (good * bad) if good and bad else float("nan")
 
 
-def step_auc(model: Verifier | Llama, tokenizer: Tokenizer, rows: list[Row]) -> float:
-    """Return the AUC over all steps of the rows."""
-    scores = [score for row in score_rows(model, tokenizer, rows) for score in row]
-    return auc(scores, [row.labels[position] for row in rows for position in row.markers])
+def ranking(
+    model: Verifier | Llama, tokenizer: Tokenizer, groups: list[list[Row]]
+) -> dict[str, float]:
+    """Return the AUC over all steps, and how well last steps rank each problem's samples.
+
+    `within` is the mean of the problems' own AUCs, `best` the share of problems whose highest
+    score is a right sample's, `chance` what a random choice would reach; problems whose samples
+    are all right or all wrong do not count in these three.
+    """
+    scored = score_rows(model, tokenizer, [row for rows in groups for row in rows])
+    steps, labels, own = list[float](), list[float](), list[tuple[float, float, float]]()
+    for rows in groups:
+        scores, scored = scored[: len(rows)], scored[len(rows) :]
+        steps += [score for row in scores for score in row]
+        labels += [row.labels[position] for row in rows for position in row.markers]
+        right = [row.labels[row.markers[-1]] for row in rows]
+        last = [row[-1] for row in scores]
+        if 0 < sum(right) < len(right):
+            best = right[max(range(len(rows)), key=last.__getitem__)]
+            own.append((auc(last, right), best, sum(right) / len(right)))
+    means = (sum(column) / len(own) for column in zip(*own, strict=True))
+    return {"AUC": auc(steps, labels)} | dict(
+        zip(("within", "best", "chance"), means, strict=False)
+    )
 
 
 def train_prm(
@@ -138,13 +168,10 @@ def train_prm(
     prefix, plain_prefix = prm_prefix(tokenizer), encode(tokenizer, policy_prompt()[0])
     sampled = read_samples(tokenizer, samples, marker_weight) if samples else []
     drawn = random.Random("validation")
-    checks = {
-        "corrupted": [
-            prm_row(tokenizer, *_drawn(drawn, "validation")) for _ in range(_VALIDATION_ROWS)
-        ]
-    }
+    corrupted = [prm_row(tokenizer, *_drawn(drawn, "validation")) for _ in range(_VALIDATION_ROWS)]
+    checks = {"corrupted": [[row] for row in corrupted]}
     if held_out:
-        checks["sampled"] = read_samples(tokenizer, held_out, marker_weight)[:_VALIDATION_ROWS]
+        checks["sampled"] = read_samples(tokenizer, held_out, marker_weight)
 
     def make_batch(rng: random.Random, step: int) -> Batch:
         if step < plain_share * schedule.steps:
@@ -152,7 +179,7 @@ def train_prm(
                 plain_prefix, [plain_row(tokenizer, *_drawn(rng)) for _ in range(batch_size)]
             )
         rows = [
-            rng.choice(sampled)
+            rng.choice(rng.choice(sampled))
             if sampled and rng.random() < _SAMPLE_SHARE
             else prm_row(tokenizer, *_drawn(rng), marker_weight)
             for _ in range(batch_size)
@@ -161,14 +188,18 @@ def train_prm(
 
     def on_save(done: int) -> None:
         save_folder(model.llama, tokenizer, folder)
-        for name, rows in checks.items():
-            value = step_auc(model, tokenizer, rows)
-            print(f"step {done} AUC {name} {value:.4f}", file=sys.stderr, flush=True)
+        for name, groups in checks.items():
+            figures = ranking(model, tokenizer, groups).items()
+            shown = " ".join(f"{figure} {value:.4f}" for figure, value in figures)
+            print(f"step {done} {name} {shown}", file=sys.stderr, flush=True)
 
     def loss(prefix: Tensor, rows: Tensors) -> tuple[Tensor, dict[str, float]]:
         return model.loss(schedule.micro_batches, prefix, rows)
 
-    train(model, make_batch, loss, schedule, folder / "checkpoint.pt", resume, on_save)
+    train(
+        model, make_batch, loss, schedule, folder / "checkpoint.pt", resume, on_save,
+        slow=model.is_policys,
+    )  # fmt: skip
 
 
 def _drawn(rng: random.Random, split: str = "train") -> tuple[Problem, list[str]]:
