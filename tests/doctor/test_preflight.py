@@ -30,7 +30,6 @@ async def test_a_good_pair_is_let_through():
     [
         ({"judges": True}, {}, (), "exchange the URLs"),
         ({}, {}, (), "both serve policy"),
-        ({}, {"name": "other"}, (), "name the PRM's server with --prm"),
         ({}, {"judges": True}, ("one label",), "are one token"),
         ({"context_length": 200}, {"judges": True}, (), "longer context"),
     ],
@@ -41,6 +40,18 @@ async def test_what_would_ruin_a_search_is_refused_with_its_fix(policy, prm, fau
     assert "--no-check" in str(refused.value)
     assert len(str(refused.value).splitlines()) == 1
     await opened(policy, prm, prm_faults=faults, check=False)
+
+
+async def test_a_prm_that_tells_nothing_apart_is_warned_of(caplog):
+    await opened({}, {"name": "other"})
+    (warning,) = caplog.messages
+    assert "this is no PRM" in warning
+    assert "name the PRM's server with --prm" in warning
+
+
+async def test_one_name_for_two_models_is_no_matter(caplog):
+    await opened({"name": "model"}, {"name": "model", "judges": True})
+    assert not caplog.messages
 
 
 async def test_what_cannot_be_found_out_in_time_is_left_to_the_search(monkeypatch):

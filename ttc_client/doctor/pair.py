@@ -12,16 +12,16 @@ from ttc_client.errors import TTCError
 async def roles(
     policy: Server, found: Judgement, policy_models: Collection[str], prm_models: Collection[str]
 ) -> Check:
-    """Check that the PRM is no policy and, where it judges like one, whether the policy is a PRM.
+    """Check, of a PRM that judges like a policy, that it is not one, nor the policy a PRM.
 
     `found` is the PRM's judgement.
     """
+    if found.plausible:
+        return Check("roles", "ok", "two models")
     if same := set(policy_models) & set(prm_models):
         name = ", ".join(sorted(same))
         seen = f"the servers of the policy and of the PRM both serve {name}"
         return Check("roles", "fail", seen, "name two servers: --policy URL --prm URL")
-    if found.plausible:
-        return Check("roles", "ok", "two models")
     try:
         swapped = (await judge(await connect_prm(policy, "auto"))).plausible
     except TTCError:

@@ -1,10 +1,12 @@
 """The cheap part of an examination, at the start of every search.
 
-A few short requests to each server, all at once. It refuses what would ruin the search, and
-leaves what it cannot find out, because a server is slow or fails, to the search itself.
+A few short requests to each server, all at once. It refuses what would ruin the search, warns of
+a PRM that cannot tell the examples apart, which another kind of problem may excuse, and leaves
+what it cannot find out, because a server is slow or fails, to the search itself.
 """
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Sequence
 from contextlib import suppress
 
@@ -17,6 +19,8 @@ from ttc_client.errors import ServerError
 from ttc_client.params import SearchParams
 
 PREFLIGHT_TIMEOUT_S = 10.0
+
+_LOG = logging.getLogger(__name__)
 
 Policies = Sequence[tuple[Server, PolicyClient]]
 PRMs = Sequence[tuple[Server, PRMClient]]
@@ -55,4 +59,7 @@ async def _prm(policies: Policies, server: Server, client: PRMClient) -> Sequenc
     found, (model, _) = await asyncio.gather(prm.judge(client), prm.model_at(server))
     models = [policy.model for _, policy in policies]
     pair = await roles(policies[0][0], found, models, [model] if model else [])
-    return [await prm.labels(client), pair, prm.judgement(found)]
+    labels, judgement = await prm.labels(client), prm.judgement(found)
+    if "fail" not in (labels.status, pair.status) and judgement.status == "fail":
+        _LOG.warning("%s: %s; %s", server.url, judgement.seen, judgement.fix)
+    return [labels, pair]
