@@ -155,6 +155,14 @@ def test_answers_come_in_equivalent_forms():
     )} == {True}  # fmt: skip
 
 
+def test_an_answer_is_right_in_any_form_of_its_number():
+    problem = next(p for p in generate("train", 3000) if p.forms[0] == r"\frac{3}{2}")
+    for answer in (r"\frac{3}{2}", "3/2", "1.5", "6/4", r"\frac{ 12 }{8}"):
+        assert is_right(problem, answer)
+    for answer in (None, "", "3/0", "-3/2", "15", "3/2x"):
+        assert not is_right(problem, answer)
+
+
 def test_unknown_splits_and_levels_are_refused():
     with pytest.raises(ValueError, match="no split 'dev'"):
         next(generate("dev", 1))

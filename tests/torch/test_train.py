@@ -1,18 +1,26 @@
 """Training of the demo models, on a tiny Llama: labels, losses, resuming, sampling, files."""
 
 import random
+from dataclasses import replace
 
 import pytest
 import torch
 
 from ttc_servers.demomath import careless_steps, check_steps, first_error, generate
-from ttc_servers.train.data import plain_row, policy_batch, policy_prompt, prm_prefix, prm_row
+from ttc_servers.train.data import (
+    conversation_batch,
+    plain_row,
+    policy_batch,
+    policy_prompt,
+    prm_prefix,
+    prm_row,
+)
 from ttc_servers.train.evaluate import answer_key
 from ttc_servers.train.llama import Llama, LlamaShape, load_model
 from ttc_servers.train.loop import Schedule, tensors, train
 from ttc_servers.train.optimizers import orthogonalized
 from ttc_servers.train.policy import make_tokenizer, policy_loss, save_folder
-from ttc_servers.train.prm import Verifier, auc, score_rows
+from ttc_servers.train.prm import Verifier, auc, ranking, score_rows
 from ttc_servers.train.sampler import sample
 from ttc_servers.train.tokenizer import EOT, SPECIALS, encode, load_tokenizer
 
@@ -156,6 +164,29 @@ def test_auc_is_the_chance_that_a_good_step_outranks_a_bad_one():
     assert auc([0.9, 0.8, 0.1], [1, 1, 0]) == 1.0
     assert auc([0.9, 0.2, 0.5, 0.1], [1, 1, 0, 0]) == 0.75
     assert auc([0.1, 0.9], [1, 0]) == 0.0
+
+
+def test_ranking_compares_the_samples_of_one_problem(tokenizer, policy, monkeypatch):
+    problem = next(problem for problem in generate("train", 50, levels=[1]))
+    right = prm_row(tokenizer, problem, problem.steps())
+    wrong = prm_row(tokenizer, problem, ["nothing"])
+    scores = [[0.1], [0.9], [0.2], [0.3], [0.5], [0.6]]
+    monkeypatch.setattr("ttc_servers.train.prm.score_rows", lambda *arguments: scores)
+    right, wrong = (replace(row, markers=row.markers[-1:]) for row in (right, wrong))
+    figures = ranking(policy, tokenizer, [[wrong, right], [right, wrong, wrong], [right]])
+    assert figures == {"AUC": 7 / 9, "within": 0.5, "best": 0.5, "chance": pytest.approx(5 / 12)}
+
+
+def test_a_slow_parameter_learns_more_slowly(tokenizer, policy, tmp_path):
+    start = {name: weight.clone() for name, weight in policy.state_dict().items()}
+    schedule = Schedule(steps=3, warmup=1, slowness=0.0, micro_batches=1)
+    train(
+        policy, lambda rng, step: conversation_batch(tokenizer, rng, 4), policy_loss(policy, 1),
+        schedule, tmp_path / "checkpoint.pt", False, slow=lambda name: "layers.0." in name,
+    )  # fmt: skip
+    for name, weight in policy.state_dict().items():
+        if "layers.0." in name or "layers.1.self_attn" in name:
+            assert torch.equal(weight, start[name]) == ("layers.0." in name)
 
 
 def test_orthogonalized_brings_singular_values_near_one():
