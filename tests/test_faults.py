@@ -70,7 +70,7 @@ async def test_a_server_that_is_dead_for_good_fails_each_problem_in_time_with_it
     async with (
         chance_servers() as server,
         fault_proxy(server.url, {}) as proxy,
-        Client(config(proxy.url, timeout_s=0.5)) as client,
+        Client(config(proxy.url, timeout_s=3)) as client,
     ):
         proxy.rates = {"503": 1.0}
         outcomes = await asyncio.gather(*map(client.solve, PROBLEMS), return_exceptions=True)
