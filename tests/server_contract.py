@@ -25,7 +25,8 @@ import ttc_servers
 from tests.servers.tiny_llama import reference_logits
 from ttc_client import Client, SearchConfig
 from ttc_client.clients.connect import connect_prm
-from ttc_client.clients.http import Server, open_session
+from ttc_client.clients.http import Server
+from ttc_client.clients.session import open_session
 from ttc_client.clients.vllm import VLLMPolicy
 from ttc_client.doctor.examine import examine
 from ttc_client.errors import ContextLengthError

@@ -9,7 +9,8 @@ from pathlib import Path
 import aiohttp
 
 from ttc_client.clients.connect import PolicyClient, PRMClient, connect_policy, connect_prm
-from ttc_client.clients.http import Server, base_url, open_session, tls_context
+from ttc_client.clients.http import Server
+from ttc_client.clients.session import base_url, open_session, tls_context
 from ttc_client.config import SearchConfig, environment_proxy
 from ttc_client.doctor.preflight import preflight
 from ttc_client.errors import TTCError

@@ -8,7 +8,8 @@ from tests.clients.prm_servers import BAD, GOOD, PRM_SERVERS
 from tests.scripted_server import models, scripted_server, tokenize
 from ttc_client.clients.causal import first_of_two
 from ttc_client.clients.connect import connect_prm
-from ttc_client.clients.http import Server, open_session
+from ttc_client.clients.http import Server
+from ttc_client.clients.session import open_session
 from ttc_client.errors import ContextLengthError, ProtocolError
 from ttc_client.ports import ScoreRequest
 

@@ -6,7 +6,8 @@ from aiohttp import web
 from tests.clients.prm_servers import PRM_SERVERS
 from tests.scripted_server import completions, models, scripted_server, tokenize
 from ttc_client.clients.connect import connect_policy, connect_prm
-from ttc_client.clients.http import Server, open_session
+from ttc_client.clients.http import Server
+from ttc_client.clients.session import open_session
 from ttc_client.errors import ProtocolError, RequestError, TransientServerError
 
 

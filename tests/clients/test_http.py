@@ -12,8 +12,9 @@ from aiohttp import web
 
 from tests.scripted_server import scripted_server
 from ttc_client.clients import http
-from ttc_client.clients.http import Server, open_session, tls_context
+from ttc_client.clients.http import Server
 from ttc_client.clients.replies import Unexpected, in_order
+from ttc_client.clients.session import open_session, tls_context
 from ttc_client.errors import (
     ConfigError,
     ContextLengthError,

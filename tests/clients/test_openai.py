@@ -10,8 +10,9 @@ from aiohttp import web
 from tests.clients.policy_servers import llama_cpp
 from tests.clients.test_policy_contract import ask
 from tests.scripted_server import models, scripted_server
-from ttc_client.clients.http import Server, open_session
+from ttc_client.clients.http import Server
 from ttc_client.clients.openai import OpenAIPolicy
+from ttc_client.clients.session import open_session
 from ttc_client.errors import ProtocolError, RequestError, TransientServerError
 
 

@@ -10,7 +10,8 @@ from tests.clients.faults import FAULTS
 from tests.clients.policy_servers import POLICY_SERVERS, Asked
 from tests.scripted_server import scripted_server
 from ttc_client.clients.connect import connect_policy
-from ttc_client.clients.http import Server, open_session
+from ttc_client.clients.http import Server
+from ttc_client.clients.session import open_session
 from ttc_client.errors import ConfigError
 from ttc_client.ports import SampleRequest
 from ttc_client.prompts import llama3_prompt

@@ -7,7 +7,8 @@ import pytest
 from tests.clients.prm_servers import PRM_SERVERS, text_of
 from tests.scripted_server import scripted_server, tokenize
 from ttc_client.clients.connect import connect_prm
-from ttc_client.clients.http import Server, open_session
+from ttc_client.clients.http import Server
+from ttc_client.clients.session import open_session
 from ttc_client.errors import ProtocolError
 from ttc_client.ports import ScoreRequest
 from ttc_client.prompts import QWEN_PRM_SYSTEM, chatml_prompt

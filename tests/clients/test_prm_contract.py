@@ -11,7 +11,8 @@ from tests.clients.faults import FAULTS
 from tests.clients.prm_servers import PRM_SERVERS
 from tests.scripted_server import scripted_server
 from ttc_client.clients.connect import connect_prm
-from ttc_client.clients.http import Server, open_session
+from ttc_client.clients.http import Server
+from ttc_client.clients.session import open_session
 from ttc_client.errors import ProtocolError
 from ttc_client.ports import ScoreRequest
 

@@ -8,7 +8,8 @@ import pytest
 from tests.clients.test_policy_contract import ask
 from tests.clients.tgi_server import generated, tgi
 from tests.scripted_server import scripted_server
-from ttc_client.clients.http import Server, open_session
+from ttc_client.clients.http import Server
+from ttc_client.clients.session import open_session
 from ttc_client.clients.tgi import TGIPolicy
 from ttc_client.errors import ContextLengthError, ProtocolError, RequestError
 from ttc_client.prompts import chatml_prompt

@@ -8,7 +8,8 @@ from aiohttp import web
 from tests.clients.tgi_server import generated, tgi
 from tests.scripted_server import scripted_server
 from ttc_client.clients.causal import first_of_two
-from ttc_client.clients.http import Server, open_session
+from ttc_client.clients.http import Server
+from ttc_client.clients.session import open_session
 from ttc_client.clients.tgi_scoring import TGIScoring
 from ttc_client.errors import ProtocolError
 from ttc_client.ports import ScoreRequest

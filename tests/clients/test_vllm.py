@@ -6,7 +6,8 @@ from dataclasses import replace
 import pytest
 
 from tests.scripted_server import completions, models, scripted_server, tokenize
-from ttc_client.clients.http import Server, open_session
+from ttc_client.clients.http import Server
+from ttc_client.clients.session import open_session
 from ttc_client.clients.vllm import VLLMPolicy
 from ttc_client.errors import ConfigError, ContextLengthError, ProtocolError
 from ttc_client.ports import SampleRequest

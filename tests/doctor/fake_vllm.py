@@ -9,7 +9,8 @@ from typing import Any
 from aiohttp import web
 
 from tests.scripted_server import ScriptedServer, completions, models, scripted_server, tokenize
-from ttc_client.clients.http import Server, open_session
+from ttc_client.clients.http import Server
+from ttc_client.clients.session import open_session
 from ttc_client.doctor.prm import SOLUTIONS
 
 BOS = 1

@@ -8,7 +8,8 @@ from aiohttp import web
 from tests.doctor.fake_vllm import fake_vllm
 from tests.scripted_server import scripted_server
 from ttc_client.clients.connect import connect_prm
-from ttc_client.clients.http import Server, open_session
+from ttc_client.clients.http import Server
+from ttc_client.clients.session import open_session
 from ttc_client.config import SearchConfig
 from ttc_client.doctor import pair, prm
 from ttc_client.doctor.prm import Judgement

@@ -12,14 +12,12 @@ from dataclasses import dataclass, field
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any, TypeVar
-from urllib.parse import urlsplit
 
 import aiohttp
 import msgspec
 
 from ttc_client.clients.replies import Unexpected, error_message, seconds_to_wait, shown
 from ttc_client.errors import (
-    ConfigError,
     ContextLengthError,
     GarbledError,
     ProtocolError,
@@ -32,8 +30,6 @@ CONNECT_TIMEOUT_S = 10.0
 GET_TIMEOUT_S = 20.0
 FIRST_BYTE_SHARE = 0.5
 """Of `timeout_s`: a server silent for that long is given up, with time left to ask once more."""
-KEEP_ALIVE_S = 4.0
-"""Below the 5 s after which vLLM closes an idle connection."""
 MAX_BODY_BYTES = 1 << 26
 
 _TRANSIENT = frozenset({408, 425, 429})
@@ -46,37 +42,6 @@ _HINTS = {
 
 T = TypeVar("T")
 A = TypeVar("A")
-
-
-def tls_context(ca_bundle: Path | None) -> ssl.SSLContext:
-    """Return what server certificates are verified with: the system's CAs, and those of a file.
-
-    SSL_CERT_FILE and SSL_CERT_DIR name the system's, as everywhere with OpenSSL.
-    """
-    context = ssl.create_default_context()
-    if ca_bundle is not None:
-        try:
-            context.load_verify_locations(ca_bundle)
-        except OSError as error:  # ssl.SSLError is one
-            raise ConfigError(
-                f"ca_bundle is {ca_bundle}: it must be a file of certificates in PEM format "
-                f"({error.strerror or error})"
-            ) from error
-    return context
-
-
-def open_session(tls: ssl.SSLContext | None = None) -> aiohttp.ClientSession:
-    """Return the session that all servers of a process share; close it with `async with`."""
-    connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=KEEP_ALIVE_S, ssl=tls or True)
-    return aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar())
-
-
-def base_url(url: str, what: str) -> str:
-    """Return a server's URL without a trailing `/` or `/v1`, or raise ConfigError."""
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ConfigError(f"{what} is {url!r}: it must be a URL such as http://localhost:8000")
-    return re.sub(r"(/v1)?/*$", "", url)
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,8 +15,9 @@ import openai
 from msgspec import UNSET, UnsetType
 from openai.types import Completion
 
-from ttc_client.clients.http import Server, tls_context
+from ttc_client.clients.http import Server
 from ttc_client.clients.replies import shown
+from ttc_client.clients.session import tls_context
 from ttc_client.clients.together import together
 from ttc_client.clients.usage import TokenUsage
 from ttc_client.clients.vllm import served_model

@@ -5,7 +5,8 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from time import monotonic
 
-from ttc_client.clients.http import KEEP_ALIVE_S, Server
+from ttc_client.clients.http import Server
+from ttc_client.clients.session import KEEP_ALIVE_S
 from ttc_client.clients.status import survives_idling, version
 from ttc_client.doctor.findings import Check
 from ttc_client.errors import RequestError, ServerError

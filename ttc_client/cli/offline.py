@@ -1,0 +1,76 @@
+"""The commands that read run directories, and need no server: their flags and their help."""
+
+from math import nan
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ttc_client.errors import ConfigError
+
+
+def report(
+    runs: Annotated[list[Path], typer.Argument(help="Run directories of ttc bench.")],
+    out: Annotated[Path, typer.Option("--out", help="The directory of the report.")],
+    baseline: Annotated[
+        list[str] | None,
+        typer.Option(help="A line to compare with, such as 'Llama 70B=65.0', in per cent."),
+    ] = None,
+    policy_params: Annotated[
+        float | None, typer.Option(help="Parameters of the policy, such as 1.2e9, for FLOPs.")
+    ] = None,
+    prm_params: Annotated[
+        float | None, typer.Option(help="Parameters of the PRM, for FLOPs.")
+    ] = None,
+    debug: Annotated[bool, typer.Option("--debug", help="Show stack traces.")] = False,
+) -> None:
+    """Draw what runs found: figures, tables, and a page to browse the problems in.
+
+    Needs no server. Figures need an extra: pip install 'ttc-client\\[report]'.
+
+    [bold]Example[/bold]
+
+      ttc report runs/demo --out report --baseline "Llama 3.1 8B=49.8"
+    """
+    from ttc_client.cli.report import report_runs
+    from ttc_client.report.tables import ModelSizes
+
+    report_runs(runs, out, _baselines(baseline), ModelSizes(policy_params, prm_params))
+
+
+def export(
+    run: Annotated[Path, typer.Argument(help="A run directory of ttc bench.")],
+    format: Annotated[str, typer.Option(help="sal, sft or prm.")],  # noqa: A002
+    strategy: Annotated[
+        str | None, typer.Option("--strategy", "-s", help="Only this strategy's searches.")
+    ] = None,
+    n: Annotated[int | None, typer.Option("-n", help="Only searches of this N.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Only searches with this seed.")] = None,
+    debug: Annotated[bool, typer.Option("--debug", help="Show stack traces.")] = False,
+) -> None:
+    """Print what a run sampled as JSON lines.
+
+    sal: as the published toolkit, search-and-learn, writes its results. sft: right solutions as
+    chat messages, the best first. prm: solutions as steps with scores, and whether they are right.
+
+    [bold]Example[/bold]
+
+      ttc export runs/demo --format sft > train.jsonl
+    """
+    from ttc_client.cli.export import export_run
+
+    export_run(run, format, strategy=strategy, n=n, seed=seed)
+
+
+def _baselines(texts: list[str] | None) -> dict[str, float]:
+    """Read accuracies in per cent by name, as shares of 1."""
+    found: dict[str, float] = {}
+    for text in texts or ():
+        name, _, value = text.rpartition("=")
+        try:
+            found[name] = float(value) / 100
+        except ValueError:
+            found[name] = nan
+        if not name or not 0 <= found[name] <= 1:
+            raise ConfigError(f"baseline is {text!r}: write it as NAME=PERCENT")
+    return found
