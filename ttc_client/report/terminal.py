@@ -111,8 +111,8 @@ def _tree(nodes: Sequence[TreeNode]) -> Tree:
 
 
 def _node_line(node: TreeNode) -> Text:
-    first, *more = clean(node.text).strip().splitlines() or [""]
-    shown = first[:_STEP_WIDTH] + ("…" if more or len(first) > _STEP_WIDTH else "")
+    text = " ".join(clean(node.text).split())
+    shown = text[:_STEP_WIDTH] + ("…" if len(text) > _STEP_WIDTH else "")
     times = f" ×{node.multiplicity}" if node.multiplicity > 1 else ""
     return _scored(node.score, shown + times + _FINISH[node.finish])
 
