@@ -18,8 +18,8 @@ FAULTS = {"503": 0.05, "reset": 0.02, "truncated": 0.01, "garbage": 0.01}
 class FaultProxy:
     """Pass requests on to `target`; `faults` counts what was done to them instead.
 
-    `delay_s` is the longest delay; one request in fifty gets one. `stop` and `start` kill and
-    restart what clients see as the server, at the same port.
+    `delay_s` is the longest delay; one request in fifty gets one, and `num_delays` counts them.
+    `stop` and `start` kill and restart what clients see as the server, at the same port.
     """
 
     target: str
@@ -30,6 +30,8 @@ class FaultProxy:
     url: str = ""
     faults: Counter[str] = field(default_factory=Counter)
     num_requests: int = 0
+    num_delays: int = 0
+    in_flight: int = 0
     _runner: web.AppRunner | None = None
     _port: int = 0
 
@@ -50,6 +52,12 @@ class FaultProxy:
             await self._runner.cleanup()
             self._runner = None
 
+    @property
+    def num_connections(self) -> int:
+        """How many connections clients hold open, busy or idle."""
+        server = self._runner and self._runner.server
+        return len(server.connections) if server else 0
+
     def _fault(self) -> str | None:
         luck = self._rng.random()
         for name, rate in self.rates.items():
@@ -59,9 +67,17 @@ class FaultProxy:
         return None
 
     async def _handle(self, request: web.Request) -> web.StreamResponse:
+        self.in_flight += 1
+        try:
+            return await self._answer(request)
+        finally:
+            self.in_flight -= 1
+
+    async def _answer(self, request: web.Request) -> web.StreamResponse:
         body = await request.read()
         fault = self._fault() if request.method == "POST" else None
         if self.delay_s and self._rng.random() < 0.02:
+            self.num_delays += 1
             await asyncio.sleep(self._rng.uniform(0, self.delay_s))
         self.num_requests += 1
         if fault == "503":

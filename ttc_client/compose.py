@@ -1,10 +1,13 @@
 """Open the servers of a search, and stack clients and wrappers: the only place that does."""
 
 import asyncio
+import random
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 import aiohttp
 
@@ -13,7 +16,7 @@ from ttc_client.clients.http import Server
 from ttc_client.clients.session import base_url, open_session, tls_context
 from ttc_client.config import SearchConfig, environment_proxy
 from ttc_client.doctor.preflight import preflight
-from ttc_client.errors import TTCError
+from ttc_client.errors import GarbledError, TransientServerError, TTCError
 from ttc_client.meter import Meter
 from ttc_client.middleware import A, Port, R
 from ttc_client.middleware.limits import Limiter, limited
@@ -21,6 +24,10 @@ from ttc_client.middleware.replicas import Replica, Replicas, balanced
 from ttc_client.middleware.retries import RetryBudget, retrying
 from ttc_client.ports import PRM, Policy
 from ttc_client.types import Trajectory
+
+_OPENING_PAUSES_S = (0.3, 0.9)
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,9 +92,14 @@ async def open_servers(config: SearchConfig) -> AsyncGenerator[Servers]:
         policy_servers = [policy_server(config, session, url) for url in policy_urls]
         prm_servers = [prm_server(config, session, url) for url in prm_urls]
         policies, prms = await asyncio.gather(
-            asyncio.gather(*(_policy(config, server, stack) for server in policy_servers)),
             asyncio.gather(
-                *(connect_prm(server, config.prm_api, config.prm_format) for server in prm_servers)
+                *(_opened(partial(_policy, config, server, stack)) for server in policy_servers)
+            ),
+            asyncio.gather(
+                *(
+                    _opened(partial(connect_prm, server, config.prm_api, config.prm_format))
+                    for server in prm_servers
+                )
             ),
         )
         if config.check and config.policy:
@@ -163,6 +175,18 @@ def _server(
         session_header=config.session_header,
         ca_bundle=Path(config.ca_bundle) if config.ca_bundle else None,
     )
+
+
+async def _opened(connect: Callable[[], Awaitable[T]]) -> T:
+    """Connect to a server that may stumble, but not for long: the user waits to hear of it."""
+    for pause_s in _OPENING_PAUSES_S:
+        try:
+            return await connect()
+        except (TransientServerError, GarbledError) as error:
+            if isinstance(error.__cause__, TimeoutError):
+                raise
+            await asyncio.sleep(pause_s * random.uniform(0.5, 1.5))
+    return await connect()
 
 
 async def _policy(config: SearchConfig, server: Server, stack: AsyncExitStack) -> PolicyClient:

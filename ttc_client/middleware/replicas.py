@@ -16,7 +16,8 @@ _FIRST_PAUSE_S = 1.0
 _LONGEST_PAUSE_S = 30.0
 _OVERLOAD = 2
 """How many times the load of the idlest replica a session's own may carry."""
-_SESSIONS_KEPT = 1 << 16
+_SESSIONS_KEPT = 1 << 14
+"""More than are open at once; a session that is forgotten finds another home."""
 
 
 @dataclass(slots=True, eq=False)
@@ -53,7 +54,8 @@ class Replicas:
     """The servers of one model, and the one that holds each session's prefix."""
 
     members: Sequence[Replica]
-    _homes: OrderedDict[str, Replica] = field(default_factory=OrderedDict[str, Replica])
+    _homes: OrderedDict[int, Replica] = field(default_factory=OrderedDict[int, Replica])
+    """By the session's hash, since its name holds the problem."""
     _changed: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def choose(self, request: Request) -> Replica:
@@ -64,13 +66,14 @@ class Replicas:
         while not (fit := self._fit()):
             await self._changed.wait()
         least = min(replica.tokens_in_flight for replica in fit)
-        home = self._homes.get(request.session)
+        session = hash(request.session)
+        home = self._homes.get(session)
         overload = _OVERLOAD * (least + request.num_tokens)
         if home not in fit or home.tokens_in_flight > overload:
             idlest = [replica for replica in fit if replica.tokens_in_flight == least]
             home = max(idlest, key=lambda replica: replica.affinity(request.session))
-        self._homes[request.session] = home
-        self._homes.move_to_end(request.session)
+        self._homes[session] = home
+        self._homes.move_to_end(session)
         if len(self._homes) > _SESSIONS_KEPT:
             self._homes.popitem(last=False)
         return home
@@ -90,7 +93,7 @@ class Replicas:
             yield
         except (TransientServerError, GarbledError):
             self._failed(replica)
-            self._homes.pop(request.session, None)
+            self._homes.pop(hash(request.session), None)
             raise
         except Exception:  # refused, and so answered
             self._answered(replica)
