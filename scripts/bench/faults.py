@@ -1,0 +1,181 @@
+"""Run a problem set through servers that fail, and compare with a run in which nothing does.
+
+    python -m scripts.bench.faults
+
+Between the client and two replicas stands a proxy that answers 5 % of the requests with 503,
+resets 2 %, cuts 1 % short, garbles 1 % and delays 2 % by up to half a minute; meanwhile one
+replica is killed and started again. Exits with 1 unless results.jsonl is the same, line for line,
+and every repetition in the run's costs has its fault and every fault its repetition.
+"""
+
+import argparse
+import asyncio
+import json
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+from scripts.bench.shaky import ShakyServers, Shape, shaky_servers
+from ttc_client import Client, SearchConfig
+from ttc_client.bench import bench as bench_module
+from ttc_client.bench.bench import Bench
+from ttc_client.bench.dataset import Problem
+from ttc_client.bench.journal import Journal
+from ttc_client.bench.runs import RESULTS, read_run
+from ttc_client.errors import GarbledError, ServerError
+from ttc_client.meter import Meter
+from ttc_client.types import Strategy, Usage
+
+STRATEGIES: tuple[Strategy, ...] = ("best-of-n", "dvts", "beam")
+KILLED = 1
+"""Which replica is killed when a third of the searches are finished, and back at two thirds."""
+
+BROKEN_OFF = "no answer"
+NAMES = {"503": "503", "garbage": "garbage", "reset": BROKEN_OFF, "truncated": BROKEN_OFF}
+"""What each fault is to the client."""
+
+
+def cause(error: ServerError) -> str:
+    """Return which kind of fault an error comes from."""
+    if isinstance(error, GarbledError):
+        return "garbage"
+    return str(error.status or BROKEN_OFF)
+
+
+async def run(config: SearchConfig, problems: Sequence[Problem], out: Path, servers: ShakyServers):
+    """Run all searches into a directory; return the causes of repetitions, by replica."""
+    causes: list[Counter[str]] = [Counter() for _ in servers.urls]
+
+    class Witness(Meter):
+        def retried(self, error: ServerError) -> None:
+            Meter.retried(self, error)
+            causes[servers.urls.index(error.url)][cause(error)] += 1
+
+    searches = [replace(config, strategy=strategy) for strategy in STRATEGIES]
+    with (
+        patch.object(bench_module, "Meter", Witness),
+        Journal(out, {}, problems, resume=False) as j,
+    ):
+        async with Client(config) as client:
+            opened = await servers.stats()
+            bench = Bench(problems, searches, j)
+            async with asyncio.TaskGroup() as group:
+                if config.policy[1:]:
+                    group.create_task(kill_and_revive(bench, servers))
+                await bench.run(client)
+        ended = await servers.stats()
+    injected = [
+        Counter(after.faults) - Counter(before.faults)
+        for before, after in zip(opened, ended, strict=True)
+    ]
+    return causes, injected, sum(stats.delays for stats in ended)
+
+
+async def kill_and_revive(bench: Bench, servers: ShakyServers) -> None:
+    """Kill a replica a third of the way, and start it again at two thirds."""
+    standing = bench.standing
+
+    async def reached(share: float) -> None:
+        while sum(standing.finished.values()) < share * standing.num_searches:  # noqa: ASYNC110
+            await asyncio.sleep(0.05)
+
+    await reached(1 / 3)
+    await servers.kill(KILLED)
+    await reached(2 / 3)
+    await servers.revive(KILLED)
+
+
+async def compare(num_problems: int, n: int, shape: Shape, directory: Path) -> dict[str, Any]:
+    """Run without faults and with them; return both sides of every account."""
+    problems = [Problem(f"{i}", f"What is {i}?", f"{i % 3}") for i in range(num_problems)]
+    async with shaky_servers(shape) as servers:
+        urls = tuple(servers.urls)
+        config = SearchConfig(policy=urls, prm=urls, n=n, prm_api="score", check=False)
+        await servers.spoil({})
+        calm = replace(config, policy=urls[:1], prm=urls[:1])
+        start_s = time.monotonic()
+        await run(calm, problems, directory / "calm", servers)
+        calm_s = time.monotonic() - start_s
+        await servers.spoil(shape.rates)
+        causes, injected, delays = await run(config, problems, directory / "shaky", servers)
+        shaky_s = time.monotonic() - start_s - calm_s
+    before, after = [(directory / name / RESULTS).read_bytes() for name in ("calm", "shaky")]
+    costs = read_run(directory / "shaky").costs.values()
+    return {
+        "searches": len(costs),
+        "seconds": [calm_s, shaky_s],
+        "same_results": before == after,
+        "failed": len(read_run(directory / "shaky").failed),
+        "usage": {
+            name: getattr(sum((cost.usage for cost in costs), Usage()), name)
+            for name in ("policy_requests", "prm_requests", "retries", "cancelled_requests")
+        },
+        "delays": delays,
+        **account(causes, injected),
+    }
+
+
+def account(causes: list[Counter[str]], injected: list[Counter[str]]) -> dict[str, Any]:
+    """Set what was injected against what the client saw; the killed replica did the rest."""
+    expected = [
+        sum((Counter({NAMES[fault]: count}) for fault, count in one.items()), Counter[str]())
+        for one in injected
+    ]
+    dead = causes[KILLED][BROKEN_OFF] - expected[KILLED][BROKEN_OFF]
+    causes[KILLED][BROKEN_OFF] -= dead
+    return {
+        "injected": dict(sum(expected, Counter[str]())),
+        "repeated": dict(sum(causes, Counter[str]())),
+        "repeated_by_the_kill": dead,
+    }
+
+
+def sound(found: dict[str, Any]) -> bool:
+    """Say whether the results are the same and the accounts are even.
+
+    A fault that hits a request of beam search just as that is closed has no repetition.
+    """
+    missing = Counter(found["injected"])
+    missing.subtract(found["repeated"])
+    usage = found["usage"]
+    return (
+        found["same_results"]
+        and not found["failed"]
+        and min(missing.values()) >= 0
+        and missing.total() <= usage["cancelled_requests"]
+        and usage["retries"] == sum(found["repeated"].values()) + found["repeated_by_the_kill"]
+    )
+
+
+def main() -> None:
+    """Parse the command line, run, and print a table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--problems", type=int, default=100)
+    parser.add_argument("-n", type=int, default=16)
+    parser.add_argument("--delay", type=float, default=30.0, metavar="S", help="the longest delay")
+    parser.add_argument("--json", type=Path, help="write the figures to this file")
+    args = parser.parse_args()
+    shape = Shape(replicas=2, delay_s=args.delay)
+    with tempfile.TemporaryDirectory() as directory:
+        found = asyncio.run(compare(args.problems, args.n, shape, Path(directory)))
+    calm_s, shaky_s = found["seconds"]
+    print(f"{found['searches']} searches: {calm_s:.0f} s without faults, {shaky_s:.0f} s with them")
+    print(f"{found['usage']}, {found['delays']} delayed by up to {args.delay:g} s")
+    print(f"{'fault':<12}{'injected':>10}{'repeated':>10}")
+    for name, count in found["injected"].items():
+        print(f"{name:<12}{count:10}{found['repeated'].get(name, 0):10}")
+    print(f"{'killed':<12}{'':10}{found['repeated_by_the_kill']:10}")
+    print("results.jsonl is", "the same" if found["same_results"] else "NOT THE SAME")
+    if args.json:
+        args.json.write_text(json.dumps(found, indent=2) + "\n")
+    sys.exit(not sound(found))
+
+
+if __name__ == "__main__":
+    main()
