@@ -5,11 +5,14 @@ items: for each the steps to score. The reply holds one probability per step of 
 `openapi()` describes it to everybody else. Knows nothing of how a score comes about.
 """
 
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
 VERSION = 1
+
+Count = Annotated[int, msgspec.Meta(ge=0, le=1 << 53)]
+"""What adds up, and survives readers that keep numbers as doubles."""
 
 
 class ScoreCall(msgspec.Struct, forbid_unknown_fields=True):
@@ -27,8 +30,8 @@ class ScoreCall(msgspec.Struct, forbid_unknown_fields=True):
 class ScoreUsage(msgspec.Struct):
     """Tokens that the PRM was given, and how many of those its cache already held."""
 
-    prompt_tokens: int = 0
-    cached_tokens: int = 0
+    prompt_tokens: Count = 0
+    cached_tokens: Count = 0
 
 
 class ScoreReply(msgspec.Struct):

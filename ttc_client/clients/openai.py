@@ -5,67 +5,41 @@ alone gives whole completions, which is enough for greedy, majority and best-of-
 """
 
 import re
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import msgspec
 import openai
-from msgspec import UNSET, UnsetType
-from openai.types import Completion
 
-from ttc_client.clients.http import Server
-from ttc_client.clients.replies import shown
+from ttc_client.clients.http import CONNECT_TIMEOUT_S, FIRST_BYTE_SHARE, Server
+from ttc_client.clients.openai_replies import (
+    Chat,
+    Chunk,
+    Completion,
+    says_what_stopped_it,
+    whole_completions,
+    whole_finish,
+    written,
+)
+from ttc_client.clients.replies import Unexpected, shown
 from ttc_client.clients.session import tls_context
 from ttc_client.clients.together import together
-from ttc_client.clients.usage import TokenUsage
 from ttc_client.clients.vllm import served_model
-from ttc_client.errors import (
-    ProtocolError,
-    RequestError,
-    ServerError,
-    TransientServerError,
-)
+from ttc_client.errors import RequestError, ServerError, TransientServerError
 from ttc_client.ports import SampleRequest, Samples
 from ttc_client.prompts import STEP_DELIMITER, policy_prompt
-from ttc_client.types import Finish, Step, Trajectory, Usage
+from ttc_client.types import Step, Trajectory, Usage
 
 _NEUTRAL = {"top_k": -1, "min_p": 0.0, "repetition_penalty": 1.0}
 """Switches off what servers would otherwise fill in from the model's own defaults."""
 
+_PATH, _CHAT_PATH = "/v1/completions", "/v1/chat/completions"
+
 _ONE_CHOICE = re.compile("only one completion choice", re.IGNORECASE)
 """How llama.cpp refuses `n`, also with a 500."""
-
-
-class _Choice(msgspec.Struct):
-    """vLLM and SGLang say what stopped it, in a field each; others have neither."""
-
-    text: str
-    finish_reason: str | None
-    index: int = 0
-    stop_reason: int | str | UnsetType | None = UNSET
-    matched_stop: int | str | UnsetType | None = UNSET
-
-
-class _Completion(msgspec.Struct):
-    choices: list[_Choice]
-    usage: TokenUsage | None = None
-
-
-class _Message(msgspec.Struct):
-    content: str | None = None
-
-
-class _ChatChoice(msgspec.Struct):
-    message: _Message
-    finish_reason: str | None
-    index: int = 0
-
-
-class _Chat(msgspec.Struct):
-    choices: list[_ChatChoice]
-    usage: TokenUsage | None = None
 
 
 @dataclass(slots=True)
@@ -91,7 +65,11 @@ class OpenAIPolicy:
         client = openai.AsyncOpenAI(
             base_url=f"{server.url}/v1",
             api_key=server.api_key or "none",
-            timeout=server.timeout_s,
+            timeout=openai.Timeout(
+                server.timeout_s,
+                connect=CONNECT_TIMEOUT_S,
+                read=server.timeout_s * FIRST_BYTE_SHARE,
+            ),
             max_retries=0,
             http_client=openai.DefaultAioHttpClient(
                 proxy=server.proxy, verify=tls_context(server.ca_bundle), trust_env=False
@@ -136,27 +114,21 @@ class OpenAIPolicy:
         if request.n > 1 and self.single:
             return await self._one_by_one(request)
         try:
-            with _our_errors(self.server, "/v1/completions"):
+            with _our_errors(self.server, _PATH):
                 raw = await self.client.completions.with_raw_response.create(
                     **self._sampling(request), **self._prompt(request), n=request.n, stream=False
                 )
-            reply = self.server.decode("/v1/completions", raw.content, _Completion)
+            reply = self.server.decode(_PATH, raw.content, Completion)
         except ServerError as error:
             if request.n == 1 or not _ONE_CHOICE.search(error.body):
                 raise
             return await self._one_by_one(request)
-        choices = sorted(reply.choices, key=lambda choice: choice.index)
-        if len(choices) == 1 < request.n:  # `n` was passed over
+        if len(reply.choices) == 1 < request.n:  # `n` was passed over
             return await self._one_by_one(request)
-        if len(choices) != request.n:
-            raise self._broken(f"{len(choices)} choices instead of {request.n}")
-        if request.stop and not all(_tells(choice) for choice in choices):
+        if request.stop and not all(map(says_what_stopped_it, reply.choices)):
             self.silent = True
             return await self._stream_all(request)
-        usage = (reply.usage or TokenUsage()).by_policy()
-        share = usage.completion_tokens // len(choices)
-        steps = (_step(c.text, self._finish(c), share) for c in choices)
-        return Samples(tuple(steps), (), usage)
+        return self._checked(_PATH, raw.content, partial(written, request, reply))
 
     async def _one_by_one(self, request: SampleRequest) -> Samples:
         self.single = True
@@ -181,17 +153,6 @@ class OpenAIPolicy:
             sampling["seed"] = request.seed % 2**31  # some servers keep 32 bits
         return sampling
 
-    def _finish(self, choice: _Choice) -> Finish:
-        match choice.finish_reason, choice.stop_reason or choice.matched_stop:
-            case "length", _:
-                return "length"
-            case "stop", str():
-                return "stop"
-            case "stop", _:
-                return "eos"
-            case reason, _:
-                raise self._broken(f"a choice that ended with {reason!r}")
-
     async def _stream_all(self, request: SampleRequest) -> Samples:
         """Read each continuation as it is written, and hang up at the first delimiter.
 
@@ -207,60 +168,38 @@ class OpenAIPolicy:
             sampling["seed"] = (request.seed + index) % 2**31
         prompt: dict[str, Any] = {**self._prompt(request), "stop": None}
         text, num_chunks = "", 0
-        with _our_errors(self.server, "/v1/completions"):
-            stream: openai.AsyncStream[Completion] = await self.client.completions.create(
-                **sampling, **prompt, stream=True
-            )
+        with _our_errors(self.server, _PATH):
+            stream: Any = await self.client.completions.create(**sampling, **prompt, stream=True)
             async with stream:
                 async for chunk in stream:
-                    for choice in chunk.choices or ():
+                    for piece in msgspec.convert(chunk, Chunk, from_attributes=True).choices or ():
                         seen = max(0, len(text) - len(STEP_DELIMITER))
-                        text += choice.text or ""
-                        num_chunks += bool(choice.text)
+                        text += piece.text or ""
+                        num_chunks += bool(piece.text)
                         if (end := text.find(STEP_DELIMITER, seen)) >= 0:
                             return Step(text[: end + len(STEP_DELIMITER)], "stop", num_chunks)
-                        if choice.finish_reason:
-                            finish = "length" if choice.finish_reason == "length" else "eos"
-                            return Step(text, finish, num_chunks)
+                        if piece.finish_reason:
+                            return Step(text, whole_finish(piece.finish_reason), num_chunks)
         raise TransientServerError(
-            f"{self.server.url}/v1/completions ended a stream before its end", url=self.server.url
+            f"{self.server.url}{_PATH} ended a stream before its end", url=self.server.url
         )
 
     async def _chat(self, request: SampleRequest) -> Samples:
         messages: list[Any] = [{"role": "user", "content": request.trajectory.problem}]
         if self.system_prompt:
             messages.insert(0, {"role": "system", "content": self.system_prompt})
-        with _our_errors(self.server, "/v1/chat/completions"):
+        with _our_errors(self.server, _CHAT_PATH):
             raw = await self.client.chat.completions.with_raw_response.create(
                 **self._sampling(request), messages=messages, n=request.n, stream=False
             )
-        reply = self.server.decode("/v1/chat/completions", raw.content, _Chat)
-        if len(reply.choices) != request.n:
-            raise self._broken(f"{len(reply.choices)} choices instead of {request.n}")
-        usage = (reply.usage or TokenUsage()).by_policy()
-        share = usage.completion_tokens // request.n
-        steps = (
-            _step(
-                c.message.content or "", "length" if c.finish_reason == "length" else "eos", share
-            )
-            for c in sorted(reply.choices, key=lambda choice: choice.index)
-        )
-        return Samples(tuple(steps), (), usage)
+        reply = self.server.decode(_CHAT_PATH, raw.content, Chat)
+        return self._checked(_CHAT_PATH, raw.content, partial(whole_completions, request, reply))
 
-    def _broken(self, problem: str) -> ProtocolError:
-        return self.server.protocol_error("/v1/completions", problem)
-
-
-def _tells(choice: _Choice) -> bool:
-    said = choice.stop_reason is not UNSET or choice.matched_stop is not UNSET
-    return choice.finish_reason == "length" or said
-
-
-def _step(text: str, finish: Finish, num_tokens: int) -> Step:
-    """Return a step with its delimiter, which most servers cut off."""
-    if finish == "stop" and not text.endswith(STEP_DELIMITER):
-        text += STEP_DELIMITER
-    return Step(text, finish, num_tokens)
+    def _checked(self, path: str, body: bytes, read: Callable[[], Samples]) -> Samples:
+        try:
+            return read()
+        except Unexpected as unexpected:
+            raise self.server.protocol_error(path, str(unexpected), body) from unexpected
 
 
 @contextmanager
@@ -283,5 +222,8 @@ def _our_errors(server: Server, path: str) -> Generator[None]:
             "and the host and port right?",
             url=server.url,
         ) from error
-    except (openai.OpenAIError, ValueError) as error:
-        raise server.protocol_error(path, shown(str(error))) from error
+    except (openai.OpenAIError, msgspec.ValidationError, ValueError, RecursionError) as error:
+        body = getattr(error, "doc", "")  # what is not JSON
+        raise server.protocol_error(path, shown(str(error)), body) from error
+    except Unexpected as unexpected:
+        raise server.protocol_error(path, str(unexpected)) from unexpected

@@ -66,7 +66,7 @@ def error_message(body: bytes) -> str:
     for shape in (_NestedError, _FlatError):
         try:
             reply = msgspec.json.decode(body, type=shape)
-        except (msgspec.DecodeError, UnicodeDecodeError):
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             continue
         return shown(reply.message, limit=1000)
     return shown(body)

@@ -7,6 +7,7 @@ text, so the template is rendered here, without one. The stop string stays in wh
 import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, TypeVar
 
 import msgspec
@@ -14,6 +15,7 @@ import msgspec
 from ttc_client.clients.http import Server
 from ttc_client.clients.replies import Unexpected
 from ttc_client.clients.together import together
+from ttc_client.clients.usage import Count
 from ttc_client.errors import ConfigError, ContextLengthError
 from ttc_client.ports import SampleRequest, Samples
 from ttc_client.prompts import policy_prompt
@@ -36,7 +38,7 @@ class _Info(msgspec.Struct):
 
 class _Details(msgspec.Struct):
     finish_reason: str
-    generated_tokens: int
+    generated_tokens: Count
 
 
 class _Generated(msgspec.Struct):
@@ -127,7 +129,7 @@ class TGIPolicy:
                 raise self._too_long()
             return Samples((Step("", "length", 0),) * request.n, (), Usage())
         steps = await together(
-            self._step(text, _parameters(request, index, room), request.session)
+            self._step(request, text, _parameters(request, index, room))
             for index in range(request.n)
         )
         tokens = sum(step.num_tokens for step in steps)
@@ -141,15 +143,21 @@ class TGIPolicy:
             url=self.tgi.server.url,
         )
 
-    async def _step(self, text: str, parameters: dict[str, Any], session: str) -> Step:
-        return await self.tgi.generate(text, parameters, _Generated, _read_step, session)
+    async def _step(self, request: SampleRequest, text: str, parameters: dict[str, Any]) -> Step:
+        read = partial(_read_step, request, parameters["max_new_tokens"])
+        return await self.tgi.generate(text, parameters, _Generated, read, request.session)
 
 
-def _read_step(reply: _Generated) -> Step:
-    finish = _FINISHES.get(reply.details.finish_reason)
+def _read_step(request: SampleRequest, max_tokens: int, reply: _Generated) -> Step:
+    reason, num_tokens = reply.details.finish_reason, reply.details.generated_tokens
+    finish = _FINISHES.get(reason)
     if finish is None:
-        raise Unexpected(f"a text that ended with {reply.details.finish_reason!r}")
-    return Step(reply.generated_text, finish, reply.details.generated_tokens)
+        raise Unexpected(f"a text that ended with {reason!r}")
+    if finish == "stop" and not reply.generated_text.endswith(request.stop):
+        raise Unexpected("a text that ended by a stop string, not asked for or cut off")
+    if num_tokens > max_tokens:
+        raise Unexpected(f"{num_tokens} tokens where {max_tokens} were allowed")
+    return Step(reply.generated_text, finish, num_tokens)
 
 
 def _parameters(request: SampleRequest, index: int, max_tokens: int) -> dict[str, Any]:

@@ -3,17 +3,18 @@
 import msgspec
 
 from ttc_client.types import Usage
+from ttc_client.wire import Count
 
 
 class _PromptDetails(msgspec.Struct):
-    cached_tokens: int | None = None
+    cached_tokens: Count | None = None
 
 
 class TokenUsage(msgspec.Struct):
     """The `usage` of a reply; what a server leaves out counts as nothing."""
 
-    prompt_tokens: int = 0
-    completion_tokens: int | None = None
+    prompt_tokens: Count = 0
+    completion_tokens: Count | None = None
     prompt_tokens_details: _PromptDetails | None = None
 
     @property

@@ -20,8 +20,8 @@ from ttc_client.ports import SampleRequest, Samples
 from ttc_client.prompts import llama3_prompt
 from ttc_client.types import Finish, Step, Trajectory, Usage
 
-_TokenId = Annotated[int, msgspec.Meta(ge=0)]
-"""No server says how large the vocabulary is."""
+_TokenId = Annotated[int, msgspec.Meta(ge=0, lt=1 << 31)]
+"""No server says how large the vocabulary is, but none is larger."""
 
 
 class _Model(msgspec.Struct):
@@ -180,6 +180,8 @@ def _step(request: SampleRequest, max_tokens: int, choice: _Choice) -> Step:
     ids = choice.token_ids
     if ids is None:
         raise Unexpected("no token ids; a server that has none needs --policy-api openai")
+    if choice.text and not ids:
+        raise Unexpected("a text without tokens")
     if len(ids) > max_tokens:
         raise Unexpected(f"{len(ids)} tokens where {max_tokens} were allowed")
     return Step(choice.text, _finish(request, choice), len(ids), tuple(ids))

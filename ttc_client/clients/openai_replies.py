@@ -1,0 +1,128 @@
+"""What OpenAI-compatible servers answer, and what it must hold to be what was asked for.
+
+Servers differ in what they leave out. Knows nothing of HTTP or of the SDK.
+"""
+
+from collections.abc import Sequence
+from typing import TypeVar
+
+import msgspec
+from msgspec import UNSET, UnsetType
+
+from ttc_client.clients.replies import Unexpected, in_order
+from ttc_client.clients.usage import TokenUsage
+from ttc_client.ports import SampleRequest, Samples
+from ttc_client.prompts import STEP_DELIMITER
+from ttc_client.types import Finish, Step, Usage
+
+_NO_INDEX = -1
+
+
+class _Choice(msgspec.Struct):
+    """vLLM and SGLang say what stopped it, in a field each; others have neither."""
+
+    text: str
+    finish_reason: str | None
+    index: int = _NO_INDEX
+    stop_reason: int | str | UnsetType | None = UNSET
+    matched_stop: int | str | UnsetType | None = UNSET
+
+
+class Completion(msgspec.Struct):
+    """The answer of `/v1/completions`."""
+
+    choices: list[_Choice]
+    usage: TokenUsage | None = None
+
+
+class _Message(msgspec.Struct):
+    content: str | None = None
+
+
+class _ChatChoice(msgspec.Struct):
+    message: _Message
+    finish_reason: str | None
+    index: int = _NO_INDEX
+
+
+class Chat(msgspec.Struct):
+    """The answer of `/v1/chat/completions`."""
+
+    choices: list[_ChatChoice]
+    usage: TokenUsage | None = None
+
+
+class _Piece(msgspec.Struct):
+    text: str | None = None
+    finish_reason: str | None = None
+
+
+class Chunk(msgspec.Struct):
+    """A part of a stream, of which the SDK checks nothing."""
+
+    choices: list[_Piece] | None = None
+
+
+C = TypeVar("C", _Choice, _ChatChoice)
+
+
+def written(request: SampleRequest, reply: Completion) -> Samples:
+    """Return the continuations, or raise Unexpected for what was not asked for."""
+    usage = (reply.usage or TokenUsage()).by_policy()
+    share = _share(request, usage)
+    choices = _in_order(reply.choices, request.n)
+    return Samples(tuple(_step(c.text, _finish(request, c), share) for c in choices), (), usage)
+
+
+def whole_completions(request: SampleRequest, reply: Chat) -> Samples:
+    """Return the completions, or raise Unexpected for what was not asked for."""
+    usage = (reply.usage or TokenUsage()).by_policy()
+    share = _share(request, usage)
+    choices = _in_order(reply.choices, request.n)
+    steps = (_step(c.message.content or "", whole_finish(c.finish_reason), share) for c in choices)
+    return Samples(tuple(steps), (), usage)
+
+
+def _in_order(choices: Sequence[C], count: int) -> Sequence[C]:
+    """Put choices in order; where a server leaves their indices out, they are."""
+    for index, choice in enumerate(choices):
+        if choice.index == _NO_INDEX:
+            choice.index = index
+    return in_order(choices, count)
+
+
+def _share(request: SampleRequest, usage: Usage) -> int:
+    """Return the tokens of a choice, of which the server counts only the sum."""
+    if usage.completion_tokens > request.n * request.max_tokens:
+        allowed = f"{request.n} times {request.max_tokens}"
+        raise Unexpected(f"{usage.completion_tokens} tokens where {allowed} were allowed")
+    return usage.completion_tokens // request.n
+
+
+def _finish(request: SampleRequest, choice: _Choice) -> Finish:
+    stop = choice.stop_reason or choice.matched_stop
+    if choice.finish_reason == "stop" and isinstance(stop, str):
+        if stop not in request.stop:
+            raise Unexpected(f"a choice ended by {stop!r}, not asked for")
+        return "stop"
+    return whole_finish(choice.finish_reason)
+
+
+def whole_finish(reason: str | None) -> Finish:
+    """Return why a text ended that no stop string did."""
+    if reason not in ("stop", "length"):
+        raise Unexpected(f"a choice that ended with {reason!r}")
+    return "eos" if reason == "stop" else "length"
+
+
+def says_what_stopped_it(choice: _Choice) -> bool:
+    """Return whether a stop string can be told from the model's own end."""
+    said = choice.stop_reason is not UNSET or choice.matched_stop is not UNSET
+    return choice.finish_reason == "length" or said
+
+
+def _step(text: str, finish: Finish, num_tokens: int) -> Step:
+    """Return a step with its delimiter, which most servers cut off."""
+    if finish == "stop" and not text.endswith(STEP_DELIMITER):
+        text += STEP_DELIMITER
+    return Step(text, finish, num_tokens)
