@@ -36,7 +36,7 @@ def append_whole(file: BinaryIO, line: bytes) -> None:
 
 
 class RunDirectory:
-    """Write one search's trace and result, as a context manager.
+    """Write one search's trace and result, as a context manager; no trace if nothing happened.
 
     Raises ConfigError for a directory that cannot be written or that holds a search already,
     and TTCError when a write fails later, on a full disk say.
@@ -63,6 +63,8 @@ class RunDirectory:
 
     def __exit__(self, *exception: object) -> None:
         self._writer.shutdown()
+        if not os.fstat(self._trace.fileno()).st_size:  # no server ever answered
+            (self.path / "trace.jsonl").unlink(missing_ok=True)
         self._trace.close()
 
     def record(self, exchange: Exchange) -> None:
@@ -83,6 +85,7 @@ class RunDirectory:
                 os.fsync(file.fileno())
             temporary.replace(final)
         except OSError as error:
+            temporary.unlink(missing_ok=True)
             raise self._failed(error) from error
 
     def _append(self, exchange: Exchange) -> None:

@@ -9,9 +9,9 @@ import fcntl
 import hashlib
 import os
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Self
@@ -71,7 +71,8 @@ class Journal:
         return self
 
     def __exit__(self, *exception: object) -> None:
-        self._resources.close()
+        with self._our_errors():
+            self._resources.close()
 
     async def write(
         self, record: Record, cost: Cost | None = None, trace: Trace | None = None
@@ -83,19 +84,14 @@ class Journal:
             if line is not None
         ]
         loop = asyncio.get_running_loop()
-        try:
+        with self._our_errors():
             await loop.run_in_executor(self._writer, self._append, lines)
-        except OSError as error:
-            raise TTCError(
-                f"cannot write to {self.path}: {error.strerror}; what was written so far is "
-                "intact: make room and go on with --resume"
-            ) from error
 
     def sort(self, plan: Iterable[Key]) -> None:
         """Put the records into the order of the plan, in one piece; nothing is written after."""
         results = self.path / RESULTS
         places = {head.key: (start, size) for head, start, size in _heads(results)}
-        with results.open("rb") as unsorted:
+        with self._our_errors(), results.open("rb") as unsorted:
 
             def line(key: Key) -> bytes:
                 start, size = places[key]
@@ -103,6 +99,16 @@ class Journal:
                 return unsorted.read(size)
 
             _replace(results, (line(key) for key in plan))
+
+    @contextmanager
+    def _our_errors(self) -> Generator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise TTCError(
+                f"cannot write to {self.path}: {error.strerror}; what was written so far is "
+                "intact: make room and go on with --resume"
+            ) from error
 
     def _open(self, stack: ExitStack) -> None:
         self.path.mkdir(parents=True, exist_ok=True)
@@ -202,11 +208,15 @@ def _drop_torn_line(path: Path) -> None:
 def _replace(path: Path, parts: Iterable[bytes]) -> None:
     """Write a file in one piece or not at all."""
     temporary = path.with_name(path.name + ".part")
-    with temporary.open("wb") as file:
-        file.writelines(parts)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
+    try:
+        with temporary.open("wb") as file:
+            file.writelines(parts)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
 
 
 def _plain(settings: Settings) -> Settings:

@@ -30,6 +30,7 @@ def main() -> None:
     debug = "--debug" in sys.argv
     try:
         code = app(standalone_mode=False)
+        sys.stdout.flush()
         if code == EXIT_INTERRUPTED:  # Ctrl-C, which Typer turns into its exit code
             _fail("interrupted", code, debug)
     except (ConfigError, typer.TyperException) as error:
@@ -37,9 +38,11 @@ def main() -> None:
         code = _fail(message, EXIT_USAGE, debug)
     except TTCError as error:
         code = _fail(str(error), EXIT_FAILED, debug)
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except OSError as error:
         code = EXIT_FAILED
+        if not isinstance(error, BrokenPipeError):
+            _fail(str(error), code, debug)
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # it is flushed once more
     except Exception as error:
         message = f"{type(error).__name__}: {error} (a bug; --debug shows where)"
         code = _fail(message, EXIT_FAILED, debug)
@@ -51,5 +54,7 @@ def _fail(message: str, code: int, debug: bool) -> int:
         import traceback
 
         traceback.print_exc()
-    print(f"ttc: {message}", file=sys.stderr)
+    from ttc_client.report.terminal import clean
+
+    print(f"ttc: {clean(message)}", file=sys.stderr)  # a server's words may be in it
     return code

@@ -17,11 +17,11 @@ _ANSWERS_SHOWN = 12
 _STEP_WIDTH = 72
 _FINISH = {"stop": "", "eos": " ■", "length": " ✂ cut"}
 
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
 def clean(text: str) -> str:
-    """Return a model's text without the control characters that terminals act on."""
+    """Return a model's text without what terminals act on, reverse or cannot print."""
     return _CONTROL.sub("�", text.replace("\r\n", "\n"))
 
 
