@@ -125,3 +125,21 @@ async def test_the_server_of_these_tests_refuses_what_the_document_does_not_allo
         for parameters in ({"n": 4}, {"top_p": 1.5}, {"seed": 0}, {"stop": ["x"] * 5}):
             with pytest.raises(RequestError, match=r"422.*validation"):
                 await tgi_itself.post("/generate", {"inputs": "x", "parameters": parameters}, dict)
+
+
+@pytest.mark.parametrize(
+    ("reply", "says"),
+    [
+        (generated("cut", "stop_sequence"), "not asked for or cut off"),
+        (generated("x" * 65), "65 tokens where 64 were allowed"),
+        (
+            {"generated_text": "x", "details": {"finish_reason": "length", "generated_tokens": -1}},
+            "generated_tokens",
+        ),
+    ],
+)
+async def test_what_was_not_asked_for_is_refused_and_quoted(reply, says):
+    async with policy() as (server, client):
+        server.replies["/generate"] = lambda payload: reply
+        with pytest.raises(ProtocolError, match=f"{says}.*it begins .*generated_text"):
+            await client.sample(ask(await client.root("p")))

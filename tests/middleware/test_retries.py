@@ -7,6 +7,7 @@ import pytest
 from tests.middleware.requests import Request, passing
 from tests.virtual_time import now
 from ttc_client.errors import GarbledError, ProtocolError, RequestError, TransientServerError
+from ttc_client.middleware.deadlines import clock_stopped
 from ttc_client.middleware.limits import Limiter, limited
 from ttc_client.middleware.retries import RetryBudget, retrying
 
@@ -134,6 +135,25 @@ async def test_waiting_for_a_slot_of_our_own_does_not_count():
     async with asyncio.TaskGroup() as group:
         tasks = [group.create_task(call(Request())) for _ in range(5)]
     assert [task.result() for task in tasks] == ["fine"] * 5
+    assert now() == 2000
+
+
+async def test_parts_of_a_request_that_wait_for_each_other_do_not_count_either():
+    slots = asyncio.Semaphore(1)
+
+    async def part() -> None:
+        with clock_stopped():
+            await slots.acquire()
+        await asyncio.sleep(400)
+        slots.release()
+
+    async def port(request: Request) -> str:
+        async with asyncio.TaskGroup() as group:
+            for _ in range(5):
+                group.create_task(part())
+        return "fine"
+
+    assert await repeat(port)(Request()) == "fine"
     assert now() == 2000
 
 

@@ -17,6 +17,7 @@ from ttc_client.clients.replies import Unexpected
 from ttc_client.clients.together import together
 from ttc_client.clients.usage import Count
 from ttc_client.errors import ConfigError, ContextLengthError
+from ttc_client.middleware.deadlines import clock_stopped
 from ttc_client.ports import SampleRequest, Samples
 from ttc_client.prompts import policy_prompt
 from ttc_client.types import Finish, Step, Trajectory, Usage
@@ -79,8 +80,12 @@ class TGIModel:
     ) -> A:
         """Generate after a text, as soon as the server has a slot free, and `read` the answer."""
         payload = {"inputs": text, "parameters": parameters}
-        async with self.slots:
+        with clock_stopped():
+            await self.slots.acquire()
+        try:
             return await self.server.ask("/generate", payload, reply, read, session)
+        finally:
+            self.slots.release()
 
     async def room(self, text: str, wanted: int) -> int:
         """Return how many tokens may follow a text, `wanted` at most; below 1 if it is too long.
