@@ -45,6 +45,7 @@ _REWRITES = [
         (r"\\(?:text|math)(?:rm|bf|it|sf|tt|normal)|\\[mh]box|\\operatorname\*?", r"\\text"),
         (r"^\s*\\text\s*\{([^{}]*)\}\s*\.?\s*$", r"\1"),
         (r"^\s*\\boxed\s*\{(.*)\}\s*$", r"\1"),
+        (r"\s+", " "),
         # Other names of the same thing.
         (r"\\[dtc]frac(?![a-zA-Z])", r"\\frac"),
         (r"\\(le|ge|ne)q(?:slant)?(?![a-zA-Z])", r"\\\1"),
@@ -83,6 +84,8 @@ _TRIGONOMETRY = re.compile(r"\\(?:sin|cos|tan|cot|sec|csc)(?![a-zA-Z])")
 _DEGREES = re.compile(rf"(\d+(?:\.\d+)?){_CIRCLE}")
 _CIRCLES = re.compile(_CIRCLE)
 _TEXTS = re.compile(_TEXT)
+_SPACES = re.compile(r"\s+")
+"""Not left long: many rules allow space in several places, and would try all ways to share it."""
 _WORD = re.compile(r"[a-zA-Z]{2}")
 _THOUSANDS = re.compile(r"(?<![\d.,])\d{1,3}(?:(?:,\d{3})+|(?: \d{3})+)(?![\d,])")
 _BRACKETS = re.compile(r"[()\[\]]|\\[{}]")
@@ -90,7 +93,7 @@ _BRACKETS = re.compile(r"[()\[\]]|\\[{}]")
 
 def normalise(text: str) -> str:
     """Return the answer in plain LaTeX, its value unchanged."""
-    text = text.translate(_CHARACTERS)
+    text = _SPACES.sub(" ", text.translate(_CHARACTERS))
     if _TRIGONOMETRY.search(text):
         text = _DEGREES.sub(r"{\\frac{\1\\pi}{180}}", text)
     text = _CIRCLES.sub("", text)
