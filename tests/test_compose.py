@@ -1,13 +1,15 @@
 """Whole searches through every client, and through replicas, one of which is gone."""
 
+import asyncio
 from contextlib import AsyncExitStack, asynccontextmanager
 
 import pytest
+from aiohttp import web
 
 from tests.clients.policy_servers import POLICY_SERVERS
 from tests.clients.prm_servers import PRM_SERVERS
-from tests.scripted_server import scripted_server
-from ttc_client import SearchConfig, solve
+from tests.scripted_server import scripted_server, tokenize
+from ttc_client import SearchConfig, compose, solve
 from ttc_client.compose import Servers, open_servers
 from ttc_client.errors import TransientServerError
 from ttc_client.meter import Meter
@@ -128,3 +130,41 @@ async def test_a_replica_that_is_gone_from_the_start_is_named():
         ):
             async with open_servers(config(policies, prms)):
                 pass
+
+
+@pytest.mark.parametrize(("num_failures", "opens"), [(2, True), (3, False)])
+async def test_servers_may_stumble_twice_while_they_are_opened(monkeypatch, num_failures, opens):
+    monkeypatch.setattr(compose, "_OPENING_PAUSES_S", (0.0, 0.0))
+    asked = 0
+
+    def models(_):
+        nonlocal asked
+        asked += 1
+        loading = web.json_response({"error": "loading"}, status=503)
+        return loading if asked <= num_failures else {"data": [{"id": "model"}]}
+
+    async with scripted_server({"/v1/models": models, "/tokenize": tokenize}) as server:
+        config = SearchConfig(strategy="majority", policy=(server.url,), check=False)
+        async with AsyncExitStack() as stack:
+            opening = stack.enter_async_context(open_servers(config))
+            if opens:
+                assert (await opening).policy_model == "model"
+            else:
+                with pytest.raises(TransientServerError, match="503: loading"):
+                    await opening
+
+
+async def test_a_silent_server_is_not_asked_again_while_it_is_opened():
+    asked = 0
+
+    async def never(_):
+        nonlocal asked
+        asked += 1
+        await asyncio.Event().wait()
+
+    async with scripted_server({"/v1/models": never}) as server:
+        config = SearchConfig(strategy="majority", policy=(server.url,), check=False, timeout_s=0.2)
+        with pytest.raises(TransientServerError, match="no answer within"):
+            async with open_servers(config):
+                pass
+    assert asked == 1

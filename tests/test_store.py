@@ -111,3 +111,10 @@ def test_a_line_is_written_whole_or_not_at_all(tmp_path):
             append_whole(file, b"two, which is longer\n")
         append_whole(file, b"three\n")
     assert (tmp_path / "file").read_bytes() == b"one\nthree\n"
+
+
+def test_a_search_that_failed_before_any_answer_leaves_the_directory_free(tmp_path):
+    for _ in range(2):
+        with RunDirectory(tmp_path):
+            pass
+    assert not list(tmp_path.iterdir())

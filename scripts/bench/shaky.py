@@ -8,6 +8,7 @@ import asyncio
 import json
 import random
 import sys
+import time
 from asyncio.subprocess import PIPE
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -17,6 +18,9 @@ from typing import Any
 from tests.chance_servers import chance, chance_servers, score
 from tests.fault_proxy import FAULTS, FaultProxy, fault_proxy
 from tests.scripted_server import Handler, ScriptedServer, completions
+
+CALM_S = 10.0
+"""How long servers may take to notice that a connection is closed."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +55,19 @@ class ShakyServers:
     async def stats(self) -> list[Stats]:
         """Return what each replica has seen."""
         return [Stats(**row) for row in await self._ask()]
+
+    async def calm(self) -> dict[str, int]:
+        """Return what the replicas still hold of clients, once they had the time to notice."""
+        end_s = time.monotonic() + CALM_S
+        while True:
+            seen = await self.stats()
+            left = {
+                "requests": sum(one.in_flight for one in seen),
+                "connections": sum(one.connections for one in seen),
+            }
+            if not any(left.values()) or time.monotonic() > end_s:
+                return left
+            await asyncio.sleep(0.1)
 
     async def spoil(self, rates: Mapping[str, float]) -> None:
         """Change how often each fault happens, of all POST requests."""

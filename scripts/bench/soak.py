@@ -144,12 +144,14 @@ async def soak(minutes: float, latency_s: float) -> dict[str, Any]:
         watching.cancel()
         await asyncio.wait([watching])
         after = sample(start_s)
+        at_servers = await servers.calm()
         seen = await servers.stats()
     grown = {name: growth(samples, name) for name in MAY_GROW}
     left = {
         "descriptors": after.descriptors - before.descriptors,
         "tasks": after.tasks - before.tasks,
-        "server connections": sum(one.connections for one in seen),
+        "server requests": at_servers["requests"],
+        "server connections": at_servers["connections"],
         "temporary files": num_files(tempfile.gettempdir()),
     }
     return {

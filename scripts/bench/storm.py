@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from scripts.bench.shaky import ShakyServers, Shape, shaky_servers
+from scripts.bench.shaky import Shape, shaky_servers
 from scripts.bench.soak import SEARCHES, num_files
 from ttc_client import Client, SearchConfig
 from ttc_client.middleware.limits import Limiter
@@ -30,8 +30,6 @@ from ttc_client.middleware.limits import Limiter
 AT_ONCE = 100
 LONGEST_S = 1.0
 ANSWERS = ["x+{}", r"\frac{{x}}{{{}}}", r"\sqrt{{{}}}", "{}"]
-CALM_S = 10.0
-"""How long servers may take to notice that a connection is closed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,20 +91,6 @@ async def storm(client: Client, num_cancels: int, counts: Counter[str]) -> None:
             group.create_task(work())
 
 
-async def calm(servers: ShakyServers) -> dict[str, int]:
-    """Return what the servers still hold once they had the time to notice."""
-    end_s = time.monotonic() + CALM_S
-    while True:
-        seen = await servers.stats()
-        left = {
-            "requests": sum(one.in_flight for one in seen),
-            "connections": sum(one.connections for one in seen),
-        }
-        if not any(left.values()) or time.monotonic() > end_s:
-            return left
-        await asyncio.sleep(0.1)
-
-
 async def measure(num_cancels: int, latency_s: float) -> dict[str, Any]:
     """Return what was held while a client was open, and after it was closed."""
     counts: Counter[str] = Counter()
@@ -121,7 +105,7 @@ async def measure(num_cancels: int, latency_s: float) -> dict[str, Any]:
             await storm(client, num_cancels, counts)
             stormed = held()
             in_flight = sum(one.in_flight for one in await servers.stats())
-        after, at_servers = held(), await calm(servers)
+        after, at_servers = held(), await servers.calm()
     left = {name: getattr(after, name) - getattr(before, name) for name in Held.__slots__}
     return {
         "counts": dict(counts),

@@ -5,6 +5,7 @@ import json
 
 import pytest
 
+from tests.test_store import disk_full_at
 from ttc_client.bench.dataset import Problem
 from ttc_client.bench.journal import Journal
 from ttc_client.bench.records import Cost, Key, Record, Trace, key_of
@@ -143,3 +144,16 @@ def test_a_damaged_line_is_named(tmp_path):
 def test_what_holds_no_run_is_refused(tmp_path):
     with pytest.raises(ConfigError, match="holds no run"):
         read_run(tmp_path)
+
+
+async def test_a_disk_that_fills_up_while_sorting_is_told_and_leaves_no_half(tmp_path):
+    with journal(tmp_path) as book:
+        for key in reversed(KEYS):
+            await write(book, key)
+        with disk_full_at(100), pytest.raises(TTCError, match=r"File too large.*--resume"):
+            book.sort(KEYS)
+    assert not list(tmp_path.glob("*.part"))
+    with journal(tmp_path, resume=True) as book:
+        assert book.finished.keys() == set(KEYS)
+        book.sort(KEYS)
+    assert list(read_run(tmp_path).records) == KEYS

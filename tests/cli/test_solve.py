@@ -114,6 +114,28 @@ async def test_a_broken_server_is_one_line_that_names_the_url(reply, says):
     assert len(done.stderr.splitlines()) == 1
 
 
+async def test_what_a_server_calls_its_model_cannot_move_the_cursor():
+    hostile = {"data": [{"id": "mo\x1b[2Jdel\u202e"}]}
+    async with scripted_server({"/v1/models": lambda _: hostile}) as server:
+        arguments = ("-s", "majority", "--policy", server.url, "--model", "x")
+        done = await _in_thread("solve", *arguments, PROBLEM)
+    assert done.returncode == 2
+    assert done.stderr.endswith("serves mo�[2Jdel�\n")
+
+
+def test_output_that_cannot_be_written_is_one_line_and_exit_1():
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-c", "from ttc_client.cli.app import main; main()", "config"],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert done.returncode == 1
+    assert done.stderr == "ttc: [Errno 28] No space left on device\n"
+
+
 async def test_a_server_that_never_answers_ends_with_the_time_out():
     async def never(_) -> web.Response:
         import asyncio

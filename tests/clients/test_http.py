@@ -258,3 +258,10 @@ def test_a_ca_bundle_that_is_none_is_refused(tmp_path):
     for path in (empty, tmp_path / "nowhere.pem"):
         with pytest.raises(ConfigError, match="must be a file of certificates"):
             tls_context(path)
+
+
+async def test_an_error_nested_too_deeply_is_an_error_like_others():
+    body = b'{"error":' * 100_000
+    async with answering(lambda _: web.Response(body=body, status=500)) as server:
+        with pytest.raises(TransientServerError, match=r"answered 500: \{"):
+            await ask(server)

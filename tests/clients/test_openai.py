@@ -145,3 +145,59 @@ async def test_chat_alone_gives_whole_completions_and_no_steps():
         ("1\n\nso", "eos"),
     ]
     assert samples.usage.completion_tokens == 8
+
+
+USAGE = {"prompt_tokens": 7, "completion_tokens": 9}
+
+
+def ended(text: str = "x", index: int = 0, **how) -> dict:
+    return {"index": index, "text": text, "finish_reason": "stop", "stop_reason": None, **how}
+
+
+@pytest.mark.parametrize(
+    ("said", "says"),
+    [
+        ([ended(), ended(index=0)], "2 answers instead of 2, one of each index"),
+        ([ended(stop_reason="END"), ended(index=1)], "ended by 'END', not asked for"),
+        ([ended(finish_reason="content_filter"), ended(index=1)], "ended with 'content_filter'"),
+        ([ended(finish_reason=None), ended(index=1)], "ended with None"),
+    ],
+)
+async def test_what_was_not_asked_for_is_refused_and_quoted(said, says):
+    reply = {"choices": said, "usage": USAGE}
+    async with policy(**{"/v1/completions": lambda _: reply}) as (_, client):
+        with pytest.raises(ProtocolError, match=f"{says}.*it begins .*choices"):
+            await client.sample(ask(await client.root("p"), n=2))
+
+
+@pytest.mark.parametrize("count", [129, -1, 10**30])
+async def test_a_count_of_tokens_that_cannot_be_is_refused(count):
+    reply = choices("a", "b", usage={"prompt_tokens": 7, "completion_tokens": count})
+    async with policy(**{"/v1/completions": lambda _: reply}) as (_, client):
+        with pytest.raises(ProtocolError, match=r"completion_tokens|129 tokens where 2 times 64"):
+            await client.sample(ask(await client.root("p"), n=2))
+
+
+async def test_choices_without_an_index_are_in_order():
+    reply = choices("a", "b")
+    for choice in reply["choices"]:
+        del choice["index"]
+    async with policy(**{"/v1/completions": lambda _: reply}) as (_, client):
+        samples = await client.sample(ask(await client.root("p"), n=2))
+    assert [step.text for step in samples.steps] == ["a", "b"]
+
+
+@pytest.mark.parametrize("piece", ['{"text": 7}', '"x"', '{"text": "x", "finish_reason": "tired"}'])
+async def test_a_piece_of_a_stream_that_is_none_is_refused(piece):
+    response = {"text": f'data: {{"choices": [{piece}]}}\n\n', "content_type": "text/event-stream"}
+    async with policy(**{"/v1/completions": lambda _: web.Response(**response)}) as (_, client):
+        client.silent = True
+        with pytest.raises(ProtocolError, match=client.server.url):
+            await client.sample(ask(await client.root("p"), n=1))
+
+
+async def test_a_chat_that_was_filtered_is_no_completion():
+    message = {"message": {"content": "x"}, "finish_reason": "content_filter"}
+    async with policy(**{"/v1/chat/completions": lambda _: {"choices": [message]}}) as (_, client):
+        with pytest.raises(ProtocolError, match="ended with 'content_filter'"):
+            await client.sample(ask(await client.root("p"), n=1, stop=()))
