@@ -13,14 +13,15 @@ import json
 import statistics
 import time
 from asyncio.subprocess import PIPE, Process
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+from vllm_cpu import VLLM, cpu_servers, parser
+
 from ttc_client import Client, SearchConfig
 from ttc_servers.demomath import generate
-from vllm_cpu import VLLM, cpu_servers, parser
 
 N, M = 16, 4
 MAX_TOKENS = 600
@@ -52,7 +53,8 @@ def theirs(process: Process, job: dict[str, Any]) -> Search:
     """Return the search of its_hub, in its own process."""
 
     async def search() -> float:
-        assert process.stdin and process.stdout
+        assert process.stdin
+        assert process.stdout
         process.stdin.write(json.dumps(job).encode() + b"\n")
         line = await process.stdout.readline()
         if not line:
@@ -63,11 +65,12 @@ def theirs(process: Process, job: dict[str, Any]) -> Search:
 
 
 @asynccontextmanager
-async def its_hub(python: Path) -> AsyncIterator[Process]:
+async def its_hub(python: Path) -> AsyncGenerator[Process]:
     """Start its_hub; its imports are not measured."""
     script = Path(__file__).with_name("its_hub_search.py")
     process = await asyncio.create_subprocess_exec(python, script, stdin=PIPE, stdout=PIPE)
-    assert process.stdin and process.stdout
+    assert process.stdin
+    assert process.stdout
     try:
         if not await process.stdout.readline():
             raise SystemExit(f"{python} has no its_hub: {python} -m pip install 'its_hub[lm]'")

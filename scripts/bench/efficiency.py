@@ -22,6 +22,7 @@ from typing import Any
 
 import msgspec
 from tokenizers import Tokenizer
+from vllm_cpu import MODELS, VLLM, Counters, cpu_servers, parser
 
 from ttc_client import Client, SearchConfig
 from ttc_client.clients.formats import RLHFLOW, questions
@@ -30,7 +31,6 @@ from ttc_client.middleware.limits import Limiter
 from ttc_client.ports import SampleRequest, Samples, ScoreRequest
 from ttc_client.types import Strategy
 from ttc_servers.demomath import generate
-from vllm_cpu import MODELS, VLLM, Counters, cpu_servers, parser
 
 STRATEGIES: tuple[Strategy, ...] = ("dvts", "best-of-n", "beam")
 TARGETS = {"dvts": 1.15, "best-of-n": 1.15, "beam": 1.3}
@@ -96,7 +96,7 @@ class BlockCache:
 def reusable_by_policy(exchanges: Iterable[Exchange], block_size: int) -> int:
     """Return how many prompt tokens of the policy's sequences could be cached."""
     cache, reusable = BlockCache(block_size), 0
-    for request, reply in exchanges:
+    for _, reply in exchanges:
         if isinstance(reply, Samples):
             for step in reply.steps:
                 reusable += cache.cached(reply.prompt_ids)

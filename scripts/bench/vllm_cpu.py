@@ -5,13 +5,14 @@ import asyncio
 import os
 import re
 from asyncio.subprocess import PIPE
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import aiohttp
+import msgspec
 
 LAUNCH = Path(__file__).parents[1] / "launch_cpu"
 MODELS = Path(__file__).parents[2] / "servers" / "ttc_servers" / "models"
@@ -45,10 +46,10 @@ class VLLM:
 
     async def post(self, path: str, body: bytes | Mapping[str, Any]) -> bytes:
         """Return the body of the answer; raises for anything but 200."""
-        content = {"data": body} if isinstance(body, bytes) else {"json": body}
+        data = body if isinstance(body, bytes) else msgspec.json.encode(body)
         headers = {"Content-Type": "application/json"}
         async with self.session.post(
-            self.url + path, **content, headers=headers, raise_for_status=True
+            self.url + path, data=data, headers=headers, raise_for_status=True
         ) as response:
             return await response.read()
 
@@ -95,7 +96,7 @@ def parser(description: str | None) -> argparse.ArgumentParser:
 
 
 @asynccontextmanager
-async def cpu_servers(policy: str | None, prm: str | None) -> AsyncIterator[tuple[VLLM, VLLM]]:
+async def cpu_servers(policy: str | None, prm: str | None) -> AsyncGenerator[tuple[VLLM, VLLM]]:
     """Give a policy and a PRM server: those named, or both started by `launch_cpu`."""
     if bool(policy) != bool(prm):
         raise SystemExit("give both --policy and --prm, or neither")
