@@ -18,9 +18,11 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from vllm_cpu import VLLM, cpu_servers, parser
+import aiohttp
+from vllm_cpu import VLLM, add_options, cpu_servers, numbers, parse
 
 from ttc_client import Client, SearchConfig
+from ttc_client.errors import TTCError
 from ttc_servers.demomath import generate
 
 N, M = 16, 4
@@ -160,16 +162,20 @@ def show(row: dict[str, Any], *, header: bool) -> None:
 
 def main() -> None:
     """Parse the command line, measure, and write the figures."""
-    options = parser(__doc__)
-    options.add_argument("--its-hub-python", type=Path, required=True, metavar="PATH")
-    options.add_argument("--at-once", type=lambda s: [int(k) for k in s.split(",")], default=[1, 8])
-    options.add_argument("--problems", type=int, default=8)
-    options.add_argument("--rounds", type=int, default=2)
-    options.add_argument("--seed", type=int, default=0, help="of the problems")
-    arguments = options.parse_args()
-    rows = asyncio.run(measure(arguments))
-    if arguments.json:
-        arguments.json.write_text(json.dumps(rows, indent=2) + "\n")
+    parser = argparse.ArgumentParser(description=__doc__)
+    add_options(parser)
+    parser.add_argument("--its-hub-python", type=Path, required=True, metavar="PATH")
+    parser.add_argument("--at-once", type=numbers, default=[1, 8], help="(default: 1,8)")
+    parser.add_argument("--problems", type=int, default=8)
+    options = parse(parser)
+    if not options.its_hub_python.is_file():
+        parser.error(f"--its-hub-python is {options.its_hub_python}: there is no such file")
+    try:
+        rows = asyncio.run(measure(options))
+    except (TTCError, aiohttp.ClientError) as error:
+        parser.error(str(error))
+    if options.json:
+        options.json.write_text(json.dumps(rows, indent=2) + "\n")
 
 
 if __name__ == "__main__":

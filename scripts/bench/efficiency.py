@@ -20,12 +20,14 @@ import time
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+import aiohttp
 import msgspec
 from tokenizers import Tokenizer
-from vllm_cpu import MODELS, VLLM, Counters, cpu_servers, parser
+from vllm_cpu import MODELS, VLLM, Counters, add_options, cpu_servers, numbers, parse
 
 from ttc_client import Client, SearchConfig
 from ttc_client.clients.formats import RLHFLOW, questions
+from ttc_client.errors import TTCError
 from ttc_client.meter import Exchange, Meter
 from ttc_client.middleware.limits import Limiter
 from ttc_client.ports import SampleRequest, Samples, ScoreRequest
@@ -236,19 +238,21 @@ WALLS = ("search_s", "load_s")
 
 def main() -> None:
     """Parse the command line, measure, and write the figures."""
-    options = parser(__doc__)
-    options.add_argument("--strategies", type=lambda s: s.split(","), default=STRATEGIES)
-    options.add_argument("-n", type=lambda s: [int(n) for n in s.split(",")], default=[64])
-    options.add_argument("--problems", type=int, default=16)
-    options.add_argument("--rounds", type=int, default=3)
-    options.add_argument("--concurrency", type=int, default=256)
-    options.add_argument("--seed", type=int, default=0, help="of the problems")
-    arguments = options.parse_args()
-    if unknown := set(arguments.strategies) - set(STRATEGIES):
-        options.error(f"no such strategy: {', '.join(unknown)}; known are {', '.join(STRATEGIES)}")
-    rows = asyncio.run(measure(arguments))
-    if arguments.json:
-        arguments.json.write_text(json.dumps(rows, indent=2) + "\n")
+    parser = argparse.ArgumentParser(description=__doc__)
+    add_options(parser)
+    parser.add_argument("--strategies", type=lambda text: text.split(","), default=STRATEGIES)
+    parser.add_argument("-n", type=numbers, default=[64], help="budgets (default: 64)")
+    parser.add_argument("--problems", type=int, default=16)
+    parser.add_argument("--concurrency", type=int, default=256)
+    options = parse(parser)
+    if unknown := set(options.strategies) - set(STRATEGIES):
+        parser.error(f"no such strategy: {', '.join(unknown)}; known are {', '.join(STRATEGIES)}")
+    try:
+        rows = asyncio.run(measure(options))
+    except (TTCError, aiohttp.ClientError) as error:
+        parser.error(str(error))
+    if options.json:
+        options.json.write_text(json.dumps(rows, indent=2) + "\n")
     if missed := [row for row in rows if row["ratio"] > TARGETS[row["strategy"]]]:
         print(f"{len(missed)} of {len(rows)} above their target", file=sys.stderr)
 

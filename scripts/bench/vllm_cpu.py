@@ -86,20 +86,34 @@ class VLLM:
                 )
 
 
-def parser(description: str | None) -> argparse.ArgumentParser:
-    """Return a parser of the options that the benchmarks share."""
-    options = argparse.ArgumentParser(description=description)
-    options.add_argument("--policy", metavar="URL", help="vLLM with the demo policy, if one runs")
-    options.add_argument("--prm", metavar="URL", help="vLLM with the demo PRM")
-    options.add_argument("--json", type=Path, metavar="FILE", help="write the figures there")
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options that the benchmarks of searches share."""
+    add = parser.add_argument
+    add("--policy", metavar="URL", help="a vLLM with the demo policy (default: start one)")
+    add("--prm", metavar="URL", help="a vLLM with the demo PRM")
+    add("--rounds", type=int, default=3, help="how often to measure either side (default: 3)")
+    add("--seed", type=int, default=0, help="of the problems")
+    add("--json", type=Path, metavar="FILE", help="write the figures there")
+
+
+def parse(parser: argparse.ArgumentParser) -> argparse.Namespace:
+    """Parse the command line, and check the options above."""
+    options = parser.parse_args()
+    if bool(options.policy) != bool(options.prm):
+        parser.error("give both --policy and --prm, or neither")
+    if options.rounds < 1:
+        parser.error(f"--rounds is {options.rounds}: it must be 1 or more")
     return options
+
+
+def numbers(text: str) -> list[int]:
+    """Read numbers that are separated by commas."""
+    return [int(number) for number in text.split(",")]
 
 
 @asynccontextmanager
 async def cpu_servers(policy: str | None, prm: str | None) -> AsyncGenerator[tuple[VLLM, VLLM]]:
     """Give a policy and a PRM server: those named, or both started by `launch_cpu`."""
-    if bool(policy) != bool(prm):
-        raise SystemExit("give both --policy and --prm, or neither")
     connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=4)
     async with aiohttp.ClientSession(connector=connector) as session:
         if policy and prm:
