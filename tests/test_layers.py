@@ -11,9 +11,20 @@ PACKAGE = Path(ttc_client.__file__).parent
 
 LEVELS = {
     0: {"types", "errors"},
-    1: {"ports", "params", "rewards", "answers", "voting", "metrics", "grading", "prompts", "wire"},
+    1: {
+        "ports",
+        "params",
+        "optimal",
+        "rewards",
+        "answers",
+        "voting",
+        "metrics",
+        "grading",
+        "prompts",
+        "wire",
+    },
     2: {"strategies", "clients", "meter", "middleware", "results"},
-    3: {"config", "compose", "doctor", "store", "runner", "bench", "analysis"},
+    3: {"config", "compose", "doctor", "store", "runner", "bench", "analysis", "table_file"},
     4: {"report", "progress"},
     5: {"cli"},
 }

@@ -17,6 +17,7 @@ import msgspec
 from ttc_client.errors import ConfigError
 from ttc_client.params import SearchParams, check_choice
 from ttc_client.prompts import META_MATH_SYSTEM_PROMPT
+from ttc_client.table_file import read_table
 
 DEFAULT_FILE = Path("ttc.toml")
 ENVIRONMENT_PREFIX = "TTC_"
@@ -187,6 +188,8 @@ def read_toml(path: Path, names: Sequence[str], *, required: bool) -> dict[str, 
 def _typed(name: str, value: Any, origin: str) -> Any:
     """Convert a value, often a string, to its setting's type."""
     wanted = SearchConfig.__dataclass_fields__[name].type
+    if name == "table" and isinstance(value, str):
+        return read_table(Path(value))
     if name in ("policy", "prm") and isinstance(value, str):
         value = value.split(",") if value else []
     try:

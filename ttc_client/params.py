@@ -4,9 +4,10 @@ from dataclasses import dataclass
 from typing import get_args
 
 from ttc_client.errors import ConfigError
-from ttc_client.types import Reduction, Strategy, Vote
+from ttc_client.optimal import Table
+from ttc_client.types import TREE_STRATEGIES, Reduction, Strategy, Vote
 
-TREE_STRATEGIES: tuple[Strategy, ...] = ("beam", "dvts")
+STEPWISE_STRATEGIES: tuple[Strategy, ...] = (*TREE_STRATEGIES, "compute-optimal")
 UNSCORED_STRATEGIES: tuple[Strategy, ...] = ("greedy", "majority")
 
 
@@ -16,7 +17,8 @@ class SearchParams:
 
     `n` is the budget, `m` the beam width; `max_tokens` limits a step and `max_completion_tokens`
     a whole completion. `vote` defaults to "weighted", or "majority" where no PRM takes part.
-    Without `seeds` the randomness is left to the server. The defaults are those of the blog post.
+    Without `seeds` the randomness is left to the server. `table` is for compute-optimal scaling,
+    whose M it holds. The defaults are those of the blog post.
     Raises ConfigError, naming the value and the fix, for settings that no search can run with.
     """
 
@@ -33,6 +35,7 @@ class SearchParams:
     vote: Vote | None = None
     seed: int = 0
     seeds: bool = True
+    table: Table | None = None
 
     def __post_init__(self) -> None:
         check_choice("strategy", self.strategy, Strategy)
@@ -61,7 +64,7 @@ class SearchParams:
                     f"n is {self.n} and m is {self.m}: {self.strategy} needs n to be a multiple "
                     f"of m, such as {self.n - self.n % self.m}"
                 )
-        elif self.lookahead:
+        elif self.lookahead and self.strategy != "compute-optimal":
             raise ConfigError(
                 f"lookahead is {self.lookahead}, but {self.strategy} has no steps to look ahead "
                 "from: leave it out, or use beam or dvts"
@@ -75,6 +78,21 @@ class SearchParams:
             raise ConfigError(
                 f"temperature is 0 and n is {self.n}: all samples would be the same; use "
                 "greedy, or a temperature such as 0.8"
+            )
+        if self.strategy == "compute-optimal":
+            self._check_table()
+
+    def _check_table(self) -> None:
+        if self.table is None:
+            raise ConfigError(
+                "compute-optimal needs a table: fit one with ttc optimal fit, and name it with "
+                "--table FILE"
+            )
+        self.table.budget(self.n)
+        if self.reduction != self.table.origin.reduction:
+            raise ConfigError(
+                f"reduction is {self.reduction}, but the table's bins are of rewards by "
+                f"{self.table.origin.reduction}: use that"
             )
 
     @property
@@ -90,7 +108,12 @@ class SearchParams:
     @property
     def effective_vote(self) -> Vote:
         """The vote that decides: the one asked for, or the strategy's default."""
-        return self.vote or ("weighted" if self.uses_prm else "majority")
+        return self.vote or default_vote(self.strategy)
+
+
+def default_vote(strategy: Strategy) -> Vote:
+    """Return the vote that decides unless another is asked for."""
+    return "majority" if strategy in UNSCORED_STRATEGIES else "weighted"
 
 
 def check_choice(name: str, value: object, choices: object) -> None:

@@ -6,7 +6,7 @@ Pure: everything here can be done again from what was sampled.
 from collections.abc import Sequence
 from dataclasses import replace
 
-from ttc_client.params import TREE_STRATEGIES, SearchParams
+from ttc_client.params import STEPWISE_STRATEGIES, SearchParams
 from ttc_client.prompts import split_steps
 from ttc_client.rewards import reduce_scores
 from ttc_client.types import Candidate, ScoredStep, Trajectory, TreeNode
@@ -76,7 +76,7 @@ def shortfall(
     """Say why there are fewer candidates than N, and which of them have no vote."""
     reasons: list[str] = []
     count = sum(c.multiplicity for c in candidates)
-    if count < params.num_completions and params.strategy in TREE_STRATEGIES:
+    if count < params.num_completions and params.strategy in STEPWISE_STRATEGIES:
         parents = {t.path[:-1] for t in sampled}
         pruned = sum(t.multiplicity for t in sampled if not t.finished and t.path not in parents)
         reasons.append(f"{pruned} steps were pruned before they came to an end")

@@ -10,9 +10,10 @@ from ttc_client.config import SearchConfig
 from ttc_client.errors import ConfigError, TTCError
 from ttc_client.grading import Grades, grade
 from ttc_client.meter import Meter
-from ttc_client.params import SearchParams
+from ttc_client.params import SearchParams, default_vote
 from ttc_client.results import best_completions, candidate, search_tree, shortfall
 from ttc_client.strategies import STRATEGIES, Expander
+from ttc_client.strategies.compute_optimal import allocation
 from ttc_client.types import SearchResult, Trajectory
 from ttc_client.voting import tally
 
@@ -41,6 +42,9 @@ class Client:
     async def __aenter__(self) -> Self:
         async with AsyncExitStack() as stack:
             self._servers = await stack.enter_async_context(open_servers(self.config))
+            table = self.config.table if self.config.strategy == "compute-optimal" else None
+            if table and self.config.check:
+                table.check_models(**self.models)
             self._answers = await stack.enter_async_context(AnswerPool())
             self._resources = stack.pop_all()
         return self
@@ -106,7 +110,8 @@ class Client:
             for completion, answer in zip(completions, answers, strict=True)
         )
         verdict = tally(candidates, await self.canonical_keys(answers))
-        vote = params.effective_vote
+        found = allocation(sampled, params)
+        vote = params.vote or default_vote(found.strategy if found else params.strategy)
         return SearchResult(
             problem=problem,
             answer=verdict.choices[vote],
@@ -124,6 +129,7 @@ class Client:
             policy=self._servers.policy_name,
             prm=self._servers.prm_name if params.uses_prm else None,
             shortfall=shortfall(sampled, candidates, params),
+            allocation=found,
         )
 
 

@@ -8,11 +8,14 @@ Everything is frozen. Knows nothing of servers, files or the screen.
 from dataclasses import dataclass, fields
 from typing import Literal
 
-Strategy = Literal["greedy", "majority", "best-of-n", "beam", "dvts"]
+Strategy = Literal["greedy", "majority", "best-of-n", "beam", "dvts", "compute-optimal"]
 Reduction = Literal["last", "min", "prod", "mean"]
 Vote = Literal["prm", "weighted", "majority"]
 Finish = Literal["stop", "eos", "length"]
 """Why the policy stopped: at a step delimiter, at its end, or cut by a token limit."""
+
+TREE_STRATEGIES: tuple[Strategy, ...] = ("beam", "dvts")
+"""Those that go step by step, M ways at a time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,12 +153,27 @@ class TreeNode:
 
 
 @dataclass(frozen=True, slots=True)
+class Allocation:
+    """What compute-optimal scaling spent a problem's budget on, and why.
+
+    `reward` is the mean of the `probe` completions that the problem was judged by, `bin` its bin
+    of difficulty, from 1, the easiest, and `m` the beam width used, None where there is none.
+    """
+
+    bin: int
+    reward: float
+    probe: int
+    strategy: Strategy
+    m: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class SearchResult:
     """What a search found, how sure it is, and what it cost.
 
     `answers` come in the order of `vote`, the winner first; `choices` holds the answer that each
     kind of vote would choose. `shortfall` says why there are fewer than `n` candidates, and is
-    empty where there are `n`.
+    empty where there are `n`. `allocation` is that of compute-optimal scaling, None for others.
     """
 
     problem: str
@@ -174,3 +192,4 @@ class SearchResult:
     policy: str
     prm: str | None
     shortfall: str = ""
+    allocation: Allocation | None = None

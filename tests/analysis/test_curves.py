@@ -6,6 +6,7 @@ import pytest
 
 from tests.analysis.records import record, run
 from ttc_client.analysis.curves import Curve, read_curves
+from ttc_client.types import Allocation
 
 FOUR = [(0, 0.9), (1, 0.5), (1, 0.6), (-1, 0.99)]
 
@@ -69,11 +70,11 @@ def test_failed_searches_are_in_no_curve():
 def test_costs_are_those_of_the_part_that_a_budget_stands_for():
     curves = read_curves([run(record("best-of-n", 4, FOUR), n=[1, 4])])
     points = curves[Curve("best-of-n", "prm")]
-    whole, quarter = (points[n].spent(uses_prm=True) for n in (4, 1))
+    whole, quarter = (points[n].spent for n in (4, 1))
     assert (whole.completion_tokens, whole.prompt_tokens, whole.prm_tokens) == (800, 160, 800)
     assert (whole.requests, whole.wall_s) == (12, 2.0)
     assert (quarter.completion_tokens, quarter.prm_tokens, quarter.wall_s) == (200, 200, None)
-    unscored = curves[Curve("majority", "majority")][4].spent(uses_prm=False)
+    unscored = curves[Curve("majority", "majority")][4].spent
     assert (unscored.prm_tokens, unscored.requests) == (0, 4)
     assert whole.flops(policy_params=10, prm_params=100) == 2 * (10 * 960 + 100 * 800)
 
@@ -91,8 +92,24 @@ def test_shards_and_seeds_are_one_run_and_other_settings_another():
     assert labels == {"a", "wide"}
 
 
+def test_runs_of_one_name_and_other_settings_are_told_apart_by_their_paths():
+    runs = [run(record("beam", 4, FOUR), name=f"m{m}/run", m=m) for m in (4, 8)]
+    assert {curve.label for curve in read_curves(runs)} == {"run", "m8/run"}
+
+
+@pytest.mark.parametrize(("chosen", "right"), [("majority", 1), ("dvts", 0)])
+def test_compute_optimal_scaling_decides_by_the_vote_of_what_it_chose(chosen, right):
+    found = record("compute-optimal", 8, FOUR, correct=(False, False, True))
+    found = replace(found, allocation=Allocation(2, 0.5, 2, chosen, None))
+    curves = read_curves([run(found)])
+    assert rights(curves, Curve("compute-optimal", "table")) == {8: right}
+    assert rights(curves, Curve("compute-optimal", "pass")) == {8: 1}
+    assert [curve.measure for curve in curves if curve.is_main] == ["table"]
+
+
 def test_curves_say_what_they_are():
     assert Curve("majority", "majority").name == "majority"
     assert Curve("greedy", "majority").name == "greedy"
     assert Curve("beam", "majority", "wide").name == "beam (majority) · wide"
+    assert Curve("compute-optimal", "model bins").name == "compute-optimal (model bins)"
     assert Curve("majority", "pass").name == "majority (pass)"

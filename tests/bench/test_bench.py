@@ -7,6 +7,7 @@ from aiohttp import web
 
 from tests.chance_servers import chance_servers, write
 from tests.scripted_server import completions
+from tests.tables import table
 from ttc_client.bench.bench import Bench
 from ttc_client.bench.dataset import Problem
 from ttc_client.bench.grid import Grid
@@ -14,6 +15,7 @@ from ttc_client.bench.journal import Journal
 from ttc_client.bench.runs import read_run, read_traces
 from ttc_client.config import SearchConfig
 from ttc_client.errors import TTCError
+from ttc_client.optimal import Choice
 from ttc_client.runner import Client
 
 GRID = Grid(("greedy", "best-of-n", "beam", "dvts"), (4, 8), (0, 1))
@@ -107,3 +109,38 @@ async def test_a_disk_that_cannot_be_written_ends_the_run(tmp_path, monkeypatch)
     async with chance_servers() as server:
         with pytest.raises(TTCError, match="the disk is full"):
             await run(server.url, tmp_path)
+
+
+async def test_compute_optimal_searches_say_what_they_chose_and_count_by_its_vote(tmp_path):
+    chosen = table(Choice("majority", None), Choice("beam", 4))
+    grid = Grid(("compute-optimal",), (4, 16), (0, 1))
+
+    async def run_grid(url: str, *, resume: bool = False) -> Bench:
+        config = SearchConfig(
+            strategy="compute-optimal",
+            table=chosen,
+            policy=url,
+            prm=url,
+            check=False,
+            max_steps=3,
+        )
+        with Journal(tmp_path, {}, PROBLEMS, resume=resume) as journal:
+            bench = Bench(PROBLEMS, grid.searches(config), journal)
+            async with Client(config) as client:
+                await bench.run(client)
+        return bench
+
+    async with chance_servers() as server:
+        bench = await run_grid(server.url)
+        resumed = await run_grid(server.url, resume=True)
+    found = read_run(tmp_path).records.values()
+    assert {record.allocation.strategy for record in found} == {"majority", "beam"}
+    right = [
+        record.correct["majority" if record.allocation.bin == 1 else "weighted"] for record in found
+    ]
+    assert sum(bench.standing.correct.values()) == sum(right)
+    assert bench.standing.correct == resumed.standing.correct
+    for record in found:
+        probe = [s for s in record.samples if len(s.path) == 1 and s.path[0] < record.n // 4]
+        assert sum(s.multiplicity for s in probe) == record.allocation.probe == record.n // 4
+        assert sum(s.multiplicity for s in record.samples) <= record.n

@@ -23,7 +23,7 @@ def journal(path, resume=False, **changes) -> Journal:
 
 
 async def write(book: Journal, key: Key, error: str = "") -> None:
-    record = Record(**key._asdict(), error=error, correct={} if error else {"prm": True})
+    record = Record(**key._asdict(), error=error, correct={} if error else {"weighted": True})
     cost = Cost(**key._asdict(), usage=Usage(completion_tokens=5), wall_s=1.5)
     await book.write(record, None if error else cost, Trace(**key._asdict(), tree=()))
 
@@ -49,7 +49,7 @@ async def test_a_torn_last_line_is_dropped_and_its_search_is_run_again(tmp_path)
         (tmp_path / name).write_bytes(content[:-7])
     assert set(read_run(tmp_path).records) == {KEYS[0]}
     with journal(tmp_path, resume=True) as book:
-        assert book.finished == {KEYS[0]: {"prm": True}}
+        assert book.finished == {KEYS[0]: True}
         await write(book, KEYS[1])
     assert list(read_run(tmp_path).records) == KEYS[:2]
     assert list(read_run(tmp_path).costs) == KEYS[:2]

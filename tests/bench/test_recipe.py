@@ -6,10 +6,12 @@ from types import SimpleNamespace
 
 import pytest
 
+from tests.tables import table
 from ttc_client.bench.grid import Grid
 from ttc_client.bench.recipe import load_plan
 from ttc_client.config import SearchConfig
 from ttc_client.errors import ConfigError
+from ttc_client.table_file import write_table
 
 
 def searches(grid: Grid, **settings) -> list[tuple[str, int, int]]:
@@ -53,6 +55,33 @@ def test_settings_are_shared_as_far_as_a_strategy_has_them():
 def test_an_impossible_grid_is_refused(grid, says):
     with pytest.raises(ConfigError, match=says):
         Grid(*grid).searches(SearchConfig())
+
+
+def test_compute_optimal_scaling_runs_at_every_n_that_its_table_reaches():
+    grid = Grid(("best-of-n", "compute-optimal"), (2, 4, 16), (0,))
+    config = SearchConfig(strategy="compute-optimal", table=table(), lookahead=1)
+    assert [(s.strategy, s.n, s.lookahead) for s in grid.searches(config)] == [
+        ("best-of-n", 16, 0),
+        ("compute-optimal", 4, 1),
+        ("compute-optimal", 16, 1),
+    ]
+    with pytest.raises(ConfigError, match="its table's smallest is 4"):
+        Grid(("compute-optimal",), (1, 2), (0,)).searches(config)
+
+
+def test_the_tables_content_is_of_the_settings_where_it_decides_the_outcome(tmp_path):
+    path = tmp_path / "table.json"
+    write_table(table(), path)
+    flags = {"dataset": "demomath", "n": "4,16", "table": str(path)}
+    plan = load_plan({**flags, "strategy": "beam,compute-optimal,dvts"}, {})
+    assert plan.settings["table"] == table()
+    assert plan.config.strategy == "compute-optimal"
+    write_table(table(edge=0.25), path)
+    assert load_plan({**flags, "strategy": "compute-optimal"}, {}).settings["table"] != table()
+    assert load_plan({**flags, "strategy": "beam"}, {}).settings["table"] is None
+    del flags["table"]
+    with pytest.raises(ConfigError, match="--table FILE"):
+        load_plan({**flags, "strategy": "beam,compute-optimal"}, {})
 
 
 RECIPE = """

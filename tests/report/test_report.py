@@ -1,7 +1,9 @@
 """The report of made-up runs: every figure and table, and a page that is safe to open."""
 
+import csv
 import json
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -78,6 +80,47 @@ def test_a_report_has_all_figures_tables_and_the_page(finished, tmp_path):
     assert drawn == {path.stem for path in out.glob("*.png")}
     assert (out / "accuracy.csv").read_text().startswith("strategy,N,accuracy,low,high")
     assert "beam (weighted)" in (out / "tables.md").read_text()
+
+
+@pytest.fixture
+def of_twelve() -> Run:
+    """A run of two strategies on twelve problems, each of which is better at some."""
+    records = []
+    for i in range(12):
+        for strategy, is_right in (("best-of-n", i > 5), ("beam", i < 6)):
+            samples = [(0, i / 12)] * 4
+            records.append(record(strategy, 4, samples, name=f"p{i}", correct=(is_right,) * 3))
+    return run(*records)
+
+
+def read_rows(path: Path) -> list[dict[str, str]]:
+    return list(csv.DictReader(path.read_text().splitlines()))
+
+
+def test_compute_optimal_scaling_has_a_figure_rows_and_a_table(of_twelve, tmp_path):
+    page = write_report([of_twelve], tmp_path, {}, ModelSizes(1e9, 8e9)).read_text()
+    drawn = (tmp_path / "compute-optimal.svg").read_text()
+    for judge in ("oracle", "model"):
+        assert f"<!-- compute-optimal ({judge} bins)" in drawn
+    assert "<!-- beam (weighted)" in drawn
+    assert 'alt="compute-optimal"' in page
+    rows = read_rows(tmp_path / "accuracy.csv")
+    (found,) = [row for row in rows if row["strategy"] == "compute-optimal (model bins)"]
+    (alone,) = [row for row in rows if row["strategy"] == "beam (weighted)"]
+    assert float(found["accuracy"]) > float(alone["accuracy"]) == 0.5
+    assert float(found["FLOPs"]) == float(alone["FLOPs"])
+    (best, oracle, model) = read_rows(tmp_path / "compute-optimal.csv")
+    assert best["strategy"] == "best-of-n, the best single one"
+    assert float(model["gain"]) == pytest.approx(float(found["accuracy"]) - 0.5)
+    assert oracle["problems"] == "12"
+
+
+def test_it_has_none_where_the_runs_do_not_allow_it(of_twelve, tmp_path):
+    alone = {k: r for k, r in of_twelve.records.items() if r.strategy == "beam"}
+    write_report([replace(of_twelve, records=alone)], tmp_path, {}, ModelSizes())
+    assert (tmp_path / "accuracy.svg").exists()
+    assert not list(tmp_path.glob("compute-optimal*"))
+    assert "compute-optimal" not in (tmp_path / "accuracy.csv").read_text()
 
 
 def test_the_page_is_self_contained_and_what_models_wrote_is_never_markup(finished, tmp_path):

@@ -6,24 +6,29 @@ Pure, given the runs; knows nothing of figures or pages.
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from statistics import fmean
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, Self
 from zlib import crc32
 
 import numpy as np
 
 from ttc_client.analysis.statistics import Values
 from ttc_client.analysis.subsets import Samples, pass_rates, vote_rates
-from ttc_client.bench.records import Cost, Record, key_of
+from ttc_client.bench.records import Cost, Record, is_right, key_of
 from ttc_client.bench.runs import Run
-from ttc_client.params import TREE_STRATEGIES, UNSCORED_STRATEGIES
-from ttc_client.types import Strategy, Vote
+from ttc_client.params import UNSCORED_STRATEGIES, default_vote
+from ttc_client.types import TREE_STRATEGIES, Strategy, Vote
 
-Measure = Literal["prm", "weighted", "majority", "pass"]
-"""How an answer is chosen; `pass` is the oracle's choice: whether any candidate is right."""
+Measure = Literal["prm", "weighted", "majority", "pass", "table", "oracle bins", "model bins"]
+"""How an answer is chosen; `pass` is the oracle's choice: whether any candidate is right.
+
+The last three are of compute-optimal scaling alone: as a search did it by its table, and as it is
+put together, in cross-validation, from searches by other strategies.
+"""
 
 VOTES: tuple[Vote, ...] = ("prm", "weighted", "majority")
 
-_SELECTION = {"dataset", "levels", "limit", "shard", "problems", "strategy", "n", "seed"}
+SELECTION = {"dataset", "levels", "limit", "shard", "problems", "strategy", "n", "seed"}
+"""The settings of a run that say what it searches, and not how."""
 
 
 class Curve(NamedTuple):
@@ -40,6 +45,12 @@ class Curve(NamedTuple):
         vote = "" if plain else f" ({self.measure})"
         return f"{self.strategy}{vote}{self.label and f' · {self.label}'}"
 
+    @property
+    def is_main(self) -> bool:
+        """Whether this is the vote that the strategy decides by."""
+        main = "table" if self.strategy == "compute-optimal" else default_vote(self.strategy)
+        return self.measure == main
+
 
 @dataclass(frozen=True, slots=True)
 class Spent:
@@ -54,6 +65,30 @@ class Spent:
     requests: float
     wall_s: float | None
 
+    @classmethod
+    def of(cls, cost: Cost, share: float, *, uses_prm: bool) -> Self:
+        """Return what a part of a recorded search takes, without the PRM where it needs none."""
+        usage, prm_share = cost.usage, share * uses_prm
+        return cls(
+            completion_tokens=share * usage.completion_tokens,
+            prompt_tokens=share * (usage.prompt_tokens - usage.cached_tokens),
+            prm_tokens=prm_share * (usage.prm_tokens - usage.prm_cached_tokens),
+            requests=share * usage.policy_requests + prm_share * usage.prm_requests,
+            wall_s=cost.wall_s if share == 1 else None,
+        )
+
+    @classmethod
+    def mean(cls, spent: Sequence[Self]) -> Self:
+        """Return the mean of one or more."""
+        times = [s.wall_s for s in spent if s.wall_s is not None]
+        return cls(
+            completion_tokens=fmean(s.completion_tokens for s in spent),
+            prompt_tokens=fmean(s.prompt_tokens for s in spent),
+            prm_tokens=fmean(s.prm_tokens for s in spent),
+            requests=fmean(s.requests for s in spent),
+            wall_s=fmean(times) if len(times) == len(spent) else None,
+        )
+
     def flops(self, policy_params: float, prm_params: float) -> float:
         """Return the operations of models of so many parameters: two per parameter and token."""
         policy_tokens = self.prompt_tokens + self.completion_tokens
@@ -62,35 +97,20 @@ class Spent:
 
 @dataclass(slots=True)
 class Point:
-    """A curve at one budget N: how often the answer was right, by problem and seed, and costs."""
+    """A curve at one budget N, by problem: how often it was right, for each seed, and its costs."""
 
     right: dict[str, dict[int, float]] = field(default_factory=dict[str, dict[int, float]])
-    costs: list[Cost] = field(default_factory=list[Cost])
-    share: float = 1.0
-    """The part of the recorded searches that this budget stands for."""
+    costs: dict[str, list[Spent]] = field(default_factory=dict[str, list[Spent]])
 
     def among(self, ids: Collection[str]) -> Values:
         """Return what concerns some of the problems."""
         return {name: seeds for name, seeds in self.right.items() if name in ids}
 
-    def spent(self, *, uses_prm: bool) -> Spent | None:
-        """Return the mean cost of a search, or None where it is not known."""
-        if not self.costs:
-            return None
-        usages = [cost.usage for cost in self.costs]
-        prm_part = self.share * uses_prm
-
-        def mean(part: float, counts: list[int]) -> float:
-            return part * fmean(counts)
-
-        return Spent(
-            completion_tokens=mean(self.share, [u.completion_tokens for u in usages]),
-            prompt_tokens=mean(self.share, [u.prompt_tokens - u.cached_tokens for u in usages]),
-            prm_tokens=mean(prm_part, [u.prm_tokens - u.prm_cached_tokens for u in usages]),
-            requests=mean(self.share, [u.policy_requests for u in usages])
-            + mean(prm_part, [u.prm_requests for u in usages]),
-            wall_s=fmean(cost.wall_s for cost in self.costs) if self.share == 1 else None,
-        )
+    @property
+    def spent(self) -> Spent | None:
+        """The mean cost of a search, or None where it is not known."""
+        costs = [spent for of_problem in self.costs.values() for spent in of_problem]
+        return Spent.mean(costs) if costs else None
 
 
 Points = dict[Curve, dict[int, Point]]
@@ -103,13 +123,15 @@ def read_curves(runs: Sequence[Run]) -> Points:
     Runs that differ in their problems and grids alone are one: shards, say, or more seeds.
     """
     points: Points = {}
-    for label, run in _labelled(runs):
+    for label, run in labelled(runs):
         for key, record in run.records.items():
             for curve, n, right in _readings(record, run.settings.get("n", ()), label):
-                point = points.setdefault(curve, {}).setdefault(n, Point(share=n / record.n))
+                point = points.setdefault(curve, {}).setdefault(n, Point())
                 point.right.setdefault(record.id, {})[record.seed] = right
                 if cost := run.costs.get(key):
-                    point.costs.append(cost)
+                    uses_prm = curve.strategy not in UNSCORED_STRATEGIES
+                    spent = Spent.of(cost, n / record.n, uses_prm=uses_prm)
+                    point.costs.setdefault(record.id, []).append(spent)
     return {curve: dict(sorted(points[curve].items())) for curve in sorted(points)}
 
 
@@ -127,15 +149,15 @@ def samples_of(record: Record) -> Samples:
     )
 
 
-def _labelled(runs: Sequence[Run]) -> Iterator[tuple[str, Run]]:
+def labelled(runs: Sequence[Run]) -> Iterator[tuple[str, Run]]:
     """Label runs by their directories if their settings differ; those with equal ones alike."""
     labels: dict[str, str] = {}
-    for run in runs:
-        kept = {name: value for name, value in run.settings.items() if name not in _SELECTION}
-        labels.setdefault(repr(kept), run.path.name)
-    for run in runs:
-        kept = {name: value for name, value in run.settings.items() if name not in _SELECTION}
-        yield labels[repr(kept)] if len(labels) > 1 else "", run
+    kept = [repr({k: v for k, v in run.settings.items() if k not in SELECTION}) for run in runs]
+    for settings, run in zip(kept, runs, strict=True):
+        name = run.path.name
+        labels.setdefault(settings, str(run.path) if name in labels.values() else name)
+    for settings, run in zip(kept, runs, strict=True):
+        yield labels[settings] if len(labels) > 1 else "", run
 
 
 def _readings(
@@ -150,8 +172,11 @@ def _readings(
     elif strategy in TREE_STRATEGIES:
         for vote in VOTES:
             yield Curve(strategy, vote, label), n, record.correct[vote]
-        found = any(graded.correct for graded in record.answers)
-        yield Curve(strategy, "pass", label), n, found
+        yield Curve(strategy, "pass", label), n, any(g.correct for g in record.answers)
+    elif strategy == "compute-optimal":
+        right = is_right(strategy, record.correct, record.allocation)
+        yield Curve(strategy, "table", label), n, right
+        yield Curve(strategy, "pass", label), n, any(g.correct for g in record.answers)
     else:
         yield from _subset_readings(record, budgets, label)
 

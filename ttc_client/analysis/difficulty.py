@@ -31,6 +31,19 @@ def ease(runs: Iterable[Run], judge: Judge) -> dict[str, float]:
     return {name: fmean(values) for name, values in found.items() if values}
 
 
+def edges(easiness: Mapping[str, float]) -> tuple[float, ...]:
+    """Return the four values, falling, that part the bins of new problems; see `optimal.bin_of`.
+
+    Each lies half-way between the problems on its two sides. Raises ValueError for fewer problems
+    than bins.
+    """
+    if len(easiness) < NUM_BINS:
+        raise ValueError(f"{len(easiness)} problems do not fill {NUM_BINS} bins")
+    ranked = sorted(easiness.values(), reverse=True)
+    borders = [round(i * len(ranked) / NUM_BINS) for i in range(1, NUM_BINS)]
+    return tuple((ranked[border - 1] + ranked[border]) / 2 for border in borders)
+
+
 def bins(easiness: Mapping[str, float]) -> dict[str, list[str]]:
     """Return the problems of each bin, "1" (easiest) to "5", all of one size up to one.
 

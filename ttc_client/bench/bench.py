@@ -6,17 +6,17 @@ Knows nothing of the screen; whoever wants to show the run reads its `Standing`.
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from ttc_client.bench.dataset import Problem
 from ttc_client.bench.journal import Journal
-from ttc_client.bench.records import Cost, Key, Record, Trace, make_record
+from ttc_client.bench.records import Cost, Key, Record, Trace, is_right, make_record
 from ttc_client.config import SearchConfig
 from ttc_client.meter import Meter
 from ttc_client.middleware.limits import Limiter
 from ttc_client.runner import Client, cause
-from ttc_client.types import Strategy, Vote
+from ttc_client.types import Strategy
 
 _OPEN_PER_SLOT = 2
 """How many candidates are searched for at once, for each sequence that a server may work on.
@@ -65,11 +65,11 @@ class Standing:
         """Seconds until the run ends if it goes on as it did; None before the first search."""
         return self.elapsed_s * self.left / self.sitting if self.sitting else None
 
-    def count(self, search: SearchConfig, correct: Mapping[Vote, bool]) -> None:
+    def count(self, search: SearchConfig, right: bool) -> None:
         """Count a search that finished."""
         self.latest = (search.strategy, search.n)
         self.finished[self.latest] += 1
-        self.correct[self.latest] += correct.get(search.effective_vote, False)
+        self.correct[self.latest] += right
         self.left -= search.n
 
 
@@ -89,8 +89,8 @@ class Bench:
         self._traces = traces
         self.standing = Standing(len(self._plan), sum(search.n for search, _ in self._plan))
         for job in self._plan:
-            if (correct := journal.finished.get(_key(job))) is not None:
-                self.standing.count(job[0], correct)
+            if (right := journal.finished.get(_key(job))) is not None:
+                self.standing.count(job[0], right)
 
     async def run(self, client: Client) -> None:
         """Run the searches that are not finished yet; a search that fails becomes an error record.
@@ -131,7 +131,7 @@ class Bench:
             cost = Cost(**key._asdict(), usage=result.usage, wall_s=result.wall_s)
             trace = Trace(**key._asdict(), tree=result.tree) if self._traces else None
             await self._journal.write(record, cost, trace)
-            standing.count(search, record.correct)
+            standing.count(search, is_right(search.strategy, record.correct, record.allocation))
             standing.sitting += search.n
         finally:
             standing.running.remove(meter)

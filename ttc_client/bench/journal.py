@@ -19,7 +19,7 @@ from typing import BinaryIO, Self
 import msgspec
 
 from ttc_client.bench.dataset import Problem
-from ttc_client.bench.records import Cost, Key, Record, Trace
+from ttc_client.bench.records import Cost, Key, Record, Trace, is_right
 from ttc_client.bench.runs import (
     CONFIG,
     COSTS,
@@ -33,7 +33,7 @@ from ttc_client.bench.runs import (
 )
 from ttc_client.errors import ConfigError, TTCError
 from ttc_client.store import append_whole
-from ttc_client.types import Strategy, Vote
+from ttc_client.types import Allocation, Strategy, Vote
 
 _SYNC_EVERY_S = 1.0
 _BLOCK = 1 << 16
@@ -44,7 +44,7 @@ class Journal:
     """Write a run's directory, as a context manager.
 
     With `resume`, goes on with the run that the directory holds, if any; `finished` has the
-    searches that need not be run again, and which votes were right. Raises ConfigError for a
+    searches that need not be run again, and whether they are right. Raises ConfigError for a
     directory that holds another run, is being written to, or cannot be written, and TTCError when
     a write fails later.
     """
@@ -53,7 +53,7 @@ class Journal:
         self, path: Path, settings: Settings, problems: Sequence[Problem], *, resume: bool
     ) -> None:
         self.path = path
-        self.finished: dict[Key, dict[Vote, bool]] = {}
+        self.finished: dict[Key, bool] = {}
         self._problems = b"".join(msgspec.json.encode(problem) + b"\n" for problem in problems)
         digest = hashlib.sha256(self._problems).hexdigest()
         self._settings: Settings = _plain({**settings, "problems": digest})
@@ -153,7 +153,7 @@ class Journal:
                 _drop_torn_line(self.path / name)
         if (self.path / RESULTS).exists():
             ended = {head.key: head for head, *_ in _heads(self.path / RESULTS)}
-            self.finished = {key: head.correct for key, head in ended.items() if not head.error}
+            self.finished = {key: head.right for key, head in ended.items() if not head.error}
 
     def _append(self, lines: list[tuple[str, bytes]]) -> None:
         for name, line in lines:
@@ -177,6 +177,11 @@ class _Head:
     id: str
     error: str
     correct: dict[Vote, bool]
+    allocation: Allocation | None = None
+
+    @property
+    def right(self) -> bool:
+        return is_right(self.strategy, self.correct, self.allocation)
 
     @property
     def key(self) -> Key:

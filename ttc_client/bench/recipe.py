@@ -105,18 +105,24 @@ def _recipe(values: dict[str, Any]) -> Recipe:
 def _lead(recipe: Recipe) -> dict[str, Any]:
     """Return the search that the servers are opened for, and settings are checked with.
 
-    It is the one that asks for most: a tree search if there is one, else one with a PRM.
+    It is the one that asks for most: compute-optimal scaling, a tree search, one with a PRM.
     """
     lead: dict[str, Any] = {}
     if recipe.strategy:
-        lead["strategy"] = max(
-            recipe.strategy, key=lambda s: (s not in UNSCORED_STRATEGIES) + (s in TREE_STRATEGIES)
-        )
+        lead["strategy"] = max(recipe.strategy, key=_demands)
     if recipe.n:
         lead["n"] = max(recipe.n)
     if recipe.seed:
         lead["seed"] = recipe.seed[0]
     return lead
+
+
+def _demands(strategy: Strategy) -> tuple[bool, bool, bool]:
+    return (
+        strategy == "compute-optimal",
+        strategy in TREE_STRATEGIES,
+        strategy not in UNSCORED_STRATEGIES,
+    )
 
 
 def _shard(text: str) -> tuple[int, int]:

@@ -4,11 +4,22 @@ A record holds what metrics need, and nothing that depends on the machine's spee
 `Cost`. What was written is in its `Trace`. Pure; knows nothing of files.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from ttc_client.grading import Grades
-from ttc_client.types import Candidate, Finish, SearchResult, Strategy, TreeNode, Usage, Vote
+from ttc_client.params import default_vote
+from ttc_client.types import (
+    Allocation,
+    Candidate,
+    Finish,
+    SearchResult,
+    Strategy,
+    TreeNode,
+    Usage,
+    Vote,
+)
 from ttc_client.voting import has_vote, tally
 
 
@@ -47,7 +58,8 @@ class Record:
     """A finished search of one problem, or in `error` why it failed.
 
     `choices` holds the answer that each kind of vote chose and `correct` whether it is right.
-    `num_timeouts` counts the answers that are graded wrong for want of time.
+    `num_timeouts` counts the answers that are graded wrong for want of time. `allocation` is that
+    of compute-optimal scaling.
     """
 
     id: str
@@ -61,6 +73,7 @@ class Record:
     samples: tuple[Sample, ...] = ()
     num_timeouts: int = 0
     shortfall: str = ""
+    allocation: Allocation | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,6 +97,13 @@ class Trace:
     n: int
     seed: int
     tree: tuple[TreeNode, ...]
+
+
+def is_right(
+    strategy: Strategy, correct: Mapping[Vote, bool], allocation: Allocation | None
+) -> bool:
+    """Say whether the answer that a search of a run decides for is right."""
+    return correct.get(default_vote(allocation.strategy if allocation else strategy), False)
 
 
 def key_of(line: Record | Cost | Trace) -> Key:
@@ -121,6 +141,7 @@ def make_record(key: Key, result: SearchResult, grades: Grades) -> Record:
         ),
         num_timeouts=grades.num_timeouts,
         shortfall=result.shortfall,
+        allocation=result.allocation,
     )
 
 

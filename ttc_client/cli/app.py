@@ -13,13 +13,21 @@ app = typer.Typer(
     add_completion=False,
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
-    help="Search for answers with more compute at test time: best-of-N, beam search and DVTS, "
-    "against a policy and a process reward model behind HTTP servers.",
+    help="Search for answers with more compute at test time: best-of-N, beam search, DVTS "
+    "and the best of them for each problem, against a policy and a process reward model behind "
+    "HTTP servers.",
 )
+optimal = typer.Typer(
+    no_args_is_help=True,
+    help="Compute-optimal scaling: choose the strategy by a problem's difficulty.",
+)
+optimal.command(no_args_is_help=True)(offline.fit)
+
 app.command()(online.solve)
 app.command(no_args_is_help=True)(online.bench)
 app.command(no_args_is_help=True)(offline.report)
 app.command(no_args_is_help=True)(offline.export)
+app.add_typer(optimal, name="optimal")
 app.command()(online.doctor)
 app.command()(online.config)
 app.command()(online.up)

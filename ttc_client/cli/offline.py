@@ -62,6 +62,28 @@ def export(
     export_run(run, format, strategy=strategy, n=n, seed=seed)
 
 
+def fit(
+    runs: Annotated[list[Path], typer.Argument(help="Run directories of ttc bench.")],
+    out: Annotated[Path, typer.Option("--out", help="The file to write the table to.")],
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show stack traces.")] = False,
+) -> None:
+    """Choose the best strategy and M for each budget N and bin of difficulty.
+
+    The runs hold best-of-n samples and other strategies, of the same models and problems; they may
+    differ in M. Prints what is chosen, by bins of the oracle and of the model, and what it gains
+    on problems that a table was not fitted on. The table written has the model's bins, which need
+    no answer: ttc solve and ttc bench use it with -s compute-optimal --table FILE.
+
+    [bold]Example[/bold]
+
+      ttc optimal fit runs/llama-1b --out table.json
+    """
+    from ttc_client.cli.optimal import fit_table
+
+    fit_table(runs, out, json=json)
+
+
 def _baselines(texts: list[str] | None) -> dict[str, float]:
     """Read accuracies in per cent by name, as shares of 1."""
     found: dict[str, float] = {}

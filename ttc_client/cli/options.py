@@ -31,6 +31,7 @@ _HELP: dict[str, tuple[str, str]] = {
     "max_steps": (SEARCH, "Depth of the tree; the last step runs to the end."),
     "lookahead": (SEARCH, "Roll each step this many steps further before it is ranked."),
     "reduction": (SEARCH, "Make one reward of the step scores: {choices}."),
+    "table": (SEARCH, "File of ttc optimal fit, which compute-optimal goes by."),
     "vote": (
         SEARCH,
         "Choose the answer by the best reward (prm), the summed rewards (weighted) "

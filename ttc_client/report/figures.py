@@ -10,7 +10,7 @@ from ttc_client.analysis.curves import Curve, Points
 from ttc_client.analysis.statistics import Estimate, estimate
 from ttc_client.errors import ConfigError
 from ttc_client.params import UNSCORED_STRATEGIES
-from ttc_client.report.tables import ModelSizes, is_main
+from ttc_client.report.tables import ModelSizes
 
 _COLOURS = {
     "greedy": "#777777",
@@ -18,9 +18,17 @@ _COLOURS = {
     "best-of-n": "#0072B2",
     "beam": "#009E73",
     "dvts": "#CC79A7",
+    "compute-optimal": "#000000",
 }
 """Okabe and Ito's, which the colour-blind can tell apart."""
-_DASHES = {"weighted": "-", "majority": "--", "prm": ":", "pass": "-."}
+_DASHES = {
+    "weighted": "-",
+    "majority": "--",
+    "prm": ":",
+    "pass": "-.",
+    "oracle bins": "--",
+    "table": "-.",
+}
 _MARKERS = "osD^v<>"
 _SIZE = (7.0, 4.5)
 _DPI = 150
@@ -33,13 +41,25 @@ def accuracy_figure(points: Points, baselines: Mapping[str, float]) -> Any:
     """
     figure, axes = _axes("accuracy against N", "N: generations per problem", log=True)
     for curve, by_n in points.items():
-        if is_main(curve) and curve.strategy != "greedy":
+        if curve.is_main and curve.strategy != "greedy":
             _line(axes, curve, list(by_n), [estimate(point.right) for point in by_n.values()])
         elif curve.strategy == "greedy":
             _level(axes, curve.name, estimate(by_n[1].right).mean)
     for name, accuracy in baselines.items():
         _level(axes, name, accuracy)
     _ticks(axes, {n for by_n in points.values() for n in by_n})
+    axes.legend(fontsize=8)
+    return figure
+
+
+def optimal_figure(points: Points, optimal: Points) -> Any:
+    """Draw the curves of compute-optimal scaling, with 95 % bands, and the single strategies'."""
+    figure, axes = _axes("compute-optimal scaling", "N: generations per problem", log=True)
+    alone = {c: by_n for c, by_n in points.items() if c.is_main and c.strategy != "greedy"}
+    for curve, by_n in {**alone, **optimal}.items():
+        found = [estimate(point.right) for point in by_n.values()]
+        _line(axes, curve, list(by_n), found, band=curve in optimal)
+    _ticks(axes, {n for by_n in alone.values() for n in by_n})
     axes.legend(fontsize=8)
     return figure
 
@@ -59,7 +79,7 @@ def votes_figure(points: Points) -> Any:
 def groups_figure(points: Points, groups: Mapping[str, Sequence[str]], what: str) -> Any:
     """Draw bars of accuracy by group of problems, each strategy at its largest N."""
     figure, axes = _axes(f"accuracy by {what}", what)
-    curves = [curve for curve in points if is_main(curve)]
+    curves = [curve for curve in points if curve.is_main]
     width = 0.8 / max(1, len(curves))
     for index, curve in enumerate(curves):
         n, point = max(points[curve].items())
@@ -85,11 +105,10 @@ def cost_figure(points: Points, sizes: ModelSizes) -> Any:
     what = "FLOPs per problem" if in_flops else "tokens generated per problem"
     figure, axes = _axes("accuracy against cost", what, log=True)
     for curve, by_n in points.items():
-        if is_main(curve):
-            uses_prm = curve.strategy not in UNSCORED_STRATEGIES
+        if curve.is_main:
             costs: list[float] = []
             for point in by_n.values():
-                spent = point.spent(uses_prm=uses_prm)
+                spent = point.spent
                 flops = (sizes.policy or 0.0, sizes.prm or 0.0)
                 cost = spent and (spent.flops(*flops) if in_flops else spent.completion_tokens)
                 costs.append(cost or nan)
@@ -138,11 +157,19 @@ def _axes(title: str, xlabel: str, ylabel: str = "accuracy (%)", *, log: bool = 
     return figure, axes
 
 
-def _line(axes: Any, curve: Curve, xs: Sequence[float], found: Sequence[Estimate]) -> None:
+def _line(
+    axes: Any,
+    curve: Curve,
+    xs: Sequence[float],
+    found: Sequence[Estimate],
+    *,
+    band: bool = True,
+) -> None:
     style = _style(curve)
     axes.plot(xs, [100 * f.mean for f in found], **style, label=curve.name)
-    low, high = [100 * f.low for f in found], [100 * f.high for f in found]
-    axes.fill_between(xs, low, high, color=style["color"], alpha=0.12, linewidth=0)
+    if band:
+        low, high = [100 * f.low for f in found], [100 * f.high for f in found]
+        axes.fill_between(xs, low, high, color=style["color"], alpha=0.12, linewidth=0)
 
 
 def _level(axes: Any, name: str, accuracy: float) -> None:
@@ -160,7 +187,7 @@ def _level(axes: Any, name: str, accuracy: float) -> None:
 
 def _style(curve: Curve) -> dict[str, Any]:
     marker = _MARKERS[sum(map(ord, curve.label)) % len(_MARKERS)]
-    dashes = "-" if curve.strategy in UNSCORED_STRATEGIES else _DASHES[curve.measure]
+    dashes = "-" if curve.strategy in UNSCORED_STRATEGIES else _DASHES.get(curve.measure, "-")
     if curve.measure == "pass":
         dashes = _DASHES["pass"]
     return {

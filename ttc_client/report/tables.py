@@ -10,11 +10,10 @@ from math import isnan
 from ttc_client.analysis.curves import Curve, Point, Points
 from ttc_client.analysis.statistics import Values, compare, estimate
 from ttc_client.bench.runs import Run
-from ttc_client.params import UNSCORED_STRATEGIES
 
 Cell = str | int | float | None
 
-_SHARES = {"accuracy", "low", "high", "seed sd", "difference"}
+_SHARES = {"accuracy", "low", "high", "seed sd", "difference", "gain", "gain low", "gain high"}
 _RIGHT_ALIGNED = "---:"
 EMPTY = "–"
 
@@ -75,7 +74,7 @@ def group_table(points: Points, groups: Mapping[str, Sequence[str]], what: str) 
     rows = [
         (curve.name, n, name, found.mean, found.low, found.high, found.num_problems)
         for curve, by_n in points.items()
-        if is_main(curve)
+        if curve.is_main
         for n, point in by_n.items()
         for name, ids in groups.items()
         if (values := point.among(set(ids)))
@@ -94,7 +93,7 @@ def comparison_table(points: Points) -> Table:
         *("strategy", "against", "N", "difference", "low", "high", "p", "better", "worse"),
         "problems",
     )
-    main = {c: by_n for c, by_n in points.items() if is_main(c) and c.strategy != "greedy"}
+    main = {c: by_n for c, by_n in points.items() if c.is_main and c.strategy != "greedy"}
     rows: list[tuple[Cell, ...]] = []
     for one, other in combinations(main, 2):
         for n in sorted(main[one].keys() & main[other].keys()):
@@ -117,20 +116,12 @@ def failure_table(runs: Iterable[Run]) -> Table:
     return Table("failures", ("run", "problem", "search", "ungraded", "error"), tuple(rows))
 
 
-def is_main(curve: Curve) -> bool:
-    """Whether a curve is of the vote that a strategy decides by."""
-    unscored = curve.strategy in UNSCORED_STRATEGIES
-    return curve.measure == ("majority" if unscored else "weighted")
-
-
 def _accuracy_row(curve: Curve, n: int, point: Point, sizes: ModelSizes) -> tuple[Cell, ...]:
     found = estimate(point.right)
-    uses_prm = curve.strategy not in UNSCORED_STRATEGIES
-    spent = point.spent(uses_prm=uses_prm)
     costs: tuple[Cell, ...] = (None,) * 5
-    if spent:
+    if spent := point.spent:
         flops = None
-        if sizes.policy and (sizes.prm or not uses_prm):
+        if sizes.policy and (sizes.prm or not spent.prm_tokens):
             flops = spent.flops(sizes.policy, sizes.prm or 0.0)
         tokens = (spent.completion_tokens, spent.prm_tokens, spent.requests)
         costs = (*tokens, spent.wall_s, flops)

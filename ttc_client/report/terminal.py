@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 from rich.tree import Tree
 
-from ttc_client.types import Candidate, SearchResult, TreeNode
+from ttc_client.types import Allocation, Candidate, SearchResult, TreeNode
 
 _ANSWERS_SHOWN = 12
 _STEP_WIDTH = 72
@@ -36,6 +36,8 @@ def print_result(result: SearchResult, console: Console, *, tree: bool = False) 
             console.print(_scored(step.score, clean(step.text)))
         console.print()
     console.print(_headline(result))
+    if found := result.allocation:
+        console.print(_allocation(found))
     console.print(_cost(result), style="dim")
     if result.shortfall:
         console.print(Text(result.shortfall), style="dim")
@@ -53,6 +55,14 @@ def _headline(result: SearchResult) -> Text:
     won, total = result.answers[0].votes, sum(group.votes for group in result.answers)
     line = Text("Answer: ") + Text(clean(result.answer), style="bold green")
     return line + Text(f"   ({result.vote} vote; {won} of {total} candidates)", style="dim")
+
+
+def _allocation(found: Allocation) -> Text:
+    width = f", M={found.m}" if found.m else ""
+    return Text(
+        f"Spent on {found.strategy}{width}: bin {found.bin}, by a mean reward of "
+        f"{found.reward:.2f} in a probe of {found.probe}"
+    )
 
 
 def _answer_table(result: SearchResult) -> Table:

@@ -7,9 +7,11 @@ from typing import Any
 from ttc_client.analysis.calibration import calibration
 from ttc_client.analysis.curves import Points, read_curves
 from ttc_client.analysis.difficulty import bins, ease
+from ttc_client.analysis.optimal import Evidence, optimal_curves, read_evidence, validate
 from ttc_client.bench.runs import Run
 from ttc_client.errors import ConfigError
 from ttc_client.report import figures
+from ttc_client.report.optimal import validation_table
 from ttc_client.report.page import page
 from ttc_client.report.tables import (
     ModelSizes,
@@ -33,13 +35,18 @@ def write_report(
     if not points:
         raise ConfigError("nothing is finished in these runs: there is nothing to report")
     groupings = _groupings(runs)
+    evidence = _evidence(runs, points)
+    optimal = optimal_curves(evidence) if evidence else {}
     tables = [
-        accuracy_table(points, sizes),
+        accuracy_table({**points, **optimal}, sizes),
         comparison_table(points),
         *(group_table(points, groups, what) for what, groups in groupings.items()),
+        *([validation_table(validate(evidence))] if evidence else []),
         failure_table(runs),
     ]
     drawn = _figures(runs, points, groupings, baselines, sizes)
+    if optimal:
+        drawn["compute-optimal"] = figures.optimal_figure(points, optimal)
     directory.mkdir(parents=True, exist_ok=True)
     for name, figure in drawn.items():
         figures.write_figure(figure, directory, name)
@@ -52,6 +59,14 @@ def write_report(
     index = directory / "index.html"
     index.write_text(page(_summary(runs), paths, tables, runs), encoding="utf-8")
     return index
+
+
+def _evidence(runs: Sequence[Run], points: Points) -> Evidence | None:
+    """Return what compute-optimal scaling can be judged by, or None where the runs do not do."""
+    try:
+        return read_evidence(runs, points)
+    except ConfigError:
+        return None
 
 
 def _groupings(runs: Sequence[Run]) -> dict[str, Groups]:

@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable
 from ttc_client.params import SearchParams
 from ttc_client.strategies.beam import beam
 from ttc_client.strategies.best_of_n import best_of_n
+from ttc_client.strategies.compute_optimal import compute_optimal
 from ttc_client.strategies.dvts import dvts
 from ttc_client.strategies.expand import Expander
 from ttc_client.strategies.greedy import greedy
@@ -19,6 +20,7 @@ STRATEGIES: dict[
     "best-of-n": best_of_n,
     "beam": beam,
     "dvts": dvts,
+    "compute-optimal": compute_optimal,
 }
 """Each returns every trajectory it sampled: the tree, whose finished ones are the completions."""
 

@@ -22,12 +22,14 @@ class Expander:
     Returns the distinct continuations in the order sampled, each with its multiplicity, scores
     and value; without a PRM these stay as they are. `first` is the index of the first child
     among its siblings, for strategies that sample siblings in several requests. `temperature`
-    defaults to that of `params`.
+    defaults to that of `params`. `offset` is the index of the root's first child, for searches
+    that share a root: it keeps their paths and seeds apart.
     """
 
     policy: Policy
     prm: PRM | None
     params: SearchParams
+    offset: int = 0
 
     async def __call__(
         self,
@@ -40,6 +42,8 @@ class Expander:
     ) -> tuple[Trajectory, ...]:
         if temperature is None:
             temperature = self.params.temperature
+        if not parent.path:
+            first += self.offset
         children = await self._sample(parent, n, temperature, first, to_end)
         if self.prm is None:
             return children
@@ -114,7 +118,7 @@ class Expander:
 
     def _subtree(self, path: tuple[int, ...]) -> int:
         """Number the groups of M siblings among the first steps; those of DVTS are subtrees."""
-        return path[0] // self.params.m
+        return (path[0] - self.offset) // self.params.m
 
 
 def _request_seed(params: SearchParams, parent: Trajectory, first: int) -> int | None:
