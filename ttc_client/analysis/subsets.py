@@ -45,8 +45,8 @@ def vote_rates(samples: Samples, vote: Vote, ks: Sequence[int], seed: int = 0) -
     """Return for each k how often a vote among k samples is right.
 
     Exact for `prm`, and for k = 1; else the mean over random subsets that `seed` fixes, the same
-    ones for both votes. The samples count as drawn in any order: answers that are equally good
-    share the win.
+    ones for both votes. The samples count as drawn in any order: of answers that are equally good
+    each wins as often as one of its samples comes first.
     """
     if vote == "prm":
         return [_best_is_right(samples, k) for k in ks]
@@ -97,5 +97,6 @@ def _vote_is_right(samples: Samples, vote: Vote, subsets: NDArray[np.int64]) -> 
     support = np.where(votes > 0, support, -1.0)
     best = np.maximum(support.max(axis=1, keepdims=True, initial=-1.0), 0.0)
     winners = np.isclose(support, best, rtol=1e-9, atol=0.0)
-    won = (winners & samples.right).sum(axis=1) / np.maximum(winners.sum(axis=1), 1)
+    chances = votes * winners
+    won = (chances * samples.right).sum(axis=1) / np.maximum(chances.sum(axis=1), 1)
     return float(won.mean())
