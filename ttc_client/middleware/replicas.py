@@ -53,7 +53,7 @@ class Replicas:
     """The servers of one model, and the one that holds each session's prefix."""
 
     members: Sequence[Replica]
-    _homes: OrderedDict[str, Replica] = field(default_factory=OrderedDict[str, Replica])
+    _homes: OrderedDict[int, Replica] = field(default_factory=OrderedDict[int, Replica])
     _changed: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def choose(self, request: Request) -> Replica:
@@ -64,13 +64,14 @@ class Replicas:
         while not (fit := self._fit()):
             await self._changed.wait()
         least = min(replica.tokens_in_flight for replica in fit)
-        home = self._homes.get(request.session)
+        session = hash(request.session)  # whose text is as long as a problem
+        home = self._homes.get(session)
         overload = _OVERLOAD * (least + request.num_tokens)
         if home not in fit or home.tokens_in_flight > overload:
             idlest = [replica for replica in fit if replica.tokens_in_flight == least]
             home = max(idlest, key=lambda replica: replica.affinity(request.session))
-        self._homes[request.session] = home
-        self._homes.move_to_end(request.session)
+        self._homes[session] = home
+        self._homes.move_to_end(session)
         if len(self._homes) > _SESSIONS_KEPT:
             self._homes.popitem(last=False)
         return home
@@ -90,7 +91,7 @@ class Replicas:
             yield
         except (TransientServerError, GarbledError):
             self._failed(replica)
-            self._homes.pop(request.session, None)
+            self._homes.pop(hash(request.session), None)
             raise
         except Exception:  # refused, and so answered
             self._answered(replica)
