@@ -17,11 +17,11 @@ _ANSWERS_SHOWN = 12
 _STEP_WIDTH = 72
 _FINISH = {"stop": "", "eos": " ■", "length": " ✂ cut"}
 
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 
 
 def clean(text: str) -> str:
-    """Return a model's text without the control characters that terminals act on."""
+    """Return a model's text without what terminals act on, or what reverses the text beside it."""
     return _CONTROL.sub("�", text.replace("\r\n", "\n"))
 
 

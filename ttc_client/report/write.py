@@ -17,6 +17,7 @@ from ttc_client.report.tables import (
     comparison_table,
     failure_table,
     group_table,
+    side_by_side,
 )
 
 Groups = Mapping[str, Sequence[str]]
@@ -33,19 +34,15 @@ def write_report(
     if not points:
         raise ConfigError("nothing is finished in these runs: there is nothing to report")
     groupings = _groupings(runs)
-    tables = [
-        accuracy_table(points, sizes),
-        comparison_table(points),
-        *(group_table(points, groups, what) for what, groups in groupings.items()),
-        failure_table(runs),
-    ]
+    grouped = [group_table(points, groups, what) for what, groups in groupings.items()]
+    first, last = [accuracy_table(points, sizes), comparison_table(points)], failure_table(runs)
     drawn = _figures(runs, points, groupings, baselines, sizes)
     directory.mkdir(parents=True, exist_ok=True)
     for name, figure in drawn.items():
         figures.write_figure(figure, directory, name)
-    for table in tables:
+    for table in (*first, *grouped, last):
         (directory / f"{table.name}.csv").write_text(table.csv(), encoding="utf-8")
-    tables = [table for table in tables if table.rows]
+    tables = [table for table in (*first, *map(side_by_side, grouped), last) if table.rows]
     markdown = "\n".join(f"## {table.name}\n\n{table.markdown()}" for table in tables)
     (directory / "tables.md").write_text(markdown, encoding="utf-8")
     paths = [directory / f"{name}.svg" for name in drawn]
