@@ -25,6 +25,8 @@ from ttc_client.types import TreeNode, Vote
 
 NUM_BROWSED = 40
 """How many problems the page lets one browse, taken evenly over the set."""
+NUM_STEPS = 20_000
+"""How many steps the page may hold, some 10 MB: of large trees it shows fewer problems."""
 NUM_WHOLE = 16
 """How many whole completions of a search the page shows: hundreds of them would fill it."""
 
@@ -78,7 +80,7 @@ def page(
 ) -> str:
     """Return the page; the figures are SVG files, named by their stems."""
     template = files("ttc_client.report").joinpath("page.html").read_text(encoding="utf-8")
-    problems = [problem for run in runs for problem in _browsed(run)]
+    problems = _thinned([problem for run in runs for problem in _browsed(run)])
     total = sum(len(run.problems) for run in runs)
     parts = {
         "SCRIPT": _digest(template),
@@ -129,6 +131,11 @@ def _browsed(run: Run) -> list[BrowsedProblem]:
         )
         for problem in chosen
     ]
+
+
+def _thinned(problems: Sequence[BrowsedProblem]) -> Sequence[BrowsedProblem]:
+    num_steps = sum(len(search.tree) for problem in problems for search in problem.searches)
+    return problems[:: max(1, -(-num_steps // NUM_STEPS))]
 
 
 def _searches(run: Run, ids: set[str]) -> list[Key]:
