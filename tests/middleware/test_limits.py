@@ -56,6 +56,24 @@ async def test_problems_that_began_first_come_first():
     assert "".join(request.problem for request in door.entered) == "aaabbbccc"
 
 
+async def test_problems_that_are_long_done_are_forgotten(monkeypatch):
+    monkeypatch.setattr("ttc_client.middleware.limits._PROBLEMS_KEPT", 3)
+    limiter = Limiter(1)
+    for problem in "abcdefg":
+        async with limiter.slots(1, problem):
+            pass
+    assert len(limiter._turns) == 3
+    door = Door(1)
+    door.limiter = limiter
+    door.call = limited(door.hold, limiter)
+    tasks = door.start(*[Request(session=f"{i}", problem=p) for i, p in enumerate("eghf")])
+    for _ in tasks:
+        await settle()
+        await door.let_go(door.entered[-1])
+    await asyncio.gather(*tasks)
+    assert "".join(request.problem for request in door.entered) == "efgh"
+
+
 async def test_cancelled_waiters_leave_no_slot_behind():
     door = Door(2)
     first, small = Request(session="first"), Request(session="small")

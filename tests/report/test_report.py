@@ -142,6 +142,13 @@ def test_the_page_is_self_contained_and_what_models_wrote_is_never_markup(finish
     assert evil["searches"][0]["tree"][0]["text"] == f"first {EVIL}\n\n"
 
 
+def test_of_problems_with_large_trees_the_page_shows_fewer(finished, tmp_path, monkeypatch):
+    monkeypatch.setattr("ttc_client.report.page.NUM_STEPS", 12)  # of 24
+    page = write_report([finished], tmp_path / "report", {}, ModelSizes()).read_text()
+    assert "2 of 4 problems" in page
+    assert [problem["id"] for problem in json.loads(Elements(page).data)] == ["a", "c"]
+
+
 def test_the_votes_of_a_search_are_put_together_from_its_samples():
     votes = votes_for(record("beam", 4, FOUR))
     assert [(v.answer, v.correct, v.votes) for v in votes] == [("1", False, 2), ("0", True, 1)]

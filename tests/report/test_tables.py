@@ -15,6 +15,7 @@ from ttc_client.report.tables import (
     comparison_table,
     failure_table,
     group_table,
+    side_by_side,
 )
 
 WON, LOST = (True, True, True), (False, False, False)
@@ -65,6 +66,16 @@ def test_groups_of_problems_are_told_apart():
     table = rows(group_table(CURVES, {"easy": ["a"], "hard": ["b"], "none": ["c"]}, "kind"))
     found = {row["kind"]: row["accuracy"] for row in table if row["strategy"] == "majority"}
     assert found == {"easy": 1, "hard": 0}
+
+
+def test_people_see_groups_side_by_side():
+    groups = {"easy": ["a"], "hard": ["b"], "none": ["c"]}
+    table = side_by_side(group_table(CURVES, groups, "kind"))
+    assert table.header == ("strategy", "N", "kind easy", "kind hard")
+    (dvts,) = [row for row in table.texts() if row[0] == "dvts (weighted)"]
+    assert dvts == ["dvts (weighted)", "4", "100.0 (100.0–100.0)", "100.0 (100.0–100.0)"]
+    (best,) = [row for row in table.texts() if row[:2] == ["best-of-n (weighted)", "4"]]
+    assert best[2:] == ["100.0 (100.0–100.0)", "0.0 (0.0–0.0)"]
 
 
 def test_failures_and_ungraded_answers_are_listed():

@@ -1,6 +1,7 @@
 """Bound the sequences in flight at a server, and serve the problem that began first first."""
 
 import asyncio
+from collections import OrderedDict
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -8,6 +9,8 @@ from heapq import heappop, heappush
 
 from ttc_client.middleware import A, Port, R
 from ttc_client.middleware.deadlines import clock_stopped
+
+_PROBLEMS_KEPT = 1 << 16
 
 _Waiting = tuple[int, int, int, asyncio.Future[None]]
 """The problem's turn, the place in the queue, the sequences, and what to resolve."""
@@ -25,13 +28,14 @@ class Limiter:
     capacity: int
     in_flight: int = 0
     _waiting: list[_Waiting] = field(default_factory=list[_Waiting])
-    _turns: dict[int, int] = field(default_factory=dict[int, int])
+    _turns: OrderedDict[int, int] = field(default_factory=OrderedDict[int, int])
+    _num_problems: int = 0
     _num_seen: int = 0
 
     @asynccontextmanager
     async def slots(self, num_sequences: int, problem: str = "") -> AsyncGenerator[None]:
         """Hold that many slots, waiting for them without a time-out."""
-        turn = self._turns.setdefault(hash(problem), len(self._turns))
+        turn = self._turn(hash(problem))
         if not self._waiting and self._fits(num_sequences):
             self.in_flight += num_sequences
         else:
@@ -41,6 +45,15 @@ class Limiter:
             yield
         finally:
             self._release(num_sequences)
+
+    def _turn(self, problem: int) -> int:
+        """Number the problems as they are first seen, and forget those that must long be done."""
+        turn = self._turns.setdefault(problem, self._num_problems)
+        if turn == self._num_problems:
+            self._num_problems += 1
+            if len(self._turns) > _PROBLEMS_KEPT:
+                self._turns.popitem(last=False)
+        return turn
 
     async def _wait(self, turn: int, num_sequences: int) -> None:
         admitted = asyncio.get_running_loop().create_future()

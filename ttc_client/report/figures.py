@@ -11,6 +11,7 @@ from ttc_client.analysis.statistics import Estimate, estimate
 from ttc_client.errors import ConfigError
 from ttc_client.params import UNSCORED_STRATEGIES
 from ttc_client.report.tables import ModelSizes
+from ttc_client.report.terminal import clean
 
 _COLOURS = {
     "greedy": "#777777",
@@ -29,50 +30,68 @@ _DASHES = {
     "oracle bins": "--",
     "table": "-.",
 }
+_VOTE_COLOURS = {
+    "weighted": "#0072B2",
+    "majority": "#56B4E9",
+    "prm": "#D55E00",
+    "pass": "#777777",
+}
 _MARKERS = "osD^v<>"
+_APART = 1.03
+"""How far intervals at the same N are drawn apart, as a factor."""
+_NAME_LENGTH = 40
 _SIZE = (7.0, 4.5)
 _DPI = 150
 
 
 def accuracy_figure(points: Points, baselines: Mapping[str, float]) -> Any:
-    """Draw accuracy against N, with 95 % bands, for the vote that each strategy decides by.
+    """Draw accuracy against N, with 95 % intervals, for the vote that each strategy decides by.
 
     Greedy decoding and the baselines, shares of 1 by name, are horizontal lines.
     """
     figure, axes = _axes("accuracy against N", "N: generations per problem", log=True)
-    for curve, by_n in points.items():
-        if curve.is_main and curve.strategy != "greedy":
-            _line(axes, curve, list(by_n), [estimate(point.right) for point in by_n.values()])
-        elif curve.strategy == "greedy":
-            _level(axes, curve.name, estimate(by_n[1].right).mean)
-    for name, accuracy in baselines.items():
-        _level(axes, name, accuracy)
+    _lines(axes, _alone(points))
+    levels = {
+        curve.name: estimate(by_n[1].right).mean
+        for curve, by_n in points.items()
+        if curve.strategy == "greedy"
+    }
+    for index, (name, accuracy) in enumerate({**levels, **baselines}.items()):
+        label = f"{name} {100 * accuracy:.1f}"
+        dashes = (0, (4, 2 + 2 * index))
+        axes.axhline(100 * accuracy, color="#777777", linewidth=1, linestyle=dashes, label=label)
     _ticks(axes, {n for by_n in points.values() for n in by_n})
-    axes.legend(fontsize=8)
+    _legend(figure, axes)
     return figure
 
 
 def optimal_figure(points: Points, optimal: Points) -> Any:
-    """Draw the curves of compute-optimal scaling, with 95 % bands, and the single strategies'."""
+    """Draw the curves of compute-optimal scaling beside those of the single strategies."""
     figure, axes = _axes("compute-optimal scaling", "N: generations per problem", log=True)
-    alone = {c: by_n for c, by_n in points.items() if c.is_main and c.strategy != "greedy"}
-    for curve, by_n in {**alone, **optimal}.items():
-        found = [estimate(point.right) for point in by_n.values()]
-        _line(axes, curve, list(by_n), found, band=curve in optimal)
+    alone = _alone(points)
+    _lines(axes, {**alone, **optimal})
     _ticks(axes, {n for by_n in alone.values() for n in by_n})
-    axes.legend(fontsize=8)
+    _legend(figure, axes)
     return figure
 
 
 def votes_figure(points: Points) -> Any:
-    """Draw accuracy against N for every vote of every strategy, and the oracle's pass@N."""
-    figure, axes = _axes("votes", "N: generations per problem", log=True)
-    for curve, by_n in points.items():
-        if curve.strategy != "greedy":
-            means = [100 * estimate(point.right).mean for point in by_n.values()]
-            axes.plot(list(by_n), means, **_style(curve), label=curve.name)
-    _ticks(axes, {n for by_n in points.values() for n in by_n})
-    axes.legend(fontsize=7, ncols=2)
+    """Draw accuracy against N for every vote, and the oracle's pass@N: a panel per strategy.
+
+    The majority strategy, whose samples are independent, is in each of them.
+    """
+    drawn = [curve for curve in points if curve.strategy != "greedy"]
+    strategies = [s for s in dict.fromkeys(c.strategy for c in drawn) if s != "majority"]
+    panels = strategies or ["majority"]
+    figure, *all_axes = _axes("", "N", panels=len(panels), log=True)
+    for strategy, axes in zip(panels, all_axes, strict=True):
+        axes.set_title(strategy)
+        for curve in drawn:
+            if curve.strategy in (strategy, "majority"):
+                means = [100 * estimate(point.right).mean for point in points[curve].values()]
+                axes.plot(list(points[curve]), means, **_vote_style(curve))
+        _ticks(axes, {n for curve in drawn for n in points[curve]})
+    _legend(figure, *all_axes)
     return figure
 
 
@@ -94,8 +113,10 @@ def groups_figure(points: Points, groups: Mapping[str, Sequence[str]], what: str
             error_kw={"elinewidth": 0.8},
             label=f"{curve.name}, N={n}",
         )
-    axes.set_xticks(range(len(groups)), [f"{name}\n({len(ids)})" for name, ids in groups.items()])
-    axes.legend(fontsize=8)
+    axes.set_xticks(
+        range(len(groups)), [f"{_plain(name)}\n({len(ids)})" for name, ids in groups.items()]
+    )
+    _legend(figure, axes)
     return figure
 
 
@@ -113,7 +134,7 @@ def cost_figure(points: Points, sizes: ModelSizes) -> Any:
                 cost = spent and (spent.flops(*flops) if in_flops else spent.completion_tokens)
                 costs.append(cost or nan)
             _line(axes, curve, costs, [estimate(point.right) for point in by_n.values()])
-    axes.legend(fontsize=8)
+    _legend(figure, axes)
     return figure
 
 
@@ -139,50 +160,69 @@ def write_figure(figure: Any, directory: Path, name: str) -> None:
         figure.savefig(directory / f"{name}.svg", metadata={"Date": None})
 
 
-def _axes(title: str, xlabel: str, ylabel: str = "accuracy (%)", *, log: bool = False) -> Any:
+def _axes(
+    title: str, xlabel: str, ylabel: str = "accuracy (%)", *, panels: int = 1, log: bool = False
+) -> Any:
+    """Return a figure and its panels, side by side."""
     try:
         from matplotlib.figure import Figure
     except ImportError:
         raise ConfigError("figures need an extra: pip install 'ttc-client[report]'") from None
     figure: Any = Figure(figsize=_SIZE, layout="constrained")
-    axes = figure.add_subplot()
-    axes.set_title(title)
-    axes.set_xlabel(xlabel)
-    axes.set_ylabel(ylabel)
-    axes.grid(visible=True, color="#dddddd", linewidth=0.6)
-    axes.set_axisbelow(True)
-    axes.spines[["top", "right"]].set_visible(False)
-    if log:
-        axes.set_xscale("log", base=2 if xlabel.startswith("N") else 10)
-    return figure, axes
+    drawn = figure.subplots(1, panels, sharey=True, squeeze=False)[0]
+    drawn[0].set_ylabel(ylabel)
+    for axes in drawn:
+        axes.set_title(title)
+        axes.set_xlabel(xlabel)
+        axes.grid(visible=True, color="#dddddd", linewidth=0.6)
+        axes.set_axisbelow(True)
+        axes.spines[["top", "right"]].set_visible(False)
+        if log:
+            axes.set_xscale("log", base=2 if xlabel.startswith("N") else 10)
+    return figure, *drawn
 
 
-def _line(
-    axes: Any,
-    curve: Curve,
-    xs: Sequence[float],
-    found: Sequence[Estimate],
-    *,
-    band: bool = True,
-) -> None:
-    style = _style(curve)
-    axes.plot(xs, [100 * f.mean for f in found], **style, label=curve.name)
-    if band:
-        low, high = [100 * f.low for f in found], [100 * f.high for f in found]
-        axes.fill_between(xs, low, high, color=style["color"], alpha=0.12, linewidth=0)
+def _alone(points: Points) -> Points:
+    """Return the curves of the vote that each strategy decides by, but for greedy's one point."""
+    return {c: by_n for c, by_n in points.items() if c.is_main and c.strategy != "greedy"}
 
 
-def _level(axes: Any, name: str, accuracy: float) -> None:
-    axes.axhline(100 * accuracy, color="#777777", linewidth=1, linestyle=(0, (4, 3)))
-    axes.annotate(
-        f"{name} {100 * accuracy:.1f}",
-        (1, 100 * accuracy),
-        xycoords=("axes fraction", "data"),
-        ha="right",
-        va="bottom",
-        fontsize=7,
-        color="#555555",
+def _lines(axes: Any, points: Points) -> None:
+    """Draw curves against N, their intervals side by side."""
+    for index, (curve, by_n) in enumerate(points.items()):
+        shift = _APART ** (index - (len(points) - 1) / 2)
+        found = {n * shift: estimate(point.right) for n, point in by_n.items()}
+        _line(axes, curve, list(found), list(found.values()))
+
+
+def _line(axes: Any, curve: Curve, xs: Sequence[float], found: Sequence[Estimate]) -> None:
+    means, errors = [100 * f.mean for f in found], _errors(found)
+    axes.errorbar(xs, means, errors, **_style(curve), elinewidth=0.8, capsize=2, label=curve.name)
+
+
+def _legend(figure: Any, *all_axes: Any) -> None:
+    """Name the lines below the figure, where the names cover none; each name once."""
+    named: dict[str, Any] = {}
+    for axes in all_axes:
+        handles, names = axes.get_legend_handles_labels()
+        named = {**dict(zip(names, handles, strict=True)), **named}
+    names = map(_plain, named)
+    figure.legend(
+        named.values(), names, loc="outside lower center", ncols=3, fontsize=8, frameon=False
     )
+
+
+def _plain(text: str) -> str:
+    """Return a name that matplotlib draws as it stands, not as mathematics, and has room for."""
+    short = text if len(text) <= _NAME_LENGTH else text[: _NAME_LENGTH - 1] + "…"
+    return clean(short).replace("$", r"\$")
+
+
+def _vote_style(curve: Curve) -> dict[str, Any]:
+    if curve.strategy == "majority":
+        return {**_style(curve), "label": curve.name.replace("majority", "majority strategy", 1)}
+    label = f"{curve.measure}{curve.label and f' · {curve.label}'}"
+    return {**_style(curve), "color": _VOTE_COLOURS[curve.measure], "label": label}
 
 
 def _style(curve: Curve) -> dict[str, Any]:
@@ -200,7 +240,7 @@ def _style(curve: Curve) -> dict[str, Any]:
 
 
 def _ticks(axes: Any, budgets: Iterable[int]) -> None:
-    axes.set_xticks(sorted(budgets), [str(n) for n in sorted(budgets)])
+    axes.set_xticks(sorted(budgets), [str(n) for n in sorted(budgets)], fontsize=8)
     axes.minorticks_off()
 
 

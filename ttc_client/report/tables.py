@@ -84,6 +84,21 @@ def group_table(points: Points, groups: Mapping[str, Sequence[str]], what: str) 
     return Table(f"accuracy-by-{what.replace(' ', '-')}", header, tuple(rows))
 
 
+def side_by_side(table: Table) -> Table:
+    """Return a table of groups for people: a row for each strategy and N, a column for each group.
+
+    Cells are an accuracy and its interval.
+    """
+    what = table.header[2]
+    groups = dict.fromkeys(row[2] for row in table.rows)
+    found: dict[tuple[Cell, Cell], dict[Cell, str]] = {}
+    for (strategy, n, group, *_), texts in zip(table.rows, table.texts(), strict=True):
+        mean, low, high = texts[3:6]
+        found.setdefault((strategy, n), {})[group] = f"{mean} ({low}–{high})"
+    rows = tuple((*key, *(cells.get(group) for group in groups)) for key, cells in found.items())
+    return Table(table.name, ("strategy", "N", *(f"{what} {group}" for group in groups)), rows)
+
+
 def comparison_table(points: Points) -> Table:
     """Compare the strategies pair by pair, at each N, on the problems that both have done.
 

@@ -17,7 +17,9 @@ _ANSWERS_SHOWN = 12
 _STEP_WIDTH = 72
 _FINISH = {"stop": "", "eos": " ■", "length": " ✂ cut"}
 
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+_CONTROL = re.compile(
+    r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
+)
 
 
 def clean(text: str) -> str:

@@ -19,6 +19,7 @@ from ttc_client.report.tables import (
     comparison_table,
     failure_table,
     group_table,
+    side_by_side,
 )
 
 Groups = Mapping[str, Sequence[str]]
@@ -35,24 +36,20 @@ def write_report(
     if not points:
         raise ConfigError("nothing is finished in these runs: there is nothing to report")
     groupings = _groupings(runs)
+    grouped = [group_table(points, groups, what) for what, groups in groupings.items()]
     evidence = _evidence(runs, points)
     optimal = optimal_curves(evidence) if evidence else {}
-    tables = [
-        accuracy_table({**points, **optimal}, sizes),
-        comparison_table(points),
-        *(group_table(points, groups, what) for what, groups in groupings.items()),
-        *([validation_table(validate(evidence))] if evidence else []),
-        failure_table(runs),
-    ]
+    first = [accuracy_table({**points, **optimal}, sizes), comparison_table(points)]
+    last = [*([validation_table(validate(evidence))] if evidence else []), failure_table(runs)]
     drawn = _figures(runs, points, groupings, baselines, sizes)
     if optimal:
         drawn["compute-optimal"] = figures.optimal_figure(points, optimal)
     directory.mkdir(parents=True, exist_ok=True)
     for name, figure in drawn.items():
         figures.write_figure(figure, directory, name)
-    for table in tables:
+    for table in (*first, *grouped, *last):
         (directory / f"{table.name}.csv").write_text(table.csv(), encoding="utf-8")
-    tables = [table for table in tables if table.rows]
+    tables = [table for table in (*first, *map(side_by_side, grouped), *last) if table.rows]
     markdown = "\n".join(f"## {table.name}\n\n{table.markdown()}" for table in tables)
     (directory / "tables.md").write_text(markdown, encoding="utf-8")
     paths = [directory / f"{name}.svg" for name in drawn]
