@@ -19,6 +19,7 @@ import zlib
 from collections.abc import Generator, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
+from typing import BinaryIO
 
 import msgspec
 
@@ -250,8 +251,9 @@ def _choice(text: _Text, finish: str, stop: str | None) -> bytes:
 class Connection(asyncio.Protocol):
     """One client's connection: a request at a time, kept alive."""
 
-    def __init__(self, replies: Replies) -> None:
+    def __init__(self, replies: Replies, record: BinaryIO | None) -> None:
         self._replies = replies
+        self._record = record
         self._routes = {
             b"/v1/completions": replies.completion,
             b"/generative_scoring": replies.scores,
@@ -281,6 +283,8 @@ class Connection(asyncio.Protocol):
         self._post(path, body)
 
     def _post(self, path: bytes, body: bytes) -> None:
+        if self._record:
+            self._record.write(b"%s %s\n" % (path, body))
         route = self._routes.get(path)
         if route is None:
             self._send(None, 404)
@@ -329,22 +333,31 @@ def _content_length(head: bytes) -> int:
     return int(rest.partition(b"\r\n")[0]) if found else 0
 
 
-async def serve(script: Script, port: int, *, until_input_ends: bool = False) -> None:
-    """Serve, and print the URL once it works; for ever, or until the standard input ends."""
+async def serve(
+    script: Script, port: int = 0, *, until_input_ends: bool = False, record: Path | None = None
+) -> None:
+    """Serve, and print the URL once it works; for ever, or until the standard input ends.
+
+    `record` is written a line for each POST: its path and its body, which has no line breaks.
+    """
     replies = Replies(script)
     loop = asyncio.get_running_loop()
-    server = await loop.create_server(lambda: Connection(replies), "127.0.0.1", port, backlog=4096)
-    print(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}", flush=True)
-    if until_input_ends:
-        await asyncio.to_thread(sys.stdin.read)
-    else:
-        await asyncio.Event().wait()
+    with record.open("wb") if record else contextlib.nullcontext() as file:
+        server = await loop.create_server(
+            lambda: Connection(replies, file), "127.0.0.1", port, backlog=4096
+        )
+        print(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}", flush=True)
+        if until_input_ends:
+            await asyncio.to_thread(sys.stdin.read)
+        else:
+            await asyncio.Event().wait()
 
 
 @contextlib.contextmanager
-def scripted_server(script: Script) -> Generator[str]:
+def scripted_server(script: Script, record: Path | None = None) -> Generator[str]:
     """Run a server in a process of its own, which ends with this one at the latest."""
     flags = [f"--{name.replace('_', '-')}={value}" for name, value in asdict(script).items()]
+    flags += [f"--record={record}"] * bool(record)
     with subprocess.Popen(
         [sys.executable, __file__, "--until-input-ends", *flags],
         stdin=subprocess.PIPE,
@@ -382,13 +395,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--port", type=int, default=0, help="0 takes a free one (default)")
     parser.add_argument("--until-input-ends", action="store_true", help="for a parent process")
+    parser.add_argument("--record", type=Path, help="write all POST requests to this file")
     for setting in fields(Script):
         flag = "--" + setting.name.replace("_", "-")
-        parser.add_argument(flag, type=type(setting.default), default=setting.default)
-    flags = vars(parser.parse_args())
-    port, until_input_ends = flags.pop("port"), flags.pop("until_input_ends")
+        default: object = setting.default
+        parser.add_argument(flag, type=type(default), default=default)
+    args = parser.parse_args()
+    script = Script(**{setting.name: getattr(args, setting.name) for setting in fields(Script)})
     with contextlib.suppress(KeyboardInterrupt):
-        asyncio.run(serve(Script(**flags), port, until_input_ends=until_input_ends))
+        asyncio.run(
+            serve(script, args.port, until_input_ends=args.until_input_ends, record=args.record)
+        )
 
 
 if __name__ == "__main__":
