@@ -143,7 +143,7 @@ async def test_the_limit_is_clamped_to_the_context_and_a_full_one_ends_by_length
         root = Trajectory("p", "", tuple(range(290)))
         await client.sample(ask(root))
         assert server.payloads("/v1/completions")[0]["max_tokens"] == 10
-        full = replace(root, token_ids=tuple(range(300)), steps=(Step("x\n\n", "stop", 10),))
+        full = replace(root, prompt_ids=tuple(range(300)), steps=(Step("x\n\n", "stop", 10),))
         samples = await client.sample(ask(full))
     assert samples.steps == (Step("", "length", 0),) * 2
 
