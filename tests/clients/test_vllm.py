@@ -161,6 +161,20 @@ async def test_without_tokenize_the_first_reply_tells_the_prompts_ids():
     assert samples.prompt_ids == (1, 2, 3)
 
 
+@pytest.mark.parametrize("ids", [None, [], ["x"], [-1]])
+async def test_a_reply_that_does_not_tell_the_prompts_ids_either_is_refused(ids):
+    def reply(payload):
+        reply = completions(lambda p, i: ("x\n\n", "stop", "\n\n"))(payload)
+        for choice in reply["choices"]:
+            choice["prompt_token_ids"] = ids
+        return reply
+
+    async with policy(**{"/v1/completions": reply}) as (server, client):
+        del server.replies["/tokenize"]
+        with pytest.raises(ProtocolError, match=r"prompt_token_ids|--policy-api openai"):
+            await client.sample(ask(await client.root("p")))
+
+
 async def test_another_models_prompt_comes_from_its_own_template():
     def qwen(payload):
         reply = tokenize(payload)
