@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from ttc_client.ports import SampleRequest, Samples, ScoreRequest, Scores
 from ttc_client.types import Finish, Step, Trajectory, Usage
 
-ROOT = Trajectory(problem="p", prompt="<prompt>", token_ids=(1, 2, 3))
+ROOT = Trajectory(problem="p", prompt="<prompt>", prompt_ids=(1, 2, 3))
 
 Write = Callable[[SampleRequest, int], tuple[str, Finish]]
 

@@ -150,7 +150,7 @@ class ServerContract:
         whole = await greedy(policy, root, stop=())
         start, end = len(root.token_ids), len(whole.token_ids)
         for cut in range(start + 1, end - 1, 5):
-            part = replace(root, token_ids=whole.token_ids[:cut], steps=(Step("x", "stop", 1),))
+            part = replace(root, prompt_ids=whole.token_ids[:cut], steps=(Step("x", "stop", 1),))
             assert (await greedy(policy, part, stop=())).token_ids == whole.token_ids
 
     async def test_bos_comes_exactly_once(self, policy: VLLMPolicy) -> None:
@@ -273,8 +273,7 @@ async def greedy(policy: VLLMPolicy, parent: Trajectory, **changes: Any) -> Traj
     """Return the trajectory with its most likely next step."""
     samples = await policy.sample(ask(parent, **changes))
     (step,) = samples.steps
-    ids = samples.prompt_ids + step.token_ids
-    return replace(parent, token_ids=ids, steps=(*parent.steps, step))
+    return replace(parent, steps=(*parent.steps, step))
 
 
 async def rendered(server: Server, *messages: tuple[str, str], **fields: Any) -> tuple[int, ...]:

@@ -19,7 +19,7 @@ def _ignore(_: Exchange) -> None:
     pass
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Meter:
     """The running counts of one search.
 

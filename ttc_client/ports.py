@@ -45,8 +45,8 @@ class SampleRequest:
     def num_tokens(self) -> int:
         """How many tokens the server holds for this request, roughly."""
         trajectory = self.trajectory
-        prompt = len(trajectory.prompt) // _CHARACTERS_PER_TOKEN + trajectory.num_tokens
-        return (len(trajectory.token_ids) or prompt) + self.n * _TOKENS_PER_STEP
+        prompt = len(trajectory.prompt_ids) or len(trajectory.prompt) // _CHARACTERS_PER_TOKEN
+        return prompt + trajectory.num_tokens + self.n * _TOKENS_PER_STEP
 
     @property
     def session(self) -> str:

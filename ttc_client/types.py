@@ -6,6 +6,8 @@ Everything is frozen. Knows nothing of servers, files or the screen.
 """
 
 from dataclasses import dataclass, fields
+from itertools import chain
+from operator import add, attrgetter
 from typing import Literal
 
 Strategy = Literal["greedy", "majority", "best-of-n", "beam", "dvts", "compute-optimal"]
@@ -37,7 +39,10 @@ class Usage:
     retries: int = 0
 
     def __add__(self, other: "Usage") -> "Usage":
-        return Usage(*(getattr(self, f.name) + getattr(other, f.name) for f in fields(Usage)))
+        return Usage(*map(add, _counts(self), _counts(other)))
+
+
+_counts = attrgetter(*(count.name for count in fields(Usage)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,20 +65,30 @@ class Step:
 class Trajectory:
     """A prompt and the steps so far, with one score per step that the PRM has read.
 
-    `prompt` is the templated text and `token_ids` are those of the prompt and all steps, the
-    continuation's exact input; they are empty where the server speaks text only. `path` holds
-    the index of each step among its siblings, so that it names the trajectory within a search.
-    `value` is what the search ranks by: the reduced scores, or, with lookahead, those of the
-    rolled-out text.
+    `prompt` is the templated text, `prompt_ids` its tokens, empty where the server speaks text
+    only. `path` holds the index of each step among its siblings, so that it names the trajectory
+    within a search. `readings` are the steps as the PRM reads them. `value` is what the search
+    ranks by: the reduced scores, or, with lookahead, those of the rolled-out text.
     """
 
     problem: str
     prompt: str
-    token_ids: tuple[int, ...] = ()
+    prompt_ids: tuple[int, ...] = ()
     steps: tuple[Step, ...] = ()
     scores: tuple[float, ...] = ()
     path: tuple[int, ...] = ()
+    readings: tuple[str, ...] = ()
     value: float = 0.0
+
+    @property
+    def token_ids(self) -> tuple[int, ...]:
+        """The tokens of the prompt and all steps, a continuation's exact input.
+
+        Joined when they are sent: most trajectories are pruned, and need none of their own.
+        """
+        if not self.prompt_ids:
+            return ()
+        return (*self.prompt_ids, *chain.from_iterable(step.token_ids for step in self.steps))
 
     @property
     def text(self) -> str:

@@ -6,10 +6,13 @@ sent in a bare aiohttp loop: `session.post` and a read of the body, as many at o
 is one HTTP exchange. A *scored step* is one expansion, a policy request for M = 4 steps and the
 PRM request that scores them: two requests. CPU is this process's own, user and system, for all
 that a search does: sampling, scoring, ranking, extracting, voting.
+
+Growth is measured with all else alike: about as many requests in all, N / M in flight.
 """
 
 import argparse
 import asyncio
+import gc
 import resource
 import statistics
 import tempfile
@@ -22,6 +25,7 @@ import aiohttp
 from scripted import Script, print_table, scripted_server, write_json
 
 from ttc_client import Client, SearchConfig, Usage
+from ttc_client.cli import GC_THRESHOLD
 
 M = 4
 IN_FLIGHT = (64, 256, 1024)
@@ -200,6 +204,7 @@ def main() -> None:
     parser.add_argument("--only", choices=("cost", "growth"), help="leave the other part out")
     parser.add_argument("--json", type=Path, help="write the figures to this file")
     args = parser.parse_args()
+    gc.set_threshold(GC_THRESHOLD)  # as `ttc` does
     figures: dict[str, list[dict[str, float]]] = {}
     if args.only != "growth":
         figures["cost"] = compare(args.problems, args.repeats)

@@ -72,7 +72,7 @@ async def test_a_request_continues_the_text_so_far_with_a_seed_per_child(kind):
     async with policy(kind) as (server, client):
         root = await client.root("What is 1+1?")
         ids = root.token_ids and (*root.token_ids, *map(ord, "so\n\n"))
-        parent = replace(root, token_ids=ids, steps=(Step("so\n\n", "stop", 2),))
+        parent = replace(root, prompt_ids=ids, steps=(Step("so\n\n", "stop", 2),))
         wanted = await asked(server, kind, client.sample(ask(parent)))
     text = llama3_prompt("What is 1+1?", "Be brief.") + "so\n\n"
     assert "begin_of_text" not in text

@@ -143,7 +143,7 @@ async def test_the_limit_is_clamped_to_the_context_and_a_full_one_ends_by_length
         root = Trajectory("p", "", tuple(range(290)))
         await client.sample(ask(root))
         assert server.payloads("/v1/completions")[0]["max_tokens"] == 10
-        full = replace(root, token_ids=tuple(range(300)), steps=(Step("x\n\n", "stop", 10),))
+        full = replace(root, prompt_ids=tuple(range(300)), steps=(Step("x\n\n", "stop", 10),))
         samples = await client.sample(ask(full))
     assert samples.steps == (Step("", "length", 0),) * 2
 
@@ -159,6 +159,20 @@ async def test_without_tokenize_the_first_reply_tells_the_prompts_ids():
         assert server.payloads("/v1/completions")[0]["prompt"] == root.prompt
     assert root.token_ids == ()
     assert samples.prompt_ids == (1, 2, 3)
+
+
+@pytest.mark.parametrize("ids", [None, [], ["x"], [-1]])
+async def test_a_reply_that_does_not_tell_the_prompts_ids_either_is_refused(ids):
+    def reply(payload):
+        reply = completions(lambda p, i: ("x\n\n", "stop", "\n\n"))(payload)
+        for choice in reply["choices"]:
+            choice["prompt_token_ids"] = ids
+        return reply
+
+    async with policy(**{"/v1/completions": reply}) as (server, client):
+        del server.replies["/tokenize"]
+        with pytest.raises(ProtocolError, match=r"prompt_token_ids|--policy-api openai"):
+            await client.sample(ask(await client.root("p")))
 
 
 async def test_another_models_prompt_comes_from_its_own_template():

@@ -1,11 +1,12 @@
 """The command line as a whole, and how it ends: exit codes, one-line errors, Ctrl-C."""
 
+import gc
 import os
 import sys
 
 import typer
 
-from ttc_client.cli import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_USAGE, offline, online
+from ttc_client.cli import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_USAGE, GC_THRESHOLD, offline, online
 from ttc_client.errors import ConfigError, TTCError
 
 app = typer.Typer(
@@ -35,6 +36,7 @@ app.command()(online.up)
 
 def main() -> None:
     """Run the command line and exit with its code."""
+    gc.set_threshold(GC_THRESHOLD)
     debug = "--debug" in sys.argv
     try:
         code = app(standalone_mode=False)

@@ -43,20 +43,21 @@ class CausalPRM:
         form = find_format(wanted_format, name, (good, bad))
         return cls(server, name, context_length, (good, bad), form)
 
-    async def questions(self, request: ScoreRequest) -> list[str]:
-        """Return the text for each step; raise ContextLengthError if the server would cut one."""
-        texts = questions(self.form, request)
-        await together(self._check_length(text) for text in texts)
-        return texts
+    async def questions(self, request: ScoreRequest) -> tuple[str, list[str]]:
+        """Return what the texts of all steps begin with, and how each goes on.
 
-    async def _check_length(self, text: str) -> None:
-        """Compare a text with the context.
-
-        A token is at least one byte long, so only long texts need the server's count.
+        Raises ContextLengthError if the server would cut one. A token is at least one byte long,
+        so only long texts need the server's count.
         """
-        limit = self.context_length
-        if limit is None or len(text.encode()) < limit - 1:
-            return
+        shared, rests = questions(self.form, request)
+        if (limit := self.context_length) is not None:
+            room = limit - 1 - len(shared.encode())
+            long = [shared + rest for rest in rests if len(rest.encode()) >= room]
+            if long:
+                await together(self._check_length(text, limit) for text in long)
+        return shared, rests
+
+    async def _check_length(self, text: str, limit: int) -> None:
         length = len(await tokenize(self.server, text, add_special_tokens=True))
         if length >= limit:
             raise ContextLengthError(
@@ -90,19 +91,18 @@ class GenerativeScoring:
 
     async def score(self, request: ScoreRequest) -> Scores:
         """Score all steps of all items in one request."""
-        shared = self.model.form.shared(request.problem, request.prefix)
-        texts = await self.model.questions(request)
+        shared, rests = await self.model.questions(request)
         payload = {
             "model": self.model.name,
             "query": shared,
-            "items": [text.removeprefix(shared) for text in texts],
+            "items": rests,
             "label_token_ids": self.model.labels,
             "apply_softmax": True,
             "add_special_tokens": True,  # to the query alone: one BOS
         }
 
         def read(reply: _GenerativeScores) -> Scores:
-            flat = [item.score for item in in_order(reply.data, len(texts))]
+            flat = [item.score for item in in_order(reply.data, len(rests))]
             return Scores(checked_scores(request, flat), reply.usage.by_prm())
 
         path = "/generative_scoring"
@@ -136,10 +136,10 @@ class CompletionScoring:
 
     async def score(self, request: ScoreRequest) -> Scores:
         """Score all steps of all items in one request."""
-        texts = await self.model.questions(request)
+        shared, rests = await self.model.questions(request)
         payload = {
             "model": self.model.name,
-            "prompt": texts,
+            "prompt": [shared + rest for rest in rests],
             "max_tokens": 1,
             "temperature": 0.0,
             "logprobs": len(self.model.labels),
@@ -148,7 +148,7 @@ class CompletionScoring:
         }
 
         def read(reply: _ScoredCompletion) -> Scores:
-            flat = [self._probability(choice) for choice in in_order(reply.choices, len(texts))]
+            flat = [self._probability(choice) for choice in in_order(reply.choices, len(rests))]
             return Scores(checked_scores(request, flat), reply.usage.by_prm())
 
         path = "/v1/completions"

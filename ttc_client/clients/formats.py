@@ -20,14 +20,13 @@ from ttc_client.prompts import (
 class PRMFormat:
     """One family's way.
 
-    `solution(problem, steps)` is the text up to the verdict on the last step. It begins with
-    `shared(problem, prefix)` for all steps that begin with the prefix, and no token crosses
-    that boundary.
+    `shared(problem, prefix)` and then `rest(problem, prefix, steps)` are the text of a solution
+    up to the verdict on its last step. No token crosses the boundary between them.
     """
 
     name: str
     shared: Callable[[str, Sequence[str]], str]
-    solution: Callable[[str, Sequence[str]], str]
+    rest: Callable[[str, Sequence[str], Sequence[str]], str]
 
 
 def _rlhflow_shared(problem: str, prefix: Sequence[str]) -> str:
@@ -37,9 +36,10 @@ def _rlhflow_shared(problem: str, prefix: Sequence[str]) -> str:
     )
 
 
-def _rlhflow_solution(problem: str, steps: Sequence[str]) -> str:
-    last = len(steps) - 1
-    return _rlhflow_shared(problem, steps[:last]) + rlhflow_question(problem, last, steps[last])
+def _rlhflow_rest(problem: str, prefix: Sequence[str], steps: Sequence[str]) -> str:
+    return rlhflow_approval().join(
+        rlhflow_question(problem, index, step) for index, step in enumerate(steps, len(prefix))
+    )
 
 
 def _nothing_shared(problem: str, prefix: Sequence[str]) -> str:
@@ -47,8 +47,12 @@ def _nothing_shared(problem: str, prefix: Sequence[str]) -> str:
     return ""
 
 
-RLHFLOW = PRMFormat("RLHFlow", _rlhflow_shared, _rlhflow_solution)
-MATH_SHEPHERD = PRMFormat("Math-Shepherd", _nothing_shared, math_shepherd_solution)
+def _math_shepherd_rest(problem: str, prefix: Sequence[str], steps: Sequence[str]) -> str:
+    return math_shepherd_solution(problem, (*prefix, *steps))
+
+
+RLHFLOW = PRMFormat("RLHFlow", _rlhflow_shared, _rlhflow_rest)
+MATH_SHEPHERD = PRMFormat("Math-Shepherd", _nothing_shared, _math_shepherd_rest)
 
 FORMATS = {"rlhflow": RLHFLOW, "math-shepherd": MATH_SHEPHERD}
 
@@ -65,10 +69,15 @@ def find_format(wanted: str, model: str, labels: tuple[int, int] | None = None) 
     return RLHFLOW
 
 
-def questions(form: PRMFormat, request: ScoreRequest) -> list[str]:
-    """Return the text for each step to score, up to the verdict on it, in order."""
-    return [
-        form.solution(request.problem, (*request.prefix, *item[: end + 1]))
+def questions(form: PRMFormat, request: ScoreRequest) -> tuple[str, list[str]]:
+    """Return what the texts of all steps to score begin with, and how each goes on, in order.
+
+    A text ends where the verdict on its step follows.
+    """
+    problem, prefix = request.problem, request.prefix
+    rests = [
+        form.rest(problem, prefix, item[: end + 1])
         for item in request.items
         for end in range(len(item))
     ]
+    return form.shared(problem, prefix), rests

@@ -6,9 +6,9 @@ costs a fifth of the CPU of its alternatives at hundreds of requests in flight.
 
 import re
 import ssl
-from collections.abc import Callable, Generator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any, TypeVar
@@ -121,7 +121,7 @@ class Server:
         if self.api_key:
             sent["Authorization"] = f"Bearer {self.api_key}"
         data = None if payload is None else self._encode(path, payload)
-        with self._our_errors(path, timeout_s):
+        try:
             async with self.session.request(
                 method,
                 self.url + path,
@@ -129,13 +129,11 @@ class Server:
                 headers=sent,
                 allow_redirects=False,
                 proxy=self.proxy,
-                timeout=aiohttp.ClientTimeout(
-                    total=timeout_s,
-                    connect=CONNECT_TIMEOUT_S,
-                    sock_read=timeout_s * FIRST_BYTE_SHARE,
-                ),
+                timeout=_timeout(timeout_s),
             ) as response:
                 body = await self._body(path, response)
+        except (aiohttp.ClientError, OSError, ValueError) as error:
+            raise self._broken_off(path, timeout_s, error) from error
         if response.status != 200:
             raise self.failure(path, response.status, body, response.headers)
         return body
@@ -153,50 +151,49 @@ class Server:
     async def _body(self, path: str, response: aiohttp.ClientResponse) -> bytes:
         """Return the whole body; one that is too large is refused before memory is full."""
         body = bytearray()
-        async for chunk in response.content.iter_any():
+        while chunk := await response.content.readany():
             body += chunk
             if len(body) > MAX_BODY_BYTES:
                 raise self.protocol_error(path, f"more than {MAX_BODY_BYTES} bytes", bytes(body))
         return bytes(body)
 
-    @contextmanager
-    def _our_errors(self, path: str, timeout_s: float) -> Generator[None]:
-        """Raise what goes wrong on the way to a server and back as one of our errors."""
-        try:
-            yield
-        except aiohttp.ConnectionTimeoutError as error:
-            raise TransientServerError(
-                f"{self.url} accepted no connection within {CONNECT_TIMEOUT_S:g} s: is the server "
-                "running, and the host and port right?",
-                url=self.url,
-            ) from error
-        except TimeoutError as error:
-            raise TransientServerError(
-                f"{self.url}{path} gave no answer within {timeout_s:g} s: is it a model "
-                "server, and not overloaded? --timeout sets how long to wait",
-                url=self.url,
-            ) from error
-        except ssl.CertificateError as error:
-            raise RequestError(
-                f"the certificate of {self.url} is not trusted ({error}): name the CA that signed "
-                "it with --ca-bundle",
-                url=self.url,
-            ) from error
-        except aiohttp.ClientHttpProxyError as error:
-            raise TransientServerError(
-                f"the proxy on the way to {self.url} answered {error.status}", url=self.url
-            ) from error
-        except aiohttp.ClientConnectorError as error:
-            raise TransientServerError(
-                f"nothing answers at {self.url} ({error.strerror or error.os_error}): is the "
-                "server running, and the host and port right?",
-                url=self.url,
-            ) from error
-        except (aiohttp.ClientError, OSError, ValueError) as error:
-            raise TransientServerError(
-                f"{self.url}{path} broke off the exchange ({type(error).__name__}: {error})",
-                url=self.url,
-            ) from error
+    def _broken_off(self, path: str, timeout_s: float, error: Exception) -> ServerError:
+        """Return one of our errors for what went wrong on the way to a server and back."""
+        url = self.url
+        match error:
+            case aiohttp.ConnectionTimeoutError():
+                return TransientServerError(
+                    f"{url} accepted no connection within {CONNECT_TIMEOUT_S:g} s: is the server "
+                    "running, and the host and port right?",
+                    url=url,
+                )
+            case TimeoutError():
+                return TransientServerError(
+                    f"{url}{path} gave no answer within {timeout_s:g} s: is it a model "
+                    "server, and not overloaded? --timeout sets how long to wait",
+                    url=url,
+                )
+            case ssl.CertificateError():
+                return RequestError(
+                    f"the certificate of {url} is not trusted ({error}): name the CA that signed "
+                    "it with --ca-bundle",
+                    url=url,
+                )
+            case aiohttp.ClientHttpProxyError():
+                return TransientServerError(
+                    f"the proxy on the way to {url} answered {error.status}", url=url
+                )
+            case aiohttp.ClientConnectorError():
+                return TransientServerError(
+                    f"nothing answers at {url} ({error.strerror or error.os_error}): is the "
+                    "server running, and the host and port right?",
+                    url=url,
+                )
+            case _:
+                return TransientServerError(
+                    f"{url}{path} broke off the exchange ({type(error).__name__}: {error})",
+                    url=url,
+                )
 
     def failure(
         self, path: str, status: int, body: bytes, headers: Mapping[str, str]
@@ -261,6 +258,13 @@ class Server:
     def _without_key(self, body: bytes) -> bytes:
         """Hide the API key where a server repeats it."""
         return body.replace(self.api_key.encode(), b"***") if self.api_key else body
+
+
+@lru_cache
+def _timeout(timeout_s: float) -> aiohttp.ClientTimeout:
+    return aiohttp.ClientTimeout(
+        total=timeout_s, connect=CONNECT_TIMEOUT_S, sock_read=timeout_s * FIRST_BYTE_SHARE
+    )
 
 
 def _as_it_is(reply: T) -> T:

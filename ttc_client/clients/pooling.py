@@ -77,11 +77,12 @@ class TokenClassification:
 
     async def score(self, request: ScoreRequest) -> Scores:
         """Score all steps of all items in one request, each item in one pass."""
-        texts = iter(await self.model.questions(request))
+        shared, rests = await self.model.questions(request)
+        texts = iter(rests)
         server = self.model.server
         counted = [
             await together(
-                tokenize(server, text, add_special_tokens=True)
+                tokenize(server, shared + text, add_special_tokens=True)
                 for text in (next(texts) for _ in item)
             )
             for item in request.items

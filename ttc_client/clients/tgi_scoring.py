@@ -63,9 +63,9 @@ class TGIScoring:
 
     async def score(self, request: ScoreRequest) -> Scores:
         """Score all steps of all items, all at the same time; cancelling closes the requests."""
-        texts = questions(self.form, request)
-        flat = await together(self._ask(text, request.session) for text in texts)
-        return Scores(checked_scores(request, flat), Usage(prm_requests=len(texts)))
+        shared, rests = questions(self.form, request)
+        flat = await together(self._ask(shared + rest, request.session) for rest in rests)
+        return Scores(checked_scores(request, flat), Usage(prm_requests=len(rests)))
 
     async def _ask(self, text: str, session: str) -> float:
         parameters = {

@@ -42,8 +42,9 @@ class _Choice(msgspec.Struct):
     text: str
     finish_reason: str | None
     stop_reason: int | str | None = None
-    token_ids: list[_TokenId] | None = None
-    prompt_token_ids: list[_TokenId] | None = None
+    token_ids: tuple[_TokenId, ...] | None = None
+    prompt_token_ids: msgspec.Raw = msgspec.Raw(b"null")
+    """Repeated in every choice, and known but for the first: not worth decoding."""
 
 
 class _Completion(msgspec.Struct):
@@ -116,40 +117,40 @@ class VLLMPolicy:
 
     async def sample(self, request: SampleRequest) -> Samples:
         """Sample `n` continuations in one request; their ids include the stop string's token."""
-        room = self._room(request.trajectory)
+        ids = request.trajectory.token_ids
+        room = self._room(request.trajectory, len(ids))
         if room < 1:
-            return Samples(
-                (Step("", "length", 0),) * request.n, request.trajectory.token_ids, Usage()
-            )
+            return Samples((Step("", "length", 0),) * request.n, ids, Usage())
         max_tokens = min(request.max_tokens, room)
         return await self.server.ask(
             "/v1/completions",
-            self._payload(request, max_tokens),
+            self._payload(request, ids or request.trajectory.prompt, max_tokens),
             _Completion,
-            partial(_samples, request, max_tokens),
+            partial(_samples, request, ids, max_tokens),
             request.session,
         )
 
-    def _room(self, trajectory: Trajectory) -> int:
+    def _room(self, trajectory: Trajectory, length: int) -> int:
         """Return how many tokens still fit into the context; raise if the prompt fills it."""
         if self.context_length is None:
             return 1 << 30
-        room = self.context_length - len(trajectory.token_ids)
+        room = self.context_length - length
         if room < 1 and not trajectory.steps:
             raise ContextLengthError(
-                f"the prompt has {len(trajectory.token_ids)} tokens, but {self.model} at "
+                f"the prompt has {length} tokens, but {self.model} at "
                 f"{self.server.url} reads {self.context_length}: shorten the problem or the "
                 "system prompt, or serve the model with a longer context",
                 url=self.server.url,
             )
         return room
 
-    def _payload(self, request: SampleRequest, max_tokens: int) -> dict[str, Any]:
+    def _payload(
+        self, request: SampleRequest, prompt: tuple[int, ...] | str, max_tokens: int
+    ) -> dict[str, Any]:
         """Set every sampling field, because servers fill gaps from the model's own defaults."""
-        trajectory = request.trajectory
         payload: dict[str, Any] = {
             "model": self.model,
-            "prompt": trajectory.token_ids or trajectory.prompt,
+            "prompt": prompt,
             "n": request.n,
             "max_tokens": max_tokens,
             "temperature": request.temperature,
@@ -168,12 +169,23 @@ class VLLMPolicy:
         return payload
 
 
-def _samples(request: SampleRequest, max_tokens: int, reply: _Completion) -> Samples:
+def _samples(
+    request: SampleRequest, ids: tuple[int, ...], max_tokens: int, reply: _Completion
+) -> Samples:
     """Return what was sampled, or raise Unexpected for what was not asked for."""
     choices = in_order(reply.choices, request.n)
     steps = tuple(_step(request, max_tokens, choice) for choice in choices)
-    prompt_ids = request.trajectory.token_ids or tuple(choices[0].prompt_token_ids or ())
-    return Samples(steps, prompt_ids, reply.usage.by_policy())
+    return Samples(steps, ids or _prompt_ids(choices[0]), reply.usage.by_policy())
+
+
+def _prompt_ids(choice: _Choice) -> tuple[int, ...]:
+    try:
+        ids = msgspec.json.decode(choice.prompt_token_ids, type=tuple[_TokenId, ...] | None)
+    except msgspec.ValidationError as error:
+        raise Unexpected(f"{error} of prompt_token_ids") from error
+    if not ids:
+        raise Unexpected("no ids of the prompt; a server that has none needs --policy-api openai")
+    return ids
 
 
 def _step(request: SampleRequest, max_tokens: int, choice: _Choice) -> Step:
@@ -184,7 +196,7 @@ def _step(request: SampleRequest, max_tokens: int, choice: _Choice) -> Step:
         raise Unexpected("a text without tokens")
     if len(ids) > max_tokens:
         raise Unexpected(f"{len(ids)} tokens where {max_tokens} were allowed")
-    return Step(choice.text, _finish(request, choice), len(ids), tuple(ids))
+    return Step(choice.text, _finish(request, choice), len(ids), ids)
 
 
 def _finish(request: SampleRequest, choice: _Choice) -> Finish:

@@ -65,6 +65,8 @@ class Replicas:
         """
         while not (fit := self._fit()):
             await self._changed.wait()
+        if len(self.members) == 1:
+            return fit[0]
         least = min(replica.tokens_in_flight for replica in fit)
         session = hash(request.session)
         home = self._homes.get(session)
@@ -88,7 +90,8 @@ class Replicas:
         """Count a request's load, and how it ended."""
         probe = replica.failures > 0 and replica.fit(asyncio.get_running_loop().time())
         replica.probed |= probe
-        replica.tokens_in_flight += request.num_tokens
+        num_tokens = request.num_tokens
+        replica.tokens_in_flight += num_tokens
         try:
             yield
         except (TransientServerError, GarbledError):
@@ -101,7 +104,7 @@ class Replicas:
         else:
             self._answered(replica)
         finally:
-            replica.tokens_in_flight -= request.num_tokens
+            replica.tokens_in_flight -= num_tokens
             if probe:
                 replica.probed = False
                 self._wake()

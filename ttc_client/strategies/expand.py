@@ -68,11 +68,15 @@ class Expander:
             )
         )
         return merge_alike(
-            replace(
-                parent,
-                token_ids=samples.prompt_ids + step.token_ids,
+            Trajectory(
+                parent.problem,
+                parent.prompt,
+                parent.prompt_ids or samples.prompt_ids,
                 steps=(*parent.steps, _cut(step) if step.num_tokens >= left else step),
+                scores=parent.scores,
                 path=(*parent.path, first + index),
+                readings=parent.readings + split_steps(step.text),
+                value=parent.value,
             )
             for index, step in enumerate(samples.steps)
         )
@@ -100,8 +104,8 @@ class Expander:
         rolled_out: tuple[Trajectory, ...],
     ) -> tuple[Trajectory, ...]:
         """Score the new steps of all children at once; rank by the rolled-out text."""
-        known = split_steps(parent.text)
-        items = tuple(split_steps(rolled.text)[len(known) :] for rolled in rolled_out)
+        known = parent.readings
+        items = tuple(rolled.readings[len(known) :] for rolled in rolled_out)
         if not any(items):
             return children
         subtree = self._subtree(children[0].path)
@@ -110,7 +114,7 @@ class Expander:
         return tuple(
             replace(
                 child,
-                scores=parent.scores + scores[: len(split_steps(child.steps[-1].text))],
+                scores=parent.scores + scores[: len(child.readings) - len(known)],
                 value=reduce_scores(parent.scores + scores, reduction) if scores else parent.value,
             )
             for child, scores in zip(children, reply.scores, strict=True)

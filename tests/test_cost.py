@@ -1,0 +1,103 @@
+"""What a search costs, in counts that do not depend on the machine."""
+
+import asyncio
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from scripts.bench.scripted import Script, Stats, scripted_server
+from tests.fakes import ROOT, ScriptedPolicy, ScriptedPRM
+from ttc_client import Client, SearchConfig, SearchResult
+from ttc_client.clients.http import Server
+from ttc_client.clients.session import open_session
+from ttc_client.params import SearchParams
+from ttc_client.prompts import split_steps
+from ttc_client.strategies import STRATEGIES, Expander, expand
+
+BENCHES = Path(__file__).parents[1] / "scripts" / "bench"
+M = 4
+
+
+async def search(
+    n: int, steps: int, problems: int = 1, concurrency: int = 4096, step_ms: float = 0
+) -> tuple[Stats, list[SearchResult]]:
+    """Search for solutions of so many steps; return what the server counted, and the results."""
+    script = Script(step_ms=step_ms, min_steps=steps, max_steps=steps, step_tokens=20)
+    with scripted_server(script) as url:
+        config = SearchConfig(
+            n=n,
+            m=M,
+            max_steps=2 * steps,
+            concurrency=concurrency,
+            policy=(url,),
+            prm=(url,),
+            check=False,
+        )
+        async with Client(config) as client:
+            results = await asyncio.gather(*(client.solve(f"{i}?") for i in range(problems)))
+        async with open_session() as session:
+            return await Server(session, url, 5).get("/stats", Stats), results
+
+
+@pytest.mark.parametrize(("n", "steps"), [(16, 5), (64, 5), (16, 40)])
+async def test_requests_grow_with_n_and_with_the_steps_and_nothing_is_tokenized_twice(n, steps):
+    stats, (result,) = await search(n, steps)
+    assert stats.policy_requests == stats.prm_requests == n // M * steps
+    assert stats.steps_sampled == stats.steps_scored == len(result.tree) == n * steps
+    assert result.usage.completion_tokens == 20 * n * steps
+    assert stats.tokenize_requests == 4  # the template, two labels, the problem
+
+
+async def test_the_bound_on_what_is_in_flight_is_reached_and_never_passed():
+    stats, results = await search(64, 1, problems=2, concurrency=40, step_ms=200)
+    assert stats.most_in_flight == 40
+    assert (stats.in_flight, stats.closed_early) == (0, 0)
+    assert sum(result.usage.policy_requests for result in results) == stats.policy_requests
+
+
+async def test_what_is_open_is_in_flight_where_no_bound_stops_it():
+    stats, _ = await search(32, 1, problems=2, step_ms=500)
+    assert stats.most_in_flight == 64
+
+
+@pytest.mark.parametrize("strategy", ["dvts", "beam"])
+async def test_a_step_is_split_once_and_its_prefix_never_copied(monkeypatch, strategy):
+    read: list[str] = []
+
+    def count(text: str) -> tuple[str, ...]:
+        read.append(text)
+        return split_steps(text)
+
+    def write(request, i):
+        depth = len(request.trajectory.steps)
+        return f"{request.trajectory.path}{i}\n\n", "stop" if depth < 30 else "eos"
+
+    monkeypatch.setattr(expand, "split_steps", count)
+    prm = ScriptedPRM(lambda text: 0.5)
+    params = SearchParams(strategy=strategy, n=16, m=M)
+    search = STRATEGIES[strategy]
+    sampled = await search(ROOT, Expander(ScriptedPolicy(write), prm, params), params)
+    assert sorted(read) == sorted(t.steps[-1].text for t in sampled)
+    assert all(t.prompt_ids is ROOT.prompt_ids for t in sampled)
+    assert {len(item) for request in prm.requests for item in request.items} == {1}
+
+
+@pytest.mark.parametrize(
+    ("bench", "flags"),
+    [
+        ("client", ["--problems", "1", "--repeats", "1", "--only", "cost"]),
+        ("barrier", ["--problems", "1", "--step-ms", "2", "--score-ms", "0"]),
+        ("answers", ["--candidates", "20"]),
+        ("start", ["--repeats", "1"]),
+    ],
+)
+def test_a_benchmark_runs_and_writes_its_figures(tmp_path, bench, flags):
+    figures = tmp_path / "figures.json"
+    command = [sys.executable, str(BENCHES / f"{bench}.py"), *flags, "--json", str(figures)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert len(done.stdout.splitlines()) >= 3
+    assert json.loads(figures.read_text())
