@@ -3,6 +3,7 @@
 import pytest
 
 from tests.fakes import ROOT, ScriptedPolicy, ScriptedPRM, perfect, walk
+from tests.tables import table
 from ttc_client import sal
 from ttc_client.errors import ConfigError
 from ttc_client.params import SearchParams
@@ -237,3 +238,5 @@ def test_an_answer_is_read_as_the_toolkit_reads_it(text, answer):
 def test_compat_is_one_of_the_toolkits_that_are_known():
     with pytest.raises(ConfigError, match="compat is 'snell': it must be one of sal"):
         SearchParams(compat="snell")
+    with pytest.raises(ConfigError, match="no compute-optimal"):
+        SearchParams(strategy="compute-optimal", table=table(), compat="sal")
