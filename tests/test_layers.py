@@ -23,7 +23,7 @@ LEVELS = {
         "prompts",
         "wire",
     },
-    2: {"strategies", "clients", "meter", "middleware", "results"},
+    2: {"strategies", "clients", "meter", "middleware", "results", "sal", "modes"},
     3: {"config", "compose", "doctor", "store", "runner", "bench", "analysis", "table_file"},
     4: {"report", "progress"},
     5: {"cli"},
@@ -57,7 +57,9 @@ def test_a_module_imports_from_its_own_level_or_below(path):
     assert not above
 
 
-@pytest.mark.parametrize("name", ["strategies", "voting", "rewards", "results", "params", "ports"])
+@pytest.mark.parametrize(
+    "name", ["strategies", "sal", "voting", "rewards", "results", "params", "ports"]
+)
 def test_the_search_itself_knows_nothing_of_http_files_or_the_screen(name):
     foreign = {"aiohttp", "openai", "rich", "typer", "pathlib", "msgspec", "socket"}
     for path in [p for p in MODULES if top_name(p) == name]:

@@ -5,7 +5,7 @@ from typing import get_args
 
 from ttc_client.errors import ConfigError
 from ttc_client.optimal import Table
-from ttc_client.types import TREE_STRATEGIES, Reduction, Strategy, Vote
+from ttc_client.types import TREE_STRATEGIES, Compat, Reduction, Strategy, Vote
 
 STEPWISE_STRATEGIES: tuple[Strategy, ...] = (*TREE_STRATEGIES, "compute-optimal")
 UNSCORED_STRATEGIES: tuple[Strategy, ...] = ("greedy", "majority")
@@ -18,7 +18,8 @@ class SearchParams:
     `n` is the budget, `m` the beam width; `max_tokens` limits a step and `max_completion_tokens`
     a whole completion. `vote` defaults to "weighted", or "majority" where no PRM takes part.
     Without `seeds` the randomness is left to the server. `table` is for compute-optimal scaling,
-    whose M it holds. The defaults are those of the blog post.
+    whose M it holds. The defaults are those of the blog post; `compat` asks for the behaviour of
+    its published toolkit, which knows no `max_completion_tokens`.
     Raises ConfigError, naming the value and the fix, for settings that no search can run with.
     """
 
@@ -36,12 +37,15 @@ class SearchParams:
     seed: int = 0
     seeds: bool = True
     table: Table | None = None
+    compat: Compat | None = None
 
     def __post_init__(self) -> None:
         check_choice("strategy", self.strategy, Strategy)
         check_choice("reduction", self.reduction, Reduction)
         if self.vote is not None:
             check_choice("vote", self.vote, Vote)
+        if self.compat is not None:
+            check_choice("compat", self.compat, Compat)
         for name in ("n", "m", "max_steps", "max_tokens", "max_completion_tokens"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name} is {getattr(self, name)}: it must be 1 or more")
@@ -55,11 +59,11 @@ class SearchParams:
 
     def _check_strategy(self) -> None:
         if self.strategy in TREE_STRATEGIES:
-            if self.n < self.m:
+            if self.n < least_n(self.strategy, self.m, self.compat):
                 raise ConfigError(
                     f"n is {self.n} and m is {self.m}: {self.strategy} needs n to be at least m"
                 )
-            if self.n % self.m:
+            if self.n % least_n(self.strategy, self.m, self.compat):
                 raise ConfigError(
                     f"n is {self.n} and m is {self.m}: {self.strategy} needs n to be a multiple "
                     f"of m, such as {self.n - self.n % self.m}"
@@ -83,6 +87,11 @@ class SearchParams:
             self._check_table()
 
     def _check_table(self) -> None:
+        if self.compat:
+            raise ConfigError(
+                f"compat is {self.compat}, but the published toolkit has no compute-optimal "
+                "scaling: leave it out"
+            )
         if self.table is None:
             raise ConfigError(
                 "compute-optimal needs a table: fit one with ttc optimal fit, and name it with "
@@ -114,6 +123,11 @@ class SearchParams:
 def default_vote(strategy: Strategy) -> Vote:
     """Return the vote that decides unless another is asked for."""
     return "majority" if strategy in UNSCORED_STRATEGIES else "weighted"
+
+
+def least_n(strategy: Strategy, m: int, compat: Compat | None) -> int:
+    """Return what a tree search needs N to be a multiple of: M; the toolkit's beam search, 1."""
+    return 1 if compat == "sal" and strategy == "beam" else m
 
 
 def check_choice(name: str, value: object, choices: object) -> None:

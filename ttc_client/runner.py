@@ -4,15 +4,15 @@ from collections.abc import Iterator, Sequence
 from contextlib import AsyncExitStack
 from typing import Self, cast
 
-from ttc_client.answers import AnswerPool, extract_answer
+from ttc_client.answers import AnswerPool
 from ttc_client.compose import open_servers
 from ttc_client.config import SearchConfig
 from ttc_client.errors import ConfigError, TTCError
 from ttc_client.grading import Grades, grade
 from ttc_client.meter import Meter
+from ttc_client.modes import MODES
 from ttc_client.params import SearchParams, default_vote
-from ttc_client.results import best_completions, candidate, search_tree, shortfall
-from ttc_client.strategies import STRATEGIES, Expander
+from ttc_client.results import search_tree
 from ttc_client.strategies.compute_optimal import allocation
 from ttc_client.types import SearchResult, Trajectory
 from ttc_client.voting import tally
@@ -93,8 +93,8 @@ class Client:
     ) -> tuple[Trajectory, ...]:
         root = await self._servers.root(problem, meter)
         prm = self._servers.prm(meter) if params.uses_prm else None
-        expand = Expander(self._servers.policy(meter), prm, params)
-        return await STRATEGIES[params.strategy](root, expand, params)
+        policy = self._servers.policy(meter)
+        return await MODES[params.compat].search(root, policy, prm, params)
 
     async def _result(
         self,
@@ -103,13 +103,14 @@ class Client:
         meter: Meter,
         params: SearchParams,
     ) -> SearchResult:
-        completions = best_completions(sampled, params.num_completions)
-        answers = [extract_answer(completion.text) for completion in completions]
+        mode = MODES[params.compat]
+        completions = mode.completions(sampled, params)
+        answers = [mode.extract_answer(completion.text) for completion in completions]
         candidates = tuple(
-            candidate(completion, answer, params)
+            mode.candidate(completion, answer, params)
             for completion, answer in zip(completions, answers, strict=True)
         )
-        verdict = tally(candidates, await self.canonical_keys(answers))
+        verdict = tally(candidates, await self.canonical_keys(answers), mode.has_vote)
         found = allocation(sampled, params)
         vote = params.vote or default_vote(found.strategy if found else params.strategy)
         return SearchResult(
@@ -128,8 +129,9 @@ class Client:
             seed=params.seed,
             policy=self._servers.policy_name,
             prm=self._servers.prm_name if params.uses_prm else None,
-            shortfall=shortfall(sampled, candidates, params),
+            shortfall=mode.shortfall(sampled, candidates, params),
             allocation=found,
+            compat=params.compat,
         )
 
 

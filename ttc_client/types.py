@@ -13,6 +13,9 @@ from typing import Literal
 Strategy = Literal["greedy", "majority", "best-of-n", "beam", "dvts", "compute-optimal"]
 Reduction = Literal["last", "min", "prod", "mean"]
 Vote = Literal["prm", "weighted", "majority"]
+Compat = Literal["sal"]
+"""Whose behaviour is reproduced: that of huggingface/search-and-learn."""
+
 Finish = Literal["stop", "eos", "length"]
 """Why the policy stopped: at a step delimiter, at its end, or cut by a token limit."""
 
@@ -129,7 +132,7 @@ class Candidate:
     """A finished trajectory with its reward and extracted answer.
 
     `reward` is None where no PRM took part. A candidate whose `finish` is "length" was cut
-    before its end: it is kept, marked, and does not vote.
+    before its end: it is kept, marked, and does not vote, unless `compat` says otherwise.
     """
 
     text: str
@@ -189,6 +192,7 @@ class SearchResult:
     `answers` come in the order of `vote`, the winner first; `choices` holds the answer that each
     kind of vote would choose. `shortfall` says why there are fewer than `n` candidates, and is
     empty where there are `n`. `allocation` is that of compute-optimal scaling, None for others.
+    `compat` names the toolkit whose behaviour was reproduced, if any.
     """
 
     problem: str
@@ -208,3 +212,4 @@ class SearchResult:
     prm: str | None
     shortfall: str = ""
     allocation: Allocation | None = None
+    compat: Compat | None = None

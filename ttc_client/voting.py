@@ -1,6 +1,6 @@
 """Choose one answer from scored candidates. Pure; which answers are equivalent is given."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from operator import attrgetter
 
@@ -27,15 +27,19 @@ class Verdict:
 
 
 def has_vote(candidate: Candidate) -> bool:
-    """Whether a candidate votes: it came to its own end, with an answer."""
+    """Whether a candidate votes by default: it came to its own end, with an answer."""
     return bool(candidate.answer) and candidate.finish != "length"
 
 
-def tally(candidates: Sequence[Candidate], keys: Sequence[str]) -> Verdict:
-    """Group candidates by the keys of their answers.
+def tally(
+    candidates: Sequence[Candidate],
+    keys: Sequence[str],
+    has_vote: Callable[[Candidate], bool] = has_vote,
+) -> Verdict:
+    """Group the candidates that have a vote by the keys of their answers.
 
     A candidate of multiplicity k has k votes and counts k times its reward, which is 0 where no
-    PRM took part. Truncated candidates and empty answers are left out.
+    PRM took part.
     """
     members: dict[str, list[Candidate]] = {}
     for candidate, key in zip(candidates, keys, strict=True):

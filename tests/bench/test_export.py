@@ -39,7 +39,13 @@ def test_the_toolkits_lines_hold_every_sample_and_the_votes_among_the_first(fini
     first, second = export(finished, "sal", everything)
     assert first["completions"] == [f"step {i}\n\nend" for i in range(4)]
     assert (first["agg_scores"], first["scores"][0]) == ([0.9, 0.5, 0.6, 0.99], (0.9,))
-    assert first["pred"] == r"\boxed{0}"
+    assert first["pred"] == "step 0\n\nend"  # the last one has no vote
+    assert first["finish"] == ["eos"] * 4
+    assert (first["unique_id"], first["level"]) == ("a", 3)
+    budgets = [name for name in first if "@" in name]
+    assert budgets == [
+        f"pred_{kind}@{n}" for n in (1, 2, 4) for kind in ("weighted", "maj", "naive")
+    ]
     assert first["pred_naive@4"] == first["pred_maj@1"] == r"\boxed{1}"
     assert first["pred_weighted@2"] == r"\boxed{1}"
     assert first["pred_weighted@4"] == first["pred_maj@4"] == r"\boxed{0}"

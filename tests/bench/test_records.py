@@ -2,7 +2,7 @@
 
 from ttc_client.bench.records import GradedAnswer, Key, Trace, key_of, make_record, texts
 from ttc_client.grading import Grades
-from ttc_client.types import Candidate, Finish, ScoredStep, SearchResult, TreeNode, Usage
+from ttc_client.types import Candidate, Finish, ScoredStep, TreeNode
 
 KEY = Key("beam", 4, 7, "p1")
 
@@ -12,29 +12,8 @@ def candidate(answer: str, reward: float, finish: Finish = "eos", path=(0,)) -> 
     return Candidate(answer, steps, reward, answer, finish, 2, 9, path)
 
 
-def result(*candidates: Candidate) -> SearchResult:
-    return SearchResult(
-        problem="p",
-        answer="",
-        strategy="beam",
-        n=4,
-        m=4,
-        vote="weighted",
-        choices={},
-        answers=(),
-        candidates=candidates,
-        tree=(),
-        usage=Usage(),
-        wall_s=1.0,
-        seed=7,
-        policy="policy",
-        prm="prm",
-        shortfall="short",
-    )
-
-
 def test_groups_of_answers_are_graded_and_samples_point_to_them():
-    found = result(
+    found = (
         candidate("3", 0.9),
         candidate("0.5", 0.2),
         candidate("1/2", 0.8, path=(2, 1)),
@@ -42,7 +21,7 @@ def test_groups_of_answers_are_graded_and_samples_point_to_them():
         candidate("", 0.9),
     )
     grades = Grades(("3", "h", "h", "h", ""), (False, True, True, True, False), 1)
-    record = make_record(KEY, found, grades)
+    record = make_record(KEY, found, grades, shortfall="short")
     assert key_of(record) == KEY
     assert record.answers == (GradedAnswer("3", False), GradedAnswer("1/2", True))
     assert [sample.answer for sample in record.samples] == [0, 1, 1, None, None]
@@ -54,7 +33,7 @@ def test_groups_of_answers_are_graded_and_samples_point_to_them():
 
 
 def test_a_search_without_any_answer_is_wrong():
-    record = make_record(KEY, result(candidate("", 0.9)), Grades(("",), (False,), 0))
+    record = make_record(KEY, [candidate("", 0.9)], Grades(("",), (False,), 0))
     assert record.answers == ()
     assert set(record.correct.values()) == {False}
 

@@ -167,3 +167,33 @@ async def test_a_run_is_reported_and_exported_without_any_server(tmp_path, probl
     code, _, err = await ttc(tmp_path, "--out", report, command="report")
     assert code == 2
     assert "holds no run" in err
+
+
+async def test_a_run_as_the_toolkit_searches_is_exported_imported_and_says_so(tmp_path, problems):
+    run, back, report = tmp_path / "run", tmp_path / "back", tmp_path / "report"
+    grid = ["-s", "beam,dvts", "-n", "2,4", "--max-steps", "4", "--compat", "sal"]
+    async with chance_servers() as server:
+        servers = ["--policy", server.url, "--prm", server.url, "--no-check"]
+        code, _, err = await ttc(problems, *grid, *servers, "--out", run)
+    assert code == 0, err
+    settings = json.loads((run / "config.json").read_text())["settings"]
+    assert settings["compat"] == "sal"
+    code, out, _ = await ttc(run, "--format", "sal", "-s", "beam", "-n", "2", command="export")
+    lines = tmp_path / "beam_search_completions.jsonl"
+    lines.write_text(out + '{"problem": "torn')
+    code, out, err = await ttc(
+        lines, "--compat", "sal", "--out", back, "--json", "-q", command="import"
+    )
+    assert code == 1
+    assert err.splitlines()[0].startswith(f"ttc: {lines}, line {NUM_PROBLEMS + 1}: ")
+    assert err.splitlines()[1:] == [f"ttc: 1 of {NUM_PROBLEMS + 1} rows were left out"]
+    assert {row["problems"] for row in json.loads(out)} == {NUM_PROBLEMS}
+    code, _, err = await ttc(run, back, "--out", report, command="report")
+    assert code == 0, err
+    page = (report / "index.html").read_text()
+    assert page.count("--compat sal") == 2
+    code, _, err = await ttc(lines, "--out", back, command="import")
+    assert (code, err) == (
+        2,
+        f"ttc: out is {back}: it holds a run already; name another directory\n",
+    )

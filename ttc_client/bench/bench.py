@@ -127,7 +127,14 @@ class Bench:
             standing.latest_error = str(error) or type(error).__name__
             await self._journal.write(Record(**key._asdict(), error=standing.latest_error))
         else:
-            record = make_record(key, result, grades)
+            record = make_record(
+                key,
+                result.candidates,
+                grades,
+                compat=search.compat,
+                shortfall=result.shortfall,
+                allocation=result.allocation,
+            )
             cost = Cost(**key._asdict(), usage=result.usage, wall_s=result.wall_s)
             trace = Trace(**key._asdict(), tree=result.tree) if self._traces else None
             await self._journal.write(record, cost, trace)

@@ -134,14 +134,15 @@ def _csv(path: Path) -> list[Row]:
         return list(csv.DictReader(file))
 
 
-def _parquet(path: Path) -> list[Row]:
+def read_parquet(path: Path) -> list[Row]:
+    """Read a Parquet file; raises ConfigError where the extra for it is not installed."""
     return _extra("pyarrow.parquet", "Parquet files").read_table(path).to_pylist()
 
 
 _READERS: dict[str, Callable[[Path], Iterable[Row]]] = {
     ".jsonl": _json_lines,
     ".csv": _csv,
-    ".parquet": _parquet,
+    ".parquet": read_parquet,
 }
 
 
@@ -168,7 +169,7 @@ def _problem(row: Row, index: int, columns: Mapping[str, str], source: str) -> P
         found = next((key for key in candidates if row.get(key) is not None), None)
         if found is None and name in columns:
             raise ConfigError(f"{source}: row {index} has no column {columns[name]!r}")
-        return "" if found is None else _text(row[found])
+        return "" if found is None else cell_text(row[found])
 
     problem, answer = field("problem"), field("answer")
     if "####" in answer or not answer:  # GSM8K's answers are solutions
@@ -184,7 +185,7 @@ def _problem(row: Row, index: int, columns: Mapping[str, str], source: str) -> P
     return Problem(field("id") or str(index), problem, answer, level, field("subject"))
 
 
-def _text(value: Any) -> str:
+def cell_text(value: Any) -> str:
     """Return a cell as text, a whole number without a decimal point."""
     if isinstance(value, float) and value.is_integer():
         value = int(value)

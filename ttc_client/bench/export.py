@@ -1,17 +1,20 @@
 """Turn runs into data for others: training data, and the published toolkit's JSON lines."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Literal
 
+from ttc_client.bench.dataset import Problem
 from ttc_client.bench.records import Record, Trace, key_of, texts
 from ttc_client.bench.runs import Run, read_traces
 from ttc_client.errors import ConfigError
-from ttc_client.prompts import split_steps
-from ttc_client.types import Candidate
+from ttc_client.modes import MODES
+from ttc_client.rewards import reduce_scores
+from ttc_client.types import Candidate, Vote
 from ttc_client.voting import tally
 
 Format = Literal["sal", "sft", "prm"]
 Row = dict[str, Any]
+_KINDS: dict[str, Vote] = {"weighted": "weighted", "maj": "majority", "naive": "prm"}
 Search = tuple[Record, list[Candidate]]
 """A record, and its samples as candidates: with their texts, without their steps."""
 
@@ -19,9 +22,11 @@ Search = tuple[Record, list[Candidate]]
 def export(run: Run, kind: Format, wanted: Callable[[Record], bool]) -> Iterator[Row]:
     """Return a run's wanted searches as rows; raises ConfigError where no trace was kept.
 
-    - `sal`: a search as huggingface/search-and-learn writes it, with our votes: `problem, answer,
-      completions, scores, agg_scores, pred, completion_tokens`, and for N and each power of two
-      n up to it `pred_naive@n, pred_weighted@n, pred_maj@n` among the first n.
+    - `sal`: a search as huggingface/search-and-learn writes it: the problem's fields,
+      `completions, scores, pred, completion_tokens, agg_scores`, and for each power of two n up to
+      N `pred_weighted@n, pred_maj@n, pred_naive@n`, the boxed answers of votes among the first n.
+      `pred` is the completion that the search ranks first. Votes follow the mode of the run; what
+      that needs to know comes in a field that the toolkit has not, `finish`.
     - `sft`: a problem's right completions as chat messages, each text once, the best reward first.
     - `prm`: a problem's completions, each text once, as steps with their scores, and whether the
       answer is right.
@@ -37,6 +42,14 @@ def export(run: Run, kind: Format, wanted: Callable[[Record], bool]) -> Iterator
     for name in run.problems:
         if name in searches:
             yield from rows(run, name, searches[name])
+
+
+def _problem(problem: Problem) -> Row:
+    """Return the fields of a problem as MATH-500 names and types them; only those that it has."""
+    level = int(problem.level) if problem.level.isdecimal() else problem.level
+    fields: Row = {"problem": problem.problem, "answer": problem.answer}
+    more = {"subject": problem.subject, "level": level, "unique_id": problem.id}
+    return fields | {name: value for name, value in more.items() if value != ""}
 
 
 def _candidates(record: Record, trace: Trace) -> list[Candidate]:
@@ -57,28 +70,33 @@ def _candidates(record: Record, trace: Trace) -> list[Candidate]:
 
 
 def _sal(run: Run, name: str, searches: list[Search]) -> Iterator[Row]:
+    has_vote = MODES[run.settings.get("compat")].has_vote
+    reduction = run.settings.get("reduction", "last")
+
+    def rank(drawn: tuple[Candidate, Sequence[float]]) -> tuple[bool, float]:
+        candidate, scores = drawn
+        value = reduce_scores(scores, reduction) if scores else candidate.reward
+        return has_vote(candidate), value or 0.0
+
     for record, candidates in searches:
         drawn = [
             (candidate, sample.scores)
             for candidate, sample in zip(candidates, record.samples, strict=True)
             for _ in range(sample.multiplicity)
         ]
-        row: Row = {
-            "unique_id": name,
-            "problem": run.problems[name].problem,
-            "answer": run.problems[name].answer,
+        row = _problem(run.problems[name]) | {
             "completions": [candidate.text for candidate, _ in drawn],
             "scores": [scores for _, scores in drawn],
-            "agg_scores": [candidate.reward for candidate, _ in drawn],
+            "pred": max(drawn, key=rank)[0].text if drawn else "",
             "completion_tokens": [candidate.num_tokens for candidate, _ in drawn],
-            "pred": _boxed(record.choices["weighted"]),
+            "finish": [candidate.finish for candidate, _ in drawn],
+            "agg_scores": [candidate.reward for candidate, _ in drawn],
         }
-        for n in sorted({1 << e for e in range(record.n.bit_length())} | {record.n}):
+        for n in (1 << exponent for exponent in range(record.n.bit_length())):
             first = [candidate for candidate, _ in drawn[:n]]
-            choices = tally(first, [candidate.answer for candidate in first]).choices
-            row[f"pred_naive@{n}"] = _boxed(choices["prm"])
-            row[f"pred_weighted@{n}"] = _boxed(choices["weighted"])
-            row[f"pred_maj@{n}"] = _boxed(choices["majority"])
+            choices = tally(first, [candidate.answer for candidate in first], has_vote).choices
+            for kind, vote in _KINDS.items():
+                row[f"pred_{kind}@{n}"] = _boxed(choices[vote])
         yield row
 
 
@@ -98,16 +116,19 @@ def _sft(run: Run, name: str, searches: list[Search]) -> Iterator[Row]:
 
 
 def _prm(run: Run, name: str, searches: list[Search]) -> Iterator[Row]:
+    read_steps = MODES[run.settings.get("compat")].read_steps
     seen: set[str] = set()
     for record, candidates in searches:
         for candidate, sample in zip(candidates, record.samples, strict=True):
             if candidate.text not in seen:
                 seen.add(candidate.text)
+                steps = read_steps(candidate.text)
+                written = [place for place, step in enumerate(steps) if step.strip()]
                 yield {
                     "unique_id": name,
                     "problem": run.problems[name].problem,
-                    "steps": split_steps(candidate.text),
-                    "scores": sample.scores,
+                    "steps": tuple(steps[place].strip() for place in written),
+                    "scores": tuple(sample.scores[i] for i in written if i < len(sample.scores)),
                     "outcome": _is_right(record, candidate),
                 }
 

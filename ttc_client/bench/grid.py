@@ -8,7 +8,7 @@ from dataclasses import dataclass, fields, replace
 
 from ttc_client.config import SearchConfig
 from ttc_client.errors import ConfigError
-from ttc_client.params import STEPWISE_STRATEGIES, SearchParams
+from ttc_client.params import STEPWISE_STRATEGIES, SearchParams, least_n
 from ttc_client.types import Strategy
 
 _PER_SEARCH = ("strategy", "n", "seed")
@@ -33,10 +33,10 @@ class Grid:
     def searches(self, config: SearchConfig) -> tuple[SearchConfig, ...]:
         """Return the settings of each search that a problem is put through, checked.
 
-        Beam search and DVTS run at every N from M on, compute-optimal scaling from the smallest
-        of its table on. Best-of-N runs at the largest N alone: its smaller budgets, and majority
-        voting, are read off its samples. Greedy decoding knows no chance and runs once. Raises
-        ConfigError for what no search can run with.
+        Beam search and DVTS run at every N from M on (the toolkit's beam search at any), and
+        compute-optimal scaling from the smallest of its table on. Best-of-N runs at the largest N
+        alone: its smaller budgets, and majority voting, are read off its samples. Greedy decoding
+        knows no chance and runs once. Raises ConfigError for what no search can run with.
         """
         searches: list[SearchConfig] = []
         for strategy in self.strategies:
@@ -56,7 +56,7 @@ class Grid:
         if strategy == "compute-optimal":
             least, name = config.table.budgets[0].n if config.table else 1, "its table's smallest"
         else:
-            least, name = config.m, "m"
+            least, name = least_n(strategy, config.m, config.compat), "m"
         possible = [n for n in self.budgets if n >= least]
         if not possible:
             raise ConfigError(

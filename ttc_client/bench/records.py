@@ -4,23 +4,24 @@ A record holds what metrics need, and nothing that depends on the machine's spee
 `Cost`. What was written is in its `Trace`. Pure; knows nothing of files.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from ttc_client.grading import Grades
+from ttc_client.modes import MODES
 from ttc_client.params import default_vote
 from ttc_client.types import (
     Allocation,
     Candidate,
+    Compat,
     Finish,
-    SearchResult,
     Strategy,
     TreeNode,
     Usage,
     Vote,
 )
-from ttc_client.voting import has_vote, tally
+from ttc_client.voting import tally
 
 
 class Key(NamedTuple):
@@ -119,10 +120,18 @@ def texts(trace: Trace) -> dict[tuple[int, ...], str]:
     return written
 
 
-def make_record(key: Key, result: SearchResult, grades: Grades) -> Record:
+def make_record(
+    key: Key,
+    candidates: Sequence[Candidate],
+    grades: Grades,
+    *,
+    compat: Compat | None = None,
+    shortfall: str = "",
+    allocation: Allocation | None = None,
+) -> Record:
     """Return the record of a search; the grades are those of its candidates' answers, in order."""
-    candidates = result.candidates
-    verdict = tally(candidates, grades.keys)
+    has_vote = MODES[compat].has_vote
+    verdict = tally(candidates, grades.keys, has_vote)
     voting = [index for index, candidate in enumerate(candidates) if has_vote(candidate)]
     groups = {name: i for i, name in enumerate(dict.fromkeys(grades.keys[v] for v in voting))}
     right = {groups[grades.keys[v]] for v in voting if grades.correct[v]}
@@ -140,8 +149,8 @@ def make_record(key: Key, result: SearchResult, grades: Grades) -> Record:
             for candidate, name in zip(candidates, grades.keys, strict=True)
         ),
         num_timeouts=grades.num_timeouts,
-        shortfall=result.shortfall,
-        allocation=result.allocation,
+        shortfall=shortfall,
+        allocation=allocation,
     )
 
 

@@ -25,17 +25,22 @@ def run_bench(
 ) -> None:
     """Run a plan into a directory, and print the accuracies; raises TTCError if a search failed."""
     standing = asyncio.run(_run(plan, out, resume, traces, Console(stderr=True, quiet=quiet)))
+    print_accuracies(out, json=json)
+    if standing.num_failed:
+        raise TTCError(
+            f"{standing.num_failed} of {standing.num_searches} searches failed, the last one "
+            f"with: {standing.latest_error}; --resume runs them again"
+        )
+
+
+def print_accuracies(out: Path, *, json: bool) -> None:
+    """Print what a run found, as a table or as a JSON list of its rows."""
     accuracies = accuracy_table(read_curves([read_run(out)]), ModelSizes())
     if json:
         rows = [dict(zip(accuracies.header, row, strict=True)) for row in accuracies.rows]
         sys.stdout.write(msgspec.json.encode(rows).decode() + "\n")
     else:
         print_table(accuracies, Console(width=None if sys.stdout.isatty() else 160))
-    if standing.num_failed:
-        raise TTCError(
-            f"{standing.num_failed} of {standing.num_searches} searches failed, the last one "
-            f"with: {standing.latest_error}; --resume runs them again"
-        )
 
 
 async def _run(plan: Plan, out: Path, resume: bool, traces: bool, console: Console) -> Standing:

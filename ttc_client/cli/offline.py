@@ -84,6 +84,75 @@ def fit(
     fit_table(runs, out, json=json)
 
 
+def import_(
+    files: Annotated[
+        list[Path], typer.Argument(help="Files in JSON lines (.jsonl, .jsonl.gz) or .parquet.")
+    ],
+    out: Annotated[Path, typer.Option("--out", help="The directory of the run.")],
+    strategy: Annotated[
+        str | None,
+        typer.Option(
+            "--strategy", "-s", help="What sampled them. [default: as the file's path says]"
+        ),
+    ] = None,
+    seed: Annotated[
+        int | None,
+        typer.Option(help="Their seed. [default: as the file's path says (seed-0), else 0]"),
+    ] = None,
+    n: Annotated[
+        str | None,
+        typer.Option(
+            "-n",
+            help="Budgets N, with commas: the first N completions of each row. "
+            "[default: all of them]",
+        ),
+    ] = None,
+    compat: Annotated[
+        str | None,
+        typer.Option(help="sal extracts answers and votes as the toolkit does, too."),
+    ] = None,
+    json: Annotated[
+        bool, typer.Option("--json", help="Print the accuracies as a JSON list.")
+    ] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show stack traces.")] = False,
+) -> None:
+    """Grade what the published toolkit, search-and-learn, sampled, and make a run of it.
+
+    Reads its results and its datasets on the Hugging Face Hub, and what ttc export --format sal
+    prints. Needs no server. Damaged rows are named and left out; then it exits with 1.
+
+    [bold]Examples[/bold]
+
+      ttc import best_of_n_completions.jsonl --out runs/theirs
+
+      ttc import train.parquet -s dvts --seed 0 -n 4,16,64,256 --compat sal --out runs/theirs
+    """
+    from ttc_client.cli.imports import import_files
+
+    import_files(
+        files,
+        out=out,
+        strategy=strategy,
+        seed=seed,
+        budgets=_budgets(n),
+        compat=compat,
+        json=json,
+        quiet=quiet,
+    )
+
+
+def _budgets(text: str | None) -> list[int]:
+    """Read numbers with commas between them."""
+    try:
+        budgets = sorted({int(part) for part in text.split(",")}) if text is not None else []
+    except ValueError:
+        budgets = [0]
+    if budgets and budgets[0] < 1:
+        raise ConfigError(f"n is {text!r}: write it as numbers from 1 on, such as 4,16")
+    return budgets
+
+
 def _baselines(texts: list[str] | None) -> dict[str, float]:
     """Read accuracies in per cent by name, as shares of 1."""
     found: dict[str, float] = {}

@@ -37,6 +37,10 @@ _HELP: dict[str, tuple[str, str]] = {
         "Choose the answer by the best reward (prm), the summed rewards (weighted) "
         "or the number of votes (majority). Default: weighted, majority without a PRM.",
     ),
+    "compat": (
+        SEARCH,
+        "sal reproduces the published toolkit, search-and-learn, where it departs from the post.",
+    ),
     "seed": (SAMPLING, "Makes a run repeatable: every request's seed is derived from it."),
     "seeds": (SAMPLING, "Send seeds, or not to servers that fail on them."),
     "temperature": (SAMPLING, "Sampling temperature, 0 to 2."),

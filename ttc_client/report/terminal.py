@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 from rich.tree import Tree
 
+from ttc_client.modes import MODES
 from ttc_client.types import Allocation, Candidate, SearchResult, TreeNode
 
 _ANSWERS_SHOWN = 12
@@ -41,21 +42,24 @@ def print_result(result: SearchResult, console: Console, *, tree: bool = False) 
     if found := result.allocation:
         console.print(_allocation(found))
     console.print(_cost(result), style="dim")
+    if result.compat:
+        console.print(Text(f"searched and judged with --compat {result.compat}"), style="dim")
     if result.shortfall:
         console.print(Text(result.shortfall), style="dim")
 
 
 def best_candidate(result: SearchResult) -> Candidate | None:
     """Return the candidate with the highest reward among those that gave the answer."""
-    backing = [c for c in result.candidates if c.answer == result.answer and c.finish == "eos"]
+    has_vote = MODES[result.compat].has_vote
+    backing = [c for c in result.candidates if c.answer == result.answer and has_vote(c)]
     return max(backing or result.candidates, key=lambda c: c.reward or 0.0, default=None)
 
 
 def _headline(result: SearchResult) -> Text:
-    if not result.answer:
+    if not result.answers:
         return Text("No answer: no candidate came to an end with one.", style="bold red")
     won, total = result.answers[0].votes, sum(group.votes for group in result.answers)
-    line = Text("Answer: ") + Text(clean(result.answer), style="bold green")
+    line = Text("Answer: ") + Text(clean(result.answer) or "(none)", style="bold green")
     return line + Text(f"   ({result.vote} vote; {won} of {total} candidates)", style="dim")
 
 

@@ -106,8 +106,20 @@ def _summary(runs: Sequence[Run]) -> list[str]:
         failed = f", {len(run.failed)} failed" if run.failed else ""
         lines.append(
             f"{run.path.name}: {len(run.problems)} problems of {settings.get('dataset')}; "
-            f"policy {settings.get('policy')}, PRM {settings.get('prm')}; "
-            f"M={settings.get('m')}, T={settings.get('temperature')}; "
+            f"{_origin(run)}; "
             f"{len(run.records)} searches finished{failed}"
         )
     return lines
+
+
+def _origin(run: Run) -> str:
+    """Say what searched, and by whose rules."""
+    settings = run.settings
+    compat = settings.get("compat")
+    rules = f"; --compat {compat}" if compat else ""
+    if settings.get("imported"):
+        return f"imported{rules}"
+    return (
+        f"policy {settings.get('policy')}, PRM {settings.get('prm')}; "
+        f"M={settings.get('m')}, T={settings.get('temperature')}{rules}"
+    )

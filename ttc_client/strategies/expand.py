@@ -12,7 +12,7 @@ from ttc_client.params import SearchParams
 from ttc_client.ports import PRM, Policy, SampleRequest, ScoreRequest
 from ttc_client.prompts import STEP_DELIMITER, split_steps
 from ttc_client.rewards import reduce_scores
-from ttc_client.types import Step, Trajectory
+from ttc_client.types import Trajectory
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,30 +55,20 @@ class Expander:
         self, parent: Trajectory, n: int, temperature: float, first: int = 0, to_end: bool = False
     ) -> tuple[Trajectory, ...]:
         left = self.params.max_completion_tokens - parent.num_tokens
-        samples = await self.policy(
-            SampleRequest(
-                trajectory=parent,
-                n=n,
-                temperature=temperature,
-                top_p=self.params.top_p,
-                max_tokens=left if to_end else min(left, self.params.max_tokens),
-                stop=() if to_end else (STEP_DELIMITER,),
-                seed=_request_seed(self.params, parent, first),
-                subtree=self._subtree(parent.path or (first,)),
-            )
+        limit = left if to_end else min(left, self.params.max_tokens)
+        children = await sample(
+            self.policy,
+            self.params,
+            parent,
+            n,
+            temperature,
+            limit,
+            first=first,
+            subtree=self._subtree(parent.path or (first,)),
+            to_end=to_end,
         )
         return merge_alike(
-            Trajectory(
-                parent.problem,
-                parent.prompt,
-                parent.prompt_ids or samples.prompt_ids,
-                steps=(*parent.steps, _cut(step) if step.num_tokens >= left else step),
-                scores=parent.scores,
-                path=(*parent.path, first + index),
-                readings=parent.readings + split_steps(step.text),
-                value=parent.value,
-            )
-            for index, step in enumerate(samples.steps)
+            _cut(child) if child.steps[-1].num_tokens >= left else child for child in children
         )
 
     async def _roll_out(
@@ -125,6 +115,46 @@ class Expander:
         return (path[0] - self.offset) // self.params.m
 
 
+async def sample(
+    policy: Policy,
+    params: SearchParams,
+    parent: Trajectory,
+    n: int,
+    temperature: float,
+    max_tokens: int,
+    *,
+    first: int = 0,
+    subtree: int = 0,
+    to_end: bool = False,
+) -> tuple[Trajectory, ...]:
+    """Continue a trajectory in n ways, and return them all, without scores of their own."""
+    samples = await policy(
+        SampleRequest(
+            trajectory=parent,
+            n=n,
+            temperature=temperature,
+            top_p=params.top_p,
+            max_tokens=max_tokens,
+            stop=() if to_end else (STEP_DELIMITER,),
+            seed=_request_seed(params, parent, first),
+            subtree=subtree,
+        )
+    )
+    return tuple(
+        Trajectory(
+            parent.problem,
+            parent.prompt,
+            parent.prompt_ids or samples.prompt_ids,
+            steps=(*parent.steps, step),
+            scores=parent.scores,
+            path=(*parent.path, first + index),
+            readings=parent.readings + split_steps(step.text),
+            value=parent.value,
+        )
+        for index, step in enumerate(samples.steps)
+    )
+
+
 def _request_seed(params: SearchParams, parent: Trajectory, first: int) -> int | None:
     """Derive a request's seed from the run's, the problem and the place in the tree.
 
@@ -154,6 +184,9 @@ def _standing_for(alike: list[Trajectory]) -> Trajectory:
     return replace(alike[0], steps=(*before, merged))
 
 
-def _cut(step: Step) -> Step:
+def _cut(trajectory: Trajectory) -> Trajectory:
     """Mark a step that used up the tokens of its completion, unless it was the end anyway."""
-    return replace(step, finish="length") if step.finish == "stop" else step
+    *before, last = trajectory.steps
+    if last.finish != "stop":
+        return trajectory
+    return replace(trajectory, steps=(*before, replace(last, finish="length")))

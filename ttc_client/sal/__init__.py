@@ -1,0 +1,46 @@
+r"""Search and judge as the published toolkit does: huggingface/search-and-learn, commit 6f81cac.
+
+`--compat sal` puts this package in the place of `strategies`, `results` and the rule of `voting`
+about who votes, so that the toolkit's numbers can be reproduced. Where its code departs from the
+post, this package follows the code:
+
+| what its code does | here |
+|---|---|
+| N need be no multiple of M in beam search; below M, every beam is kept | `searches.beam` |
+| kept beams are repeated in turn up to N, so that more than N may finish | `searches.beam` |
+| the first N beams that finish are the candidates | `judge.completions` |
+| fewer than N are padded with copies, which vote again | `judge.completions` |
+| beam search has no lookahead; DVTS keeps the scores of the rolled-out text | `searches.dvts` |
+| a step ends a trajectory at EOS, at its token limit, or if it is empty | `searches.ended` |
+| the token limit is per step, in DVTS always 2048; a completion has none | `searches.limit` |
+| DVTS ends a subtree when its best text contains `boxed{` | `searches.dvts` |
+| DVTS returns the last M siblings of each subtree, finished or not | `judge.completions` |
+| the PRM also reads the empty step after a final `"\n\n"`: `last` is its | `searches.Expand` |
+| siblings that read the same remain siblings | `searches.Expand` |
+| whatever the search ranks by, votes count the last score | `judge.candidate` |
+| whatever was sampled votes: cut, unfinished, and without an answer | `judge.has_vote` |
+| an answer is the last box, else an announcement, else the last number | `judge.extract_answer` |
+
+(The empty step is what its default, RLHFlow, reads; its Math-Shepherd does not.)
+
+Not followed: completion tokens are counted (its beam search says 0, its DVTS -1), and problems are
+told apart by their ids, not by their texts. Its prompt is ours, with the date pinned. Answers are
+equivalent by our canonical forms, not by its `latex2sympy2`: predictions agree where the two do,
+up to how an answer is spelled. Its options `filter_duplicates` and `sort_completed` are off, as
+they are by default. Greedy decoding and majority voting, which it does not have, are judged alike.
+
+Pure; knows nothing of servers and files.
+"""
+
+from ttc_client.sal.judge import candidate, completions, extract_answer, has_vote, shortfall
+from ttc_client.sal.searches import pieces, search
+
+__all__ = [
+    "candidate",
+    "completions",
+    "extract_answer",
+    "has_vote",
+    "pieces",
+    "search",
+    "shortfall",
+]
