@@ -20,7 +20,7 @@ from ttc_client.report import figures
 from ttc_client.report.page import votes_for
 from ttc_client.report.tables import ModelSizes
 from ttc_client.report.write import write_report
-from ttc_client.types import TreeNode
+from ttc_client.types import Allocation, TreeNode
 
 EVIL = '</script><script>alert(1)</script><img src=x onerror="alert(2)">'
 FOUR = [(0, 0.9), (1, 0.5), (1, 0.6), (-1, 0.99)]
@@ -103,7 +103,7 @@ def test_compute_optimal_scaling_has_a_figure_rows_and_a_table(of_twelve, tmp_pa
     for judge in ("oracle", "model"):
         assert f"<!-- compute-optimal ({judge} bins)" in drawn
     assert "<!-- beam (weighted)" in drawn
-    assert 'alt="compute-optimal"' in page
+    assert 'alt="Each problem by the strategy that suits its difficulty' in page
     rows = read_rows(tmp_path / "accuracy.csv")
     (found,) = [row for row in rows if row["strategy"] == "compute-optimal (model bins)"]
     (alone,) = [row for row in rows if row["strategy"] == "beam (weighted)"]
@@ -113,6 +113,25 @@ def test_compute_optimal_scaling_has_a_figure_rows_and_a_table(of_twelve, tmp_pa
     assert best["strategy"] == "best-of-n, the best single one"
     assert float(model["gain"]) == pytest.approx(float(found["accuracy"]) - 0.5)
     assert oracle["problems"] == "12"
+
+
+def test_searches_by_a_table_are_shown_with_their_trees_and_by_the_vote_they_chose(tmp_path):
+    chose_majority = Allocation(bin=1, reward=0.5, probe=2, strategy="majority", m=None)
+    made = record("compute-optimal", 4, FOUR, correct=(False, False, True))
+    made = replace(made, allocation=chose_majority)
+    found = run(made, record("beam", 4, FOUR), name=str(tmp_path / "run"))
+    found.path.mkdir()
+    tree = (
+        TreeNode((0,), "a probe", 0.9, "eos", 1, True),
+        TreeNode((1,), "first\n\n", 0.25, "stop", 1, True),
+        TreeNode((1, 0), "last", 0.75, "eos", 2, True),
+    )
+    line = msgspec.json.encode(Trace(**key_of(made)._asdict(), tree=tree)) + b"\n"
+    (found.path / "traces.jsonl").write_bytes(line)
+    page = write_report([found], tmp_path / "report", {}, ModelSizes()).read_text()
+    (search,) = json.loads(Elements(page).data)[0]["searches"]
+    assert search["correct"]
+    assert [node["text"] for node in search["tree"]] == ["a probe", "first\n\n", "last"]
 
 
 def test_it_has_none_where_the_runs_do_not_allow_it(of_twelve, tmp_path):

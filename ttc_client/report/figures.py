@@ -78,9 +78,10 @@ def optimal_figure(points: Points, optimal: Points) -> Any:
 def votes_figure(points: Points) -> Any:
     """Draw accuracy against N for every vote, and the oracle's pass@N: a panel per strategy.
 
-    The majority strategy, whose samples are independent, is in each of them.
+    The majority strategy, whose samples are independent, is in each of them. Searches by a table
+    of compute-optimal scaling, which decide by the vote that it chose, are in none.
     """
-    drawn = [curve for curve in points if curve.strategy != "greedy"]
+    drawn = [c for c in points if c.strategy not in ("greedy", "compute-optimal")]
     strategies = [s for s in dict.fromkeys(c.strategy for c in drawn) if s != "majority"]
     panels = strategies or ["majority"]
     figure, *all_axes = _axes("", "N", panels=len(panels), log=True)

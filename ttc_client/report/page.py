@@ -15,9 +15,9 @@ from pathlib import Path
 
 import msgspec
 
-from ttc_client.bench.records import Key, Record, Trace, key_of
+from ttc_client.bench.records import Key, Record, Trace, is_right, key_of
 from ttc_client.bench.runs import Run, read_traces
-from ttc_client.params import TREE_STRATEGIES, UNSCORED_STRATEGIES
+from ttc_client.params import STEPWISE_STRATEGIES
 from ttc_client.prompts import split_steps
 from ttc_client.report.tables import Table
 from ttc_client.report.terminal import clean
@@ -150,13 +150,12 @@ def _searches(run: Run, ids: set[str]) -> list[Key]:
 
 def _search(record: Record, trace: Trace) -> BrowsedSearch:
     name = f"{record.strategy}, N={record.n}, seed {record.seed}"
-    vote = "majority" if record.strategy in UNSCORED_STRATEGIES else "weighted"
     tree, note = trace.tree, ""
-    if record.strategy not in TREE_STRATEGIES:
+    if record.strategy not in STEPWISE_STRATEGIES:
         tree = _best_in_steps(record, trace)
         if len(trace.tree) > NUM_WHOLE:
             note = f"{NUM_WHOLE} of {len(trace.tree)} completions are shown, the best by reward."
-    correct = record.correct.get(vote, False)
+    correct = is_right(record.strategy, record.correct, record.allocation)
     return BrowsedSearch(name, correct, note, record.choices, votes_for(record), tree)
 
 
