@@ -73,7 +73,12 @@ class Expand:
         to_end: bool = False,
     ) -> tuple[Trajectory, ...]:
         return await sample(
-            *(self.policy, self.params, parent, n, temperature, limit(self.params)),
+            self.policy,
+            self.params,
+            parent,
+            n,
+            temperature,
+            limit(self.params),
             first=first,
             subtree=self._subtree(parent.path or (first,)),
             to_end=to_end,
