@@ -7,7 +7,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 import aiohttp
 
@@ -19,10 +19,11 @@ from ttc_client.doctor.preflight import preflight
 from ttc_client.errors import GarbledError, TransientServerError, TTCError
 from ttc_client.meter import Meter
 from ttc_client.middleware import A, Port, R
-from ttc_client.middleware.limits import Limiter, limited
+from ttc_client.middleware.levels import Level
+from ttc_client.middleware.limits import Limiter, levelled, limited
 from ttc_client.middleware.replicas import Replica, Replicas, balanced
 from ttc_client.middleware.retries import RetryBudget, retrying
-from ttc_client.ports import PRM, Policy
+from ttc_client.ports import PRM, Policy, Samples, Scores
 from ttc_client.types import Trajectory
 
 _OPENING_PAUSES_S = (0.3, 0.9)
@@ -55,12 +56,13 @@ class Servers:
     _root: Callable[[_RootRequest], Awaitable[Trajectory]]
     _policy: Policy
     _prm: PRM | None
+    _limiters: Sequence[Limiter]
     _budget: RetryBudget = field(default_factory=RetryBudget)
 
     @property
     def capacity(self) -> int:
-        """How many sequences may be in flight at the policy's servers."""
-        return self.config.concurrency * max(1, len(self.config.policy))
+        """How many sequences may be in flight at the policy's servers, as things stand."""
+        return sum(limiter.capacity for limiter in self._limiters)
 
     async def root(self, problem: str, meter: Meter) -> Trajectory:
         """Return the empty trajectory of a problem, as the policy's server reads it."""
@@ -203,13 +205,10 @@ def _stacked(
 ) -> Servers:
     """Give each replica a limiter of its own, and spread the requests over them."""
 
-    def limits(ports: Sequence[Port[R, A]]) -> list[Port[R, A]]:
-        return [limited(port, Limiter(config.concurrency)) for port in ports]
-
-    policy_replicas = Replicas([Replica(url) for url in policy_urls])
-    prm_replicas = Replicas([Replica(url) for url in prm_urls])
-    samples = balanced(policy_replicas, limits([policy.sample for policy in policies]))
-    scores = balanced(prm_replicas, limits([prm.score for prm in prms])) if prms else None
+    samplers = [_bounded(policy.sample, config.concurrency, _tokens) for policy in policies]
+    scorers = [_bounded(prm.score, config.concurrency, _steps) for prm in prms]
+    policy_replicas = _replicas(policy_urls, [limiter for limiter, _ in samplers])
+    prm_replicas = _replicas(prm_urls, [limiter for limiter, _ in scorers])
     return Servers(
         config,
         policy_model=policies[0].model,
@@ -217,8 +216,9 @@ def _stacked(
         policy_name=f"{policies[0].model} at {', '.join(policy_urls)}",
         prm_name=f"{prms[0].name} at {', '.join(prm_urls)}" if prms else None,
         _root=balanced(policy_replicas, [_root(policy) for policy in policies]),
-        _policy=samples,
-        _prm=scores,
+        _policy=balanced(policy_replicas, [port for _, port in samplers]),
+        _prm=balanced(prm_replicas, [port for _, port in scorers]) if prms else None,
+        _limiters=[limiter for limiter, _ in samplers],
     )
 
 
@@ -227,3 +227,33 @@ def _root(policy: PolicyClient) -> Callable[[_RootRequest], Awaitable[Trajectory
         return await policy.root(request.problem)
 
     return call
+
+
+def _replicas(urls: Sequence[str], limiters: Sequence[Limiter]) -> Replicas:
+    """Load each replica by what its limiter lets through."""
+    return Replicas(
+        [
+            Replica(url, lambda limiter=limiter: limiter.capacity)
+            for url, limiter in zip(urls, limiters, strict=True)
+        ]
+    )
+
+
+def _bounded(
+    port: Port[R, A], concurrency: int | Literal["auto"], work: Callable[[A], int]
+) -> tuple[Limiter, Port[R, A]]:
+    """Give a port a limiter, and the limiter a level of its own unless a number is set."""
+    if concurrency == "auto":
+        level = Level()
+        limiter = Limiter(level.capacity)
+        return limiter, levelled(port, limiter, level, work)
+    limiter = Limiter(concurrency)
+    return limiter, limited(port, limiter)
+
+
+def _tokens(samples: Samples) -> int:
+    return sum(step.num_tokens for step in samples.steps)
+
+
+def _steps(scores: Scores) -> int:
+    return sum(map(len, scores.scores))

@@ -43,10 +43,11 @@ class SearchConfig(SearchParams):
 
     `policy` and `prm` hold the URLs of one or more replicas each; without any, small servers of
     our own are started for the demo models. `concurrency` bounds the sequences in flight at
-    each server; `timeout_s` one request, its repetitions and the pauses
-    between them. `session_header` names a header by which a router keeps requests that share a
-    prefix together, `ca_bundle` a file of CAs to trust besides the system's. With `check`,
-    servers that would ruin a search are refused before it starts. Raises ConfigError.
+    each server, or is "auto" to find what it can use; `timeout_s` bounds one request, its
+    repetitions and the pauses between them. `session_header` names a header by which a router
+    keeps requests that share a prefix together, `ca_bundle` a file of CAs to trust besides the
+    system's. With `check`, servers that would ruin a search are refused before it starts. Raises
+    ConfigError.
     """
 
     policy: tuple[str, ...] = ()
@@ -56,7 +57,7 @@ class SearchConfig(SearchParams):
     prm_format: PRMFormat = "auto"
     model: str | None = None
     system_prompt: str = META_MATH_SYSTEM_PROMPT
-    concurrency: int = 256
+    concurrency: int | Literal["auto"] = "auto"
     timeout_s: float = 600.0
     check: bool = True
     session_header: str | None = None
@@ -74,8 +75,7 @@ class SearchConfig(SearchParams):
         check_choice("policy_api", self.policy_api, PolicyApi)
         check_choice("prm_api", self.prm_api, PRMApi)
         check_choice("prm_format", self.prm_format, PRMFormat)
-        if self.concurrency < 1:
-            raise ConfigError(f"concurrency is {self.concurrency}: it must be 1 or more")
+        _check_concurrency(self.concurrency)
         if not self.timeout_s > 0:
             raise ConfigError(f"timeout_s is {self.timeout_s}: it must be above 0")
         if self.prm and not self.policy:
@@ -84,6 +84,11 @@ class SearchConfig(SearchParams):
             raise ConfigError(
                 f"{self.strategy} needs a PRM beside the policy: add --prm URL, or use majority"
             )
+
+
+def _check_concurrency(value: object) -> None:
+    if value != "auto" and not (isinstance(value, int) and value >= 1):
+        raise ConfigError(f"concurrency is {value!r}: it must be 1 or more, or auto")
 
 
 def _check_url(name: str, url: str) -> None:
@@ -197,6 +202,8 @@ def _typed(name: str, value: Any, origin: str) -> Any:
     except msgspec.ValidationError as error:
         choices = ", ".join(_choices(wanted))
         wish = f"it must be one of {choices}" if choices else str(error)
+        if int in get_args(wanted):
+            wish = f"it must be a whole number, or {choices}"
         raise ConfigError(f"{name} is {value!r} (from {origin}): {wish}") from error
 
 

@@ -10,6 +10,7 @@ from ttc_client.config import SearchConfig
 from ttc_client.errors import ConfigError, TTCError
 from ttc_client.grading import Grades, grade
 from ttc_client.meter import Meter
+from ttc_client.middleware.turns import taking_turns
 from ttc_client.modes import MODES
 from ttc_client.params import SearchParams, default_vote
 from ttc_client.results import search_tree
@@ -59,7 +60,7 @@ class Client:
 
     @property
     def capacity(self) -> int:
-        """How many sequences may be in flight at the policy's servers."""
+        """How many sequences may be in flight at the policy's servers, as things stand."""
         return self._servers.capacity
 
     async def canonical_keys(self, answers: Sequence[str]) -> list[str]:
@@ -83,7 +84,8 @@ class Client:
             raise ConfigError("the problem is empty: give it as an argument, a file or on stdin")
         meter = meter or Meter()
         try:
-            sampled = await self._search(problem, meter, params)
+            with taking_turns():
+                sampled = await self._search(problem, meter, params)
         except BaseExceptionGroup as group:
             raise cause(group) from group
         return await self._result(problem, sampled, meter, params)

@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import itertools
 
 import pytest
 from aiohttp import web
@@ -80,6 +81,27 @@ async def test_searches_run_together_up_to_the_bound(tmp_path):
     assert 8 < most <= 16
 
 
+async def test_more_are_opened_as_the_servers_turn_out_to_take_more(tmp_path, monkeypatch):
+    capacities = itertools.count(1)
+    monkeypatch.setattr(Client, "capacity", property(lambda _: next(capacities)))
+    open_now, most = set(), []
+    solve = Client.solve
+
+    async def watched(self, problem, meter, search):
+        open_now.add(meter_id := id(meter))
+        most.append(len(open_now))
+        try:
+            return await solve(self, problem, meter, search)
+        finally:
+            open_now.discard(meter_id)
+
+    monkeypatch.setattr(Client, "solve", watched)
+    async with chance_servers() as server:
+        await run(server.url, tmp_path)
+    assert most[0] == 1
+    assert max(most) > 4
+
+
 async def test_a_failed_search_is_an_error_line_and_is_retried_on_resume(tmp_path):
     def refuse(payload):
         if len(payload["prompt"]) % 2:
@@ -103,7 +125,6 @@ async def test_a_failed_search_is_an_error_line_and_is_retried_on_resume(tmp_pat
 
 
 async def test_nothing_is_kept_of_a_search_once_it_is_on_disk(tmp_path, monkeypatch):
-    monkeypatch.setattr("ttc_client.middleware.limits._PROBLEMS_KEPT", 4)
     monkeypatch.setattr("ttc_client.middleware.replicas._SESSIONS_KEPT", 4)
 
     async def kept_after(num_problems: int) -> int:

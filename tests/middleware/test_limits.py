@@ -1,10 +1,16 @@
 """The limiter: how many at once, in which order, and nothing left behind."""
 
 import asyncio
+from contextvars import copy_context
 
-from tests.middleware.requests import Request
+import pytest
+
+from tests.middleware.requests import Request, passing
 from tests.virtual_time import settle
-from ttc_client.middleware.limits import Limiter, limited
+from ttc_client.errors import TransientServerError
+from ttc_client.middleware.levels import START, Level
+from ttc_client.middleware.limits import Limiter, levelled, limited
+from ttc_client.middleware.turns import taking_turns
 
 
 class Door:
@@ -45,33 +51,82 @@ async def test_it_bounds_sequences_and_serves_in_order():
     assert door.limiter.in_flight == 0
 
 
-async def test_problems_that_began_first_come_first():
+async def test_searches_that_began_first_come_first():
     door = Door(1)
-    requests = [Request(session=f"{p}{i}", problem=p) for i in range(3) for p in "abc"]
-    tasks = door.start(*requests)
-    for _ in requests:
-        await settle()
-        await door.let_go(door.entered[-1])
-    await asyncio.gather(*tasks)
-    assert "".join(request.problem for request in door.entered) == "aaabbbccc"
-
-
-async def test_problems_that_are_long_done_are_forgotten(monkeypatch):
-    monkeypatch.setattr("ttc_client.middleware.limits._PROBLEMS_KEPT", 3)
-    limiter = Limiter(1)
-    for problem in "abcdefg":
-        async with limiter.slots(1, problem):
-            pass
-    assert len(limiter._turns) == 3
-    door = Door(1)
-    door.limiter = limiter
-    door.call = limited(door.hold, limiter)
-    tasks = door.start(*[Request(session=f"{i}", problem=p) for i, p in enumerate("eghf")])
+    first = Request(session="first")
+    tasks = door.start(first)
+    await settle()
+    early, late = [[Request(session=f"{name}{i}") for i in range(3)] for name in "ab"]
+    contexts = []
+    for _ in range(2):
+        with taking_turns():
+            contexts.append(copy_context())
+    for pair in zip(late, early, strict=True):  # those of the later search are there first
+        for request, context in zip(pair, reversed(contexts), strict=True):
+            tasks.append(asyncio.create_task(door.call(request), context=context))
     for _ in tasks:
         await settle()
         await door.let_go(door.entered[-1])
     await asyncio.gather(*tasks)
-    assert "".join(request.problem for request in door.entered) == "efgh"
+    assert door.entered == [first, *early, *late]
+
+
+async def test_ten_thousand_cancelled_waiters_leave_nothing_even_behind_one_that_stays():
+    door = Door(1)
+    tasks = door.start(Request(session="holds"), Request(session="stays"))
+    stuck = door.start(*[Request(session=str(i)) for i in range(10_000)])
+    await settle()
+    for task in stuck:
+        task.cancel()
+    await asyncio.gather(*stuck, return_exceptions=True)
+    assert len(door.limiter._waiting) <= 2
+    for request in [Request(session="holds"), Request(session="stays")]:
+        await door.let_go(request)
+    await asyncio.gather(*tasks)
+    assert door.limiter.in_flight == 0
+    assert not door.limiter._waiting
+
+
+async def test_a_wider_bound_lets_more_in_at_once():
+    door = Door(1)
+    requests = [Request(session=str(i)) for i in range(4)]
+    tasks = door.start(*requests)
+    await settle()
+    door.limiter.resize(3)
+    await settle()
+    assert door.entered == requests[:3]
+    for request in requests:
+        await door.let_go(request)
+    await asyncio.gather(*tasks)
+
+
+@pytest.mark.parametrize(("status", "lowered"), [(429, True), (503, True), (500, False)])
+async def test_what_an_overloaded_server_refuses_is_withheld(status, lowered):
+    async def port(_: Request) -> int:
+        raise passing(status=status)
+
+    level = Level()
+    limiter = Limiter(level.capacity)
+    for _ in range(10):
+        with pytest.raises(TransientServerError):
+            await levelled(port, limiter, level, int)(Request())
+    assert (limiter.capacity < START) == (level.capacity < START) == lowered
+    assert limiter.in_flight == 0
+
+
+async def test_only_the_time_in_which_requests_wait_counts():
+    async def port(_: Request) -> int:
+        await asyncio.sleep(1)
+        return 1
+
+    limiter = Limiter(2)
+    call = limited(port, limiter)
+    await call(Request())
+    assert limiter.full_s == 0
+    await asyncio.gather(*(call(Request(session=str(i))) for i in range(6)))
+    assert limiter.full_s == 2
+    await call(Request())
+    assert limiter.full_s == 2
 
 
 async def test_cancelled_waiters_leave_no_slot_behind():

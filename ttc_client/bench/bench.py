@@ -111,11 +111,12 @@ class Bench:
     async def _work(self, client: Client, jobs: Iterator[Job], room: Limiter) -> None:
         for job in jobs:
             async with room.slots(job[0].n):
-                await self._search(client, job)
+                await self._search(client, job, room)
 
-    async def _search(self, client: Client, job: Job) -> None:
+    async def _search(self, client: Client, job: Job, room: Limiter) -> None:
         search, problem = job
-        standing, meter, key = self.standing, Meter(), _key(job)
+        meter = Meter(lambda _: room.resize(_OPEN_PER_SLOT * client.capacity))
+        standing, key = self.standing, _key(job)
         standing.running.append(meter)
         try:
             result = await client.solve(problem.problem, meter, search)

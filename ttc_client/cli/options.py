@@ -54,7 +54,10 @@ _HELP: dict[str, tuple[str, str]] = {
     "prm_api": (SERVERS, "How the PRM's server is asked: {choices}."),
     "prm_format": (SERVERS, "How a causal PRM reads a solution: {choices}."),
     "model": (SERVERS, "The policy's name at its server, where that serves several."),
-    "concurrency": (SERVERS, "Sequences in flight at each server, at most."),
+    "concurrency": (
+        SERVERS,
+        "Sequences in flight at each server, at most; auto finds what it can use.",
+    ),
     "timeout_s": (SERVERS, "Seconds for one request to a server and its repetitions."),
     "session_header": (
         SERVERS,

@@ -2,6 +2,8 @@
 
 import re
 import ssl
+import sys
+from contextlib import suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -11,6 +13,8 @@ from ttc_client.errors import ConfigError
 
 KEEP_ALIVE_S = 4.0
 """Below the 5 s after which vLLM closes an idle connection."""
+
+_MOST_FILES = 1 << 14
 
 
 def tls_context(ca_bundle: Path | None) -> ssl.SSLContext:
@@ -31,7 +35,12 @@ def tls_context(ca_bundle: Path | None) -> ssl.SSLContext:
 
 
 def open_session(tls: ssl.SSLContext | None = None) -> aiohttp.ClientSession:
-    """Return the session that all servers of a process share; close it with `async with`."""
+    """Return the session that all servers of a process share; close it with `async with`.
+
+    It may need more connections than the 256 or 1024 files that a process may open unless it asks
+    for more, so it asks.
+    """
+    _allow_files()
     connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=KEEP_ALIVE_S, ssl=tls or True)
     return aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar())
 
@@ -42,3 +51,16 @@ def base_url(url: str, what: str) -> str:
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise ConfigError(f"{what} is {url!r}: it must be a URL such as http://localhost:8000")
     return re.sub(r"(/v1)?/*$", "", url)
+
+
+def _allow_files() -> None:
+    """Raise the soft limit on open files as far as may be needed and the hard one lets it."""
+    if sys.platform == "win32":  # knows no such limit
+        return
+    import resource
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _MOST_FILES if hard == resource.RLIM_INFINITY else min(_MOST_FILES, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        with suppress(ValueError, OSError):  # macOS has a lower one besides
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))

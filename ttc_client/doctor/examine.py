@@ -159,4 +159,4 @@ async def _named(name: str) -> Check:
 
 
 def _crowd(config: SearchConfig) -> int:
-    return min(CROWD, config.concurrency)
+    return CROWD if config.concurrency == "auto" else min(CROWD, config.concurrency)

@@ -1,26 +1,28 @@
-"""Bound the sequences in flight at a server, and serve the problem that began first first."""
+"""Bound the sequences in flight at a server, and serve the search that began first first."""
 
 import asyncio
-from collections import OrderedDict
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from heapq import heappop, heappush
+from heapq import heapify, heappop, heappush
 
+from ttc_client.errors import TransientServerError
 from ttc_client.middleware import A, Port, R
 from ttc_client.middleware.deadlines import clock_stopped
+from ttc_client.middleware.levels import Level
+from ttc_client.middleware.turns import turn
 
-_PROBLEMS_KEPT = 1 << 16
+_OVERLOADED = (429, 503)
 
 _Waiting = tuple[int, int, int, asyncio.Future[None]]
-"""The problem's turn, the place in the queue, the sequences, and what to resolve."""
+"""The search's turn, the place in the queue, the sequences, and what to resolve."""
 
 
 @dataclass(slots=True)
 class Limiter:
     """Bound the sequences in flight at one server, for all searches of the process.
 
-    Requests of the problem that was seen first come first, and in order, so that early problems
+    Requests of the search that began first come first, and in order, so that early problems
     finish and free their prefixes, instead of all advancing together. A request that is larger
     than the bound goes alone.
     """
@@ -28,46 +30,61 @@ class Limiter:
     capacity: int
     in_flight: int = 0
     _waiting: list[_Waiting] = field(default_factory=list[_Waiting])
-    _turns: OrderedDict[int, int] = field(default_factory=OrderedDict[int, int])
-    _num_problems: int = 0
     _num_seen: int = 0
+    _num_cancelled: int = 0
+    _full_s: float = 0.0
+    _full_since: float | None = None
 
     @asynccontextmanager
-    async def slots(self, num_sequences: int, problem: str = "") -> AsyncGenerator[None]:
+    async def slots(self, num_sequences: int) -> AsyncGenerator[None]:
         """Hold that many slots, waiting for them without a time-out."""
-        turn = self._turn(hash(problem))
         if not self._waiting and self._fits(num_sequences):
             self.in_flight += num_sequences
         else:
             with clock_stopped():
-                await self._wait(turn, num_sequences)
+                await self._wait(num_sequences)
         try:
             yield
         finally:
             self._release(num_sequences)
 
-    def _turn(self, problem: int) -> int:
-        """Number the problems as they are first seen, and forget those that must long be done."""
-        turn = self._turns.setdefault(problem, self._num_problems)
-        if turn == self._num_problems:
-            self._num_problems += 1
-            if len(self._turns) > _PROBLEMS_KEPT:
-                self._turns.popitem(last=False)
-        return turn
+    @property
+    def full_s(self) -> float:
+        """Seconds so far in which requests had to wait for slots."""
+        if self._full_since is None:
+            return self._full_s
+        return self._full_s + asyncio.get_running_loop().time() - self._full_since
 
-    async def _wait(self, turn: int, num_sequences: int) -> None:
-        admitted = asyncio.get_running_loop().create_future()
+    def resize(self, capacity: int) -> None:
+        """Change the bound; what is in flight above it stays so."""
+        self.capacity = capacity
+        self._admit()
+
+    async def _wait(self, num_sequences: int) -> None:
+        loop = asyncio.get_running_loop()
+        admitted = loop.create_future()
         self._num_seen += 1
-        heappush(self._waiting, (turn, self._num_seen, num_sequences, admitted))
+        heappush(self._waiting, (turn(), self._num_seen, num_sequences, admitted))
+        if self._full_since is None:
+            self._full_since = loop.time()
         self._admit()
         try:
             await admitted
         except asyncio.CancelledError:
             if admitted.cancelled():
+                self._forget_cancelled()
                 self._admit()  # it may have stood in the way of smaller ones
             else:
                 self._release(num_sequences)
             raise
+
+    def _forget_cancelled(self) -> None:
+        """Clear the queue once half of it waits no longer."""
+        self._num_cancelled += 1
+        if 2 * self._num_cancelled > len(self._waiting):
+            self._waiting = [waiting for waiting in self._waiting if not waiting[-1].cancelled()]
+            heapify(self._waiting)
+            self._num_cancelled = 0
 
     def _fits(self, num_sequences: int) -> bool:
         return not self.in_flight or self.in_flight + num_sequences <= self.capacity
@@ -79,19 +96,48 @@ class Limiter:
     def _admit(self) -> None:
         while self._waiting:
             *_, num_sequences, admitted = self._waiting[0]
-            if not admitted.cancelled():
-                if not self._fits(num_sequences):
-                    return
+            if admitted.cancelled():
+                self._num_cancelled = max(0, self._num_cancelled - 1)
+            elif not self._fits(num_sequences):
+                return
+            else:
                 self.in_flight += num_sequences
                 admitted.set_result(None)
             heappop(self._waiting)
+        self._full_s, self._full_since = self.full_s, None
 
 
 def limited(port: Port[R, A], limiter: Limiter) -> Port[R, A]:
     """Let a request through once the limiter has room for its sequences."""
 
     async def call(request: R) -> A:
-        async with limiter.slots(request.num_sequences, request.problem):
+        async with limiter.slots(request.num_sequences):
             return await port(request)
+
+    return call
+
+
+def levelled(
+    port: Port[R, A], limiter: Limiter, level: Level, work: Callable[[A], int]
+) -> Port[R, A]:
+    """Do the same, and let the level, told of each answer and its tokens, set the bound."""
+
+    async def call(request: R) -> A:
+        clock = asyncio.get_running_loop().time
+        async with limiter.slots(request.num_sequences):
+            began_s, before_s = clock(), limiter.full_s
+            try:
+                answer = await port(request)
+            except TransientServerError as error:
+                # those above the bound were sent before it fell, and are counted already
+                if error.status in _OVERLOADED and limiter.in_flight <= limiter.capacity:
+                    level.refused(request.num_sequences)
+                    limiter.capacity = level.capacity
+                raise
+            full_s = limiter.full_s
+            share = (full_s - before_s) / max(clock() - began_s, 1e-9)
+            level.answered(request.num_sequences, work(answer), share, full_s)
+            limiter.resize(level.capacity)
+            return answer
 
     return call

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from hashlib import blake2b
@@ -20,15 +20,21 @@ _SESSIONS_KEPT = 1 << 14
 """More than are open at once; a session that is forgotten finds another home."""
 
 
+def _alike() -> int:
+    return 1
+
+
 @dataclass(slots=True, eq=False)
 class Replica:
     """One server, its load, and how it has been doing lately (`aside_until` by the loop's clock).
 
+    `capacity` says what it can take, compared with the others: sequences in flight, say.
     After a failure it is set aside for a while, and then probed with one request at a time, after
     ever longer pauses, until it answers.
     """
 
     url: str
+    capacity: Callable[[], int] = _alike
     tokens_in_flight: int = 0
     failures: int = 0
     pause_s: float = 0.0
@@ -39,6 +45,10 @@ class Replica:
     def gone(self) -> bool:
         """Whether it failed so often in a row that only probes are worth sending."""
         return self.failures >= _FAILURES
+
+    def load(self, more_tokens: int = 0) -> float:
+        """Return the tokens in flight, and those of a request, against what it can take."""
+        return (self.tokens_in_flight + more_tokens) / self.capacity()
 
     def fit(self, now: float) -> bool:
         """Whether it works, as far as is known, or is due to be probed."""
@@ -67,12 +77,12 @@ class Replicas:
             await self._changed.wait()
         if len(self.members) == 1:
             return fit[0]
-        least = min(replica.tokens_in_flight for replica in fit)
+        least = min(replica.load() for replica in fit)
         session = hash(request.session)
         home = self._homes.get(session)
-        overload = _OVERLOAD * (least + request.num_tokens)
-        if home not in fit or home.tokens_in_flight > overload:
-            idlest = [replica for replica in fit if replica.tokens_in_flight == least]
+        idlest = [replica for replica in fit if replica.load() == least]
+        overload = _OVERLOAD * min(replica.load(request.num_tokens) for replica in idlest)
+        if home not in fit or home.load() > overload:
             home = max(idlest, key=lambda replica: replica.affinity(request.session))
         self._homes[session] = home
         self._homes.move_to_end(session)

@@ -1,0 +1,31 @@
+"""What the settings accept, from wherever they come."""
+
+import pytest
+
+from ttc_client.config import SearchConfig, load_settings
+from ttc_client.errors import ConfigError
+
+
+@pytest.mark.parametrize(("given", "meant"), [("auto", "auto"), ("16", 16), (None, "auto")])
+def test_concurrency_is_a_number_or_auto(given, meant):
+    assert load_settings({"concurrency": given}, {}).config.concurrency == meant
+    if given:
+        settings = load_settings({}, {"TTC_CONCURRENCY": given})
+        assert settings.config.concurrency == meant
+        assert settings.origins["concurrency"] == "TTC_CONCURRENCY"
+
+
+@pytest.mark.parametrize("value", ["lots", "1.5", "0", "-1", "AUTO", ""])
+def test_another_concurrency_is_refused_by_name_and_value(value, tmp_path):
+    with pytest.raises(ConfigError, match=f"concurrency is '?{value}'?.* or auto"):
+        load_settings({}, {"TTC_CONCURRENCY": value})
+    file = tmp_path / "ttc.toml"
+    file.write_text(f'concurrency = "{value}"\n')
+    with pytest.raises(ConfigError, match=f"concurrency is '?{value}'?.* or auto"):
+        load_settings({}, {}, file)
+
+
+@pytest.mark.parametrize("value", ["lots", 1.5, 0, None])
+def test_another_concurrency_is_refused_from_python_too(value):
+    with pytest.raises(ConfigError, match=f"concurrency is .?{value}.?: it must be 1 or more"):
+        SearchConfig(concurrency=value)
