@@ -23,6 +23,7 @@ from tokenizers import Tokenizer
 
 import ttc_servers
 from tests.servers.tiny_llama import reference_logits
+from tests.tables import table
 from ttc_client import Client, SearchConfig
 from ttc_client.clients.connect import connect_prm
 from ttc_client.clients.http import Server
@@ -89,7 +90,8 @@ class ServerContract:
     async def test_a_search_ends_with_scored_candidates_and_their_answer(
         self, servers: Servers, strategy: Strategy
     ) -> None:
-        config = servers.config(strategy=strategy)
+        fitted = table() if strategy == "compute-optimal" else None
+        config = servers.config(strategy=strategy, table=fitted, check=fitted is None)
         async with Client(config) as client:
             result = await client.solve(PROBLEM)
         check(result, config)
