@@ -18,11 +18,9 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-import aiohttp
-from vllm_cpu import VLLM, add_options, cpu_servers, numbers, parse
+from vllm_cpu import VLLM, add_options, cpu_servers, numbers, parse, run
 
 from ttc_client import Client, SearchConfig
-from ttc_client.errors import TTCError
 from ttc_servers.demomath import generate
 
 N, M = 16, 4
@@ -114,7 +112,7 @@ async def measure(options: argparse.Namespace) -> list[dict[str, Any]]:
             "policy": policy.url,
             "prm": prm.url,
             "model": client.models["policy"],
-            "labels": [await label(prm, text) for text in ("+", "-")],
+            "labels": [await prm.last_token(text) for text in ("+", "-")],
             "n": N,
             "m": M,
             "max_steps": client.config.max_steps,
@@ -131,12 +129,6 @@ async def measure(options: argparse.Namespace) -> list[dict[str, Any]]:
             rows.append({"at_once": at_once, "ratio": median_ratio(rounds), "rounds": rounds})
             show(rows[-1], header=len(rows) == 1)
     return rows
-
-
-async def label(prm: VLLM, text: str) -> int:
-    """Return the token id of a verdict."""
-    reply = await prm.post("/tokenize", {"prompt": text, "add_special_tokens": False})
-    return json.loads(reply)["tokens"][-1]
 
 
 def median_ratio(rounds: Sequence[dict[str, dict[str, float]]]) -> float:
@@ -170,12 +162,7 @@ def main() -> None:
     options = parse(parser)
     if not options.its_hub_python.is_file():
         parser.error(f"--its-hub-python is {options.its_hub_python}: there is no such file")
-    try:
-        rows = asyncio.run(measure(options))
-    except (TTCError, aiohttp.ClientError) as error:
-        parser.error(str(error))
-    if options.json:
-        options.json.write_text(json.dumps(rows, indent=2) + "\n")
+    run(parser, options, measure(options))
 
 
 if __name__ == "__main__":

@@ -13,21 +13,18 @@ that a cache of whole blocks could have held when they were asked for.
 
 import argparse
 import asyncio
-import json
 import statistics
 import sys
 import time
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-import aiohttp
 import msgspec
 from tokenizers import Tokenizer
-from vllm_cpu import MODELS, VLLM, Counters, add_options, cpu_servers, numbers, parse
+from vllm_cpu import MODELS, VLLM, Counters, add_options, cpu_servers, numbers, parse, run
 
 from ttc_client import Client, SearchConfig
 from ttc_client.clients.formats import RLHFLOW, questions
-from ttc_client.errors import TTCError
 from ttc_client.meter import Exchange, Meter
 from ttc_client.middleware.limits import Limiter
 from ttc_client.ports import SampleRequest, Samples, ScoreRequest
@@ -63,9 +60,8 @@ def sample_body(request: SampleRequest) -> Body:
 
 def score_body(request: ScoreRequest, labels: Sequence[int]) -> Body:
     """Return a request to the PRM as the client sends it."""
-    shared = RLHFLOW.shared(request.problem, request.prefix)
-    items = [text.removeprefix(shared) for text in questions(RLHFLOW, request)]
-    body = {"query": shared, "items": items, "label_token_ids": labels, "apply_softmax": True}
+    shared, rests = questions(RLHFLOW, request)
+    body = {"query": shared, "items": rests, "label_token_ids": labels, "apply_softmax": True}
     return request.num_sequences, msgspec.json.encode(body)
 
 
@@ -188,7 +184,7 @@ async def measure(options: argparse.Namespace) -> list[dict[str, Any]]:
     problems = [p.problem for p in generate("validation", options.problems, options.seed)]
     rows: list[dict[str, Any]] = []
     async with cpu_servers(options.policy, options.prm) as (policy, prm):
-        labels = [await token(prm, label) for label in LABELS]
+        labels = [await prm.last_token(label) for label in LABELS]
         for n in options.n:
             for strategy in options.strategies:
                 config = SearchConfig(
@@ -209,12 +205,6 @@ async def measure(options: argparse.Namespace) -> list[dict[str, Any]]:
                 rows.append({"strategy": strategy, "n": n, "ratio": ratio, "rounds": rounds})
                 show(rows[-1], header=len(rows) == 1)
     return rows
-
-
-async def token(server: VLLM, text: str) -> int:
-    """Return the last token of a text."""
-    reply = await server.post("/tokenize", {"prompt": text, "add_special_tokens": False})
-    return json.loads(reply)["tokens"][-1]
 
 
 def show(row: dict[str, Any], *, header: bool) -> None:
@@ -247,12 +237,7 @@ def main() -> None:
     options = parse(parser)
     if unknown := set(options.strategies) - set(STRATEGIES):
         parser.error(f"no such strategy: {', '.join(unknown)}; known are {', '.join(STRATEGIES)}")
-    try:
-        rows = asyncio.run(measure(options))
-    except (TTCError, aiohttp.ClientError) as error:
-        parser.error(str(error))
-    if options.json:
-        options.json.write_text(json.dumps(rows, indent=2) + "\n")
+    rows = run(parser, options, measure(options))
     if missed := [row for row in rows if row["ratio"] > TARGETS[row["strategy"]]]:
         print(f"{len(missed)} of {len(rows)} above their target", file=sys.stderr)
 

@@ -87,8 +87,6 @@ class Stats:
     policy_requests: int = 0
     prm_requests: int = 0
     tokenize_requests: int = 0
-    policy_request_bytes: int = 0
-    prm_request_bytes: int = 0
     steps_sampled: int = 0
     steps_scored: int = 0
     closed_early: int = 0
@@ -171,7 +169,6 @@ class Replies:
             num_tokens += count
         num_prompt = prompt.count(b",") + 1
         self.stats.policy_requests += 1
-        self.stats.policy_request_bytes += len(body)
         self.stats.steps_sampled += call.n
         reply = (
             b'{"id":"cmpl-0","object":"text_completion","created":1,"model":"scripted",'
@@ -206,7 +203,6 @@ class Replies:
             for i, item in enumerate(call.items)
         )
         self.stats.prm_requests += 1
-        self.stats.prm_request_bytes += len(body)
         self.stats.steps_scored += len(call.items)
         reply = (
             b'{"id":"score-0","object":"list","created":1,"model":"scripted","data":[%s],'

@@ -6,12 +6,14 @@ proxy that spoils some of the requests. Run by `shaky_servers`, which speaks to 
 
 import asyncio
 import json
+import os
 import random
 import sys
+import tempfile
 import time
 from asyncio.subprocess import PIPE
-from collections.abc import AsyncGenerator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncGenerator, Generator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -21,6 +23,17 @@ from tests.scripted_server import Handler, ScriptedServer, completions
 
 CALM_S = 10.0
 """How long servers may take to notice that a connection is closed."""
+
+
+@contextmanager
+def own_temporary_files() -> Generator[None]:
+    """Put what this process and its children leave in temporary files where it can be counted."""
+    with tempfile.TemporaryDirectory() as directory:
+        tempfile.tempdir = os.environ["TMPDIR"] = directory
+        try:
+            yield
+        finally:
+            tempfile.tempdir = None
 
 
 @dataclass(frozen=True)

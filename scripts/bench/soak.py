@@ -25,7 +25,7 @@ from pathlib import Path
 from statistics import fmean, linear_regression
 from typing import Any
 
-from scripts.bench.shaky import Shape, shaky_servers
+from scripts.bench.shaky import Shape, own_temporary_files, shaky_servers
 from ttc_client import Client, SearchConfig
 from ttc_client.errors import TTCError
 from ttc_client.params import SearchParams
@@ -177,10 +177,8 @@ def main() -> None:
     )
     parser.add_argument("--json", type=Path, help="write the figures to this file")
     args = parser.parse_args()
-    with tempfile.TemporaryDirectory() as directory:
-        tempfile.tempdir = os.environ["TMPDIR"] = directory
+    with own_temporary_files():
         found = asyncio.run(soak(args.minutes, args.latency))
-        tempfile.tempdir = None
     print(f"{found['minutes']:g} minutes: {found['counts']}, faults {found['faults']}")
     for name, mean in found["means"].items():
         print(f"{name:<14}{mean:9.1f} on average {found['grown'][name]:+8.2f} since the warm-up")

@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from scripts.bench.shaky import Shape, shaky_servers
+from scripts.bench.shaky import Shape, own_temporary_files, shaky_servers
 from scripts.bench.soak import SEARCHES, num_files
 from ttc_client import Client, SearchConfig
 from ttc_client.middleware.limits import Limiter
@@ -133,10 +133,8 @@ def main() -> None:
     )
     parser.add_argument("--json", type=Path, help="write the figures to this file")
     args = parser.parse_args()
-    with tempfile.TemporaryDirectory() as directory:
-        tempfile.tempdir = os.environ["TMPDIR"] = directory
+    with own_temporary_files():
         found = asyncio.run(measure(args.cancels, args.latency))
-        tempfile.tempdir = None
     print(f"{found['counts']} in {found['seconds']:.0f} s")
     print(f"{'':<20}{'client opened':>15}{'after the storm':>17}{'left when closed':>18}")
     for name, left in found["left"].items():

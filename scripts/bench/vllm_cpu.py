@@ -2,10 +2,11 @@
 
 import argparse
 import asyncio
+import json
 import os
 import re
 from asyncio.subprocess import PIPE
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Coroutine, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,6 +14,8 @@ from typing import Any, NamedTuple
 
 import aiohttp
 import msgspec
+
+from ttc_client.errors import TTCError
 
 LAUNCH = Path(__file__).parents[1] / "launch_cpu"
 MODELS = Path(__file__).parents[2] / "servers" / "ttc_servers" / "models"
@@ -52,6 +55,11 @@ class VLLM:
             self.url + path, data=data, headers=headers, raise_for_status=True
         ) as response:
             return await response.read()
+
+    async def last_token(self, text: str) -> int:
+        """Return the last token of a text."""
+        reply = await self.post("/tokenize", {"prompt": text, "add_special_tokens": False})
+        return msgspec.json.decode(reply)["tokens"][-1]
 
     async def metrics(self) -> str:
         """Return all metrics as text."""
@@ -104,6 +112,21 @@ def parse(parser: argparse.ArgumentParser) -> argparse.Namespace:
     if options.rounds < 1:
         parser.error(f"--rounds is {options.rounds}: it must be 1 or more")
     return options
+
+
+def run(
+    parser: argparse.ArgumentParser,
+    options: argparse.Namespace,
+    measuring: Coroutine[Any, Any, list[dict[str, Any]]],
+) -> list[dict[str, Any]]:
+    """Measure, write the figures where they are wanted, and return them."""
+    try:
+        rows = asyncio.run(measuring)
+    except (TTCError, aiohttp.ClientError) as error:
+        parser.error(str(error))
+    if options.json:
+        options.json.write_text(json.dumps(rows, indent=2) + "\n")
+    return rows
 
 
 def numbers(text: str) -> list[int]:
