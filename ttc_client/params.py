@@ -5,7 +5,7 @@ from typing import get_args
 
 from ttc_client.errors import ConfigError
 from ttc_client.optimal import Table
-from ttc_client.types import TREE_STRATEGIES, Compat, Reduction, Strategy, Vote
+from ttc_client.types import TREE_STRATEGIES, Allocation, Compat, Reduction, Strategy, Vote
 
 STEPWISE_STRATEGIES: tuple[Strategy, ...] = (*TREE_STRATEGIES, "compute-optimal")
 UNSCORED_STRATEGIES: tuple[Strategy, ...] = ("greedy", "majority")
@@ -114,15 +114,11 @@ class SearchParams:
         """Whether the strategy has its steps scored."""
         return self.strategy not in UNSCORED_STRATEGIES
 
-    @property
-    def effective_vote(self) -> Vote:
-        """The vote that decides: the one asked for, or the strategy's default."""
-        return self.vote or default_vote(self.strategy)
 
-
-def default_vote(strategy: Strategy) -> Vote:
-    """Return the vote that decides unless another is asked for."""
-    return "majority" if strategy in UNSCORED_STRATEGIES else "weighted"
+def default_vote(strategy: Strategy, found: Allocation | None = None) -> Vote:
+    """Return the vote that decides unless another is asked for: that of the strategy chosen."""
+    chosen = found.strategy if found else strategy
+    return "majority" if chosen in UNSCORED_STRATEGIES else "weighted"
 
 
 def least_n(strategy: Strategy, m: int, compat: Compat | None) -> int:

@@ -114,7 +114,7 @@ class Client:
         )
         verdict = tally(candidates, await self.canonical_keys(answers), mode.has_vote)
         found = allocation(sampled, params)
-        vote = params.vote or default_vote(found.strategy if found else params.strategy)
+        vote = params.vote or default_vote(params.strategy, found)
         return SearchResult(
             problem=problem,
             answer=verdict.choices[vote],

@@ -165,11 +165,11 @@ def _extra(module: str, what: str) -> Any:
 
 def _problem(row: Row, index: int, columns: Mapping[str, str], source: str) -> Problem:
     def field(name: str) -> str:
-        candidates = (columns[name],) if name in columns else COLUMNS[name]
-        found = next((key for key in candidates if row.get(key) is not None), None)
-        if found is None and name in columns:
+        if name not in columns:
+            return usual_cell(row, name)
+        if (value := row.get(columns[name])) is None:
             raise ConfigError(f"{source}: row {index} has no column {columns[name]!r}")
-        return "" if found is None else cell_text(row[found])
+        return _text(value)
 
     problem, answer = field("problem"), field("answer")
     if "####" in answer or not answer:  # GSM8K's answers are solutions
@@ -181,11 +181,21 @@ def _problem(row: Row, index: int, columns: Mapping[str, str], source: str) -> P
                 f"{source}: row {index} has no {name}; its columns are {have}: "
                 f"name the right one with --column {name}=COLUMN"
             )
-    level = field("level").removeprefix("Level ").strip()
+    level = level_name(field("level"))
     return Problem(field("id") or str(index), problem, answer, level, field("subject"))
 
 
-def cell_text(value: Any) -> str:
+def usual_cell(row: Row, name: str) -> str:
+    """Return what a row has in the first of a field's usual columns, "" where it has none."""
+    return next((_text(row[key]) for key in COLUMNS[name] if row.get(key) is not None), "")
+
+
+def level_name(text: str) -> str:
+    """Return a level as data sets that agree name it: "5", also where one says "Level 5"."""
+    return text.removeprefix("Level ").strip()
+
+
+def _text(value: Any) -> str:
     """Return a cell as text, a whole number without a decimal point."""
     if isinstance(value, float) and value.is_integer():
         value = int(value)

@@ -9,12 +9,13 @@ import zlib
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
 import msgspec
 
-from ttc_client.bench.dataset import COLUMNS, Problem, cell_text, read_parquet
+from ttc_client.bench.dataset import Problem, level_name, read_parquet, usual_cell
 from ttc_client.bench.records import Key
 from ttc_client.errors import ConfigError
 from ttc_client.params import UNSCORED_STRATEGIES
@@ -157,10 +158,8 @@ def _sampled(place: str, row: Any, strategy: Strategy, seed: int) -> Sampled:
 
 
 def _problem(fields: Mapping[str, Any]) -> Problem:
-    def cell(name: str) -> str:
-        return next((cell_text(v) for k in COLUMNS[name] if (v := fields.get(k)) is not None), "")
-
-    level = cell("level").removeprefix("Level ").strip()
+    cell = partial(usual_cell, fields)
+    level = level_name(cell("level"))
     return Problem(cell("id"), cell("problem"), cell("answer"), level, cell("subject"))
 
 

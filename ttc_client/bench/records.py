@@ -104,7 +104,7 @@ def is_right(
     strategy: Strategy, correct: Mapping[Vote, bool], allocation: Allocation | None
 ) -> bool:
     """Say whether the answer that a search of a run decides for is right."""
-    return correct.get(default_vote(allocation.strategy if allocation else strategy), False)
+    return correct.get(default_vote(strategy, allocation), False)
 
 
 def key_of(line: Record | Cost | Trace) -> Key:

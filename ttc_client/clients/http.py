@@ -8,7 +8,7 @@ import re
 import ssl
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import lru_cache, partial
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any, TypeVar
@@ -218,9 +218,12 @@ class Server:
 
     def read(self, path: str, body: bytes, reply_type: type[T], read: Callable[[T], A]) -> A:
         """Decode an answer and `read` it; raises as `ask` does."""
-        decoded = self.decode(path, body, reply_type)
+        return self.checked(path, body, partial(read, self.decode(path, body, reply_type)))
+
+    def checked(self, path: str, body: bytes, read: Callable[[], A]) -> A:
+        """Read a decoded answer; raises as `ask` does."""
         try:
-            return read(decoded)
+            return read()
         except Unexpected as unexpected:
             raise self.protocol_error(path, str(unexpected), body) from unexpected
 

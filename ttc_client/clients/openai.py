@@ -5,7 +5,7 @@ alone gives whole completions, which is enough for greedy, majority and best-of-
 """
 
 import re
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -128,7 +128,7 @@ class OpenAIPolicy:
         if request.stop and not all(map(says_what_stopped_it, reply.choices)):
             self.silent = True
             return await self._stream_all(request)
-        return self._checked(_PATH, raw.content, partial(written, request, reply))
+        return self.server.checked(_PATH, raw.content, partial(written, request, reply))
 
     async def _one_by_one(self, request: SampleRequest) -> Samples:
         self.single = True
@@ -192,14 +192,8 @@ class OpenAIPolicy:
             raw = await self.client.chat.completions.with_raw_response.create(
                 **self._sampling(request), messages=messages, n=request.n, stream=False
             )
-        reply = self.server.decode(_CHAT_PATH, raw.content, Chat)
-        return self._checked(_CHAT_PATH, raw.content, partial(whole_completions, request, reply))
-
-    def _checked(self, path: str, body: bytes, read: Callable[[], Samples]) -> Samples:
-        try:
-            return read()
-        except Unexpected as unexpected:
-            raise self.server.protocol_error(path, str(unexpected), body) from unexpected
+        read = partial(whole_completions, request)
+        return self.server.read(_CHAT_PATH, raw.content, Chat, read)
 
 
 @contextmanager

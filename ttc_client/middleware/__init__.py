@@ -17,9 +17,6 @@ class Request(Protocol):
     """
 
     @property
-    def problem(self) -> str: ...
-
-    @property
     def num_sequences(self) -> int: ...
 
     @property
