@@ -22,7 +22,7 @@ class DemoServers(NamedTuple):
 @pytest.fixture(scope="session")
 def demo_servers() -> Iterator[DemoServers]:
     """Run the demo servers until the last test is done."""
-    command = "from ttc_client.cli.app import main; main()"
+    command = "from ttc_client.cli import main; main()"
     arguments = ("up", "--policy-port", "0", "--prm-port", "0")
     with subprocess.Popen(
         [sys.executable, "-c", command, *arguments], stdout=subprocess.PIPE, text=True

@@ -103,7 +103,7 @@ class ServerContract:
         check(result, config)
 
     def test_the_command_line_searches_without_seeds(self, servers: Servers) -> None:
-        command = [sys.executable, "-c", "from ttc_client.cli.app import main; main()", "solve"]
+        command = [sys.executable, "-c", "from ttc_client.cli import main; main()", "solve"]
         command += ["--policy", servers.policy, "--prm", servers.prm, "--no-seeds"]
         done = subprocess.run(
             [*command, "-n", "8", "--json", PROBLEM], capture_output=True, text=True, check=False

@@ -12,7 +12,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 SOLVE = """
 import sys, ttc_client
-from ttc_client.cli.app import main
+from ttc_client.cli import main
 print(ttc_client.__file__, file=sys.stderr)
 main()
 """

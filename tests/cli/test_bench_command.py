@@ -13,7 +13,7 @@ import pytest
 from tests.chance_servers import chance_servers, write
 from tests.scripted_server import completions
 
-TTC = [sys.executable, "-c", "from ttc_client.cli.app import main; main()"]
+TTC = [sys.executable, "-c", "from ttc_client.cli import main; main()"]
 GRID = ["-s", "greedy,best-of-n,beam,dvts", "-n", "4,8", "--seed", "0,1", "--max-steps", "4"]
 OPTIONS = ["--no-check", "--concurrency", "8"]
 NUM_PROBLEMS = 12

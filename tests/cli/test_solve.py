@@ -15,7 +15,7 @@ PROBLEM = r"Compute $\frac{3}{4} + \frac{5}{6}$."
 
 
 def ttc(*arguments: str, stdin: str = "", cwd: Path | None = None) -> subprocess.CompletedProcess:
-    command = [sys.executable, "-c", "from ttc_client.cli.app import main; main()", *arguments]
+    command = [sys.executable, "-c", "from ttc_client.cli import main; main()", *arguments]
     return subprocess.run(command, input=stdin, capture_output=True, text=True, cwd=cwd, timeout=90)
 
 
@@ -123,10 +123,27 @@ async def test_what_a_server_calls_its_model_cannot_move_the_cursor():
     assert done.stderr.endswith("serves mo�[2Jdel�\n")
 
 
+def test_ctrl_c_while_the_command_is_loaded_is_one_line_and_exit_130():
+    command = """if True:
+        import sys
+        from ttc_client.cli import main
+
+        class Interrupting:
+            def find_spec(self, name, *_):
+                if name == "ttc_client.cli.app":
+                    raise KeyboardInterrupt
+
+        sys.meta_path.insert(0, Interrupting())
+        main()
+    """
+    done = subprocess.run([sys.executable, "-c", command], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (130, "ttc: interrupted\n")
+
+
 def test_output_that_cannot_be_written_is_one_line_and_exit_1():
     with Path("/dev/full").open("w") as full:
         done = subprocess.run(
-            [sys.executable, "-c", "from ttc_client.cli.app import main; main()", "config"],
+            [sys.executable, "-c", "from ttc_client.cli import main; main()", "config"],
             stdout=full,
             stderr=subprocess.PIPE,
             text=True,
@@ -183,7 +200,7 @@ def test_an_unknown_key_in_the_file_is_named_with_a_near_one(tmp_path):
 
 
 def test_ctrl_c_exits_130_and_leaves_no_server_behind(tmp_path):
-    command = [sys.executable, "-c", "from ttc_client.cli.app import main; main()", "solve"]
+    command = [sys.executable, "-c", "from ttc_client.cli import main; main()", "solve"]
     search = subprocess.Popen(
         [*command, "-n", "64", "--out", str(tmp_path / "run"), PROBLEM],
         stderr=subprocess.PIPE,

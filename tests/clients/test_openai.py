@@ -8,8 +8,10 @@ import pytest
 from aiohttp import web
 
 from tests.clients.policy_servers import llama_cpp
+from tests.clients.test_http import sending
 from tests.clients.test_policy_contract import ask
 from tests.scripted_server import models, scripted_server
+from ttc_client.clients import http
 from ttc_client.clients.http import Server
 from ttc_client.clients.openai import OpenAIPolicy
 from ttc_client.clients.session import open_session
@@ -118,6 +120,34 @@ async def test_a_stream_that_breaks_off_is_an_error(body):
         client.silent = True
         with pytest.raises((TransientServerError, ProtocolError), match=client.server.url):
             await client.sample(ask(await client.root("p"), n=2))
+
+
+BEGUN = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        BEGUN + b'Content-Length: 99\r\n\r\n{"choices"',
+        BEGUN + b'Transfer-Encoding: chunked\r\n\r\n5\r\n{"cho',
+    ],
+)
+async def test_an_answer_broken_off_in_its_body_may_pass(raw):
+    async with sending(raw) as server:
+        client = await OpenAIPolicy.connect(server, "model", "Be brief.")
+        try:
+            with pytest.raises(TransientServerError, match="broke off"):
+                await client.sample(ask(await client.root("p"), n=1))
+        finally:
+            await client.close()
+
+
+async def test_a_body_without_end_is_refused_before_memory_is_full(monkeypatch):
+    monkeypatch.setattr(http, "MAX_BODY_BYTES", 1000)
+    endless = {"text": " " * 1001, "content_type": "application/json"}
+    async with policy(**{"/v1/completions": lambda _: web.Response(**endless)}) as (_, client):
+        with pytest.raises(ProtocolError, match="more than 1000 bytes"):
+            await client.sample(ask(await client.root("p"), n=1))
 
 
 async def test_chat_alone_gives_whole_completions_and_no_steps():

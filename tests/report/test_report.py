@@ -136,7 +136,8 @@ def test_searches_by_a_table_are_shown_with_their_trees_and_by_the_vote_they_cho
 
 def test_it_has_none_where_the_runs_do_not_allow_it(of_twelve, tmp_path):
     alone = {k: r for k, r in of_twelve.records.items() if r.strategy == "beam"}
-    write_report([replace(of_twelve, records=alone)], tmp_path, {}, ModelSizes())
+    page = write_report([replace(of_twelve, records=alone)], tmp_path, {}, ModelSizes()).read_text()
+    assert "no curve of compute-optimal scaling: there are no best-of-n samples" in page
     assert (tmp_path / "accuracy.svg").exists()
     assert not list(tmp_path.glob("compute-optimal*"))
     assert "compute-optimal" not in (tmp_path / "accuracy.csv").read_text()

@@ -35,7 +35,7 @@ app.command()(online.config)
 app.command()(online.up)
 
 
-def main() -> None:
+def run() -> None:
     """Run the command line and exit with its code."""
     gc.set_threshold(GC_THRESHOLD)
     debug = "--debug" in sys.argv

@@ -6,11 +6,12 @@ alone gives whole completions, which is enough for greedy, majority and best-of-
 
 import re
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import AbstractAsyncContextManager, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
+import httpx2
 import msgspec
 import openai
 
@@ -114,11 +115,13 @@ class OpenAIPolicy:
         if request.n > 1 and self.single:
             return await self._one_by_one(request)
         try:
-            with _our_errors(self.server, _PATH):
-                raw = await self.client.completions.with_raw_response.create(
+            body = await self._body(
+                _PATH,
+                self.client.completions.with_streaming_response.create(
                     **self._sampling(request), **self._prompt(request), n=request.n, stream=False
-                )
-            reply = self.server.decode(_PATH, raw.content, Completion)
+                ),
+            )
+            reply = self.server.decode(_PATH, body, Completion)
         except ServerError as error:
             if request.n == 1 or not _ONE_CHOICE.search(error.body):
                 raise
@@ -128,7 +131,7 @@ class OpenAIPolicy:
         if request.stop and not all(map(says_what_stopped_it, reply.choices)):
             self.silent = True
             return await self._stream_all(request)
-        return self.server.checked(_PATH, raw.content, partial(written, request, reply))
+        return self.server.checked(_PATH, body, partial(written, request, reply))
 
     async def _one_by_one(self, request: SampleRequest) -> Samples:
         self.single = True
@@ -188,12 +191,19 @@ class OpenAIPolicy:
         messages: list[Any] = [{"role": "user", "content": request.trajectory.problem}]
         if self.system_prompt:
             messages.insert(0, {"role": "system", "content": self.system_prompt})
-        with _our_errors(self.server, _CHAT_PATH):
-            raw = await self.client.chat.completions.with_raw_response.create(
+        body = await self._body(
+            _CHAT_PATH,
+            self.client.chat.completions.with_streaming_response.create(
                 **self._sampling(request), messages=messages, n=request.n, stream=False
-            )
-        read = partial(whole_completions, request)
-        return self.server.read(_CHAT_PATH, raw.content, Chat, read)
+            ),
+        )
+        return self.server.read(_CHAT_PATH, body, Chat, partial(whole_completions, request))
+
+    async def _body(self, path: str, exchange: AbstractAsyncContextManager[Any]) -> bytes:
+        """Return the body as it came, because the SDK checks neither its size nor its shape."""
+        with _our_errors(self.server, path):
+            async with exchange as response:
+                return await self.server.whole(path, response.iter_bytes())
 
 
 @contextmanager
@@ -206,7 +216,7 @@ def _our_errors(server: Server, path: str) -> Generator[None]:
         raise server.failure(
             path, response.status_code, response.content, response.headers
         ) from error
-    except openai.APITimeoutError as error:
+    except (openai.APITimeoutError, httpx2.TimeoutException) as error:
         raise TransientServerError(
             f"{server.url}{path} gave no answer within {server.timeout_s:g} s", url=server.url
         ) from error
@@ -214,6 +224,11 @@ def _our_errors(server: Server, path: str) -> Generator[None]:
         raise TransientServerError(
             f"nothing answers at {server.url} ({error.__cause__ or error}): is the server running, "
             "and the host and port right?",
+            url=server.url,
+        ) from error
+    except httpx2.HTTPError as error:  # the SDK lets them through once the body has begun
+        raise TransientServerError(
+            f"{server.url}{path} broke off the exchange ({type(error).__name__}: {error})",
             url=server.url,
         ) from error
     except (openai.OpenAIError, msgspec.ValidationError, ValueError, RecursionError) as error:

@@ -37,7 +37,7 @@ def write_report(
         raise ConfigError("nothing is finished in these runs: there is nothing to report")
     groupings = _groupings(runs)
     grouped = [group_table(points, groups, what) for what, groups in groupings.items()]
-    evidence = _evidence(runs, points)
+    evidence, lacking = _evidence(runs, points)
     optimal = optimal_curves(evidence) if evidence else {}
     first = [accuracy_table({**points, **optimal}, sizes), comparison_table(points)]
     last = [*([validation_table(validate(evidence))] if evidence else []), failure_table(runs)]
@@ -54,16 +54,16 @@ def write_report(
     (directory / "tables.md").write_text(markdown, encoding="utf-8")
     paths = [directory / f"{name}.svg" for name in drawn]
     index = directory / "index.html"
-    index.write_text(page(_summary(runs), paths, tables, runs), encoding="utf-8")
+    index.write_text(page([*_summary(runs), *lacking], paths, tables, runs), encoding="utf-8")
     return index
 
 
-def _evidence(runs: Sequence[Run], points: Points) -> Evidence | None:
-    """Return what compute-optimal scaling can be judged by, or None where the runs do not do."""
+def _evidence(runs: Sequence[Run], points: Points) -> tuple[Evidence | None, list[str]]:
+    """Return what compute-optimal scaling can be judged by, or what the runs lack for it."""
     try:
-        return read_evidence(runs, points)
-    except ConfigError:
-        return None
+        return read_evidence(runs, points), []
+    except ConfigError as error:
+        return None, [f"no curve of compute-optimal scaling: {error}"]
 
 
 def _groupings(runs: Sequence[Run]) -> dict[str, Groups]:
