@@ -6,7 +6,7 @@ import random
 import re
 import subprocess
 import sys
-from collections import Counter
+from collections import Counter, defaultdict
 
 import pytest
 
@@ -139,8 +139,24 @@ def test_the_first_error_of_a_careless_solution_is_in_its_first_bad_step():
         labels, error = check_steps(problem, steps), first_error(problem, steps)
         assert (error is None) == all(labels)
         if error is not None:
-            start = sum(map(len, steps[: labels.index(False)]))
-            assert start <= error < start + len(steps[labels.index(False)])
+            bad = labels.index(False)
+            start = sum(map(len, steps[:bad]))
+            assert start + steps[bad].index("$") < error < start + len(steps[bad])
+
+
+def test_the_word_that_leads_to_the_equations_tells_how_often_they_are_wrong():
+    rng, bad = random.Random(2), defaultdict[str, list[bool]](list)
+    for problem in generate("train", 1500):
+        steps = careless_steps(problem, rng, 1.0, 0.0)
+        labels = [True, *check_steps(problem, steps)]
+        for step, good, before in zip(steps[:-1], labels[1:], labels, strict=False):
+            if before:
+                bad[step.splitlines()[1].split(" $")[0]].append(not good)
+    shares = {word: sum(found) / len(found) for word, found in bad.items()}
+    assert shares.keys() == {"Compute", "Let", "Solve"}
+    assert max(shares["Let"], shares["Solve"]) < 0.5 * shares["Compute"]
+    most = max(bad, key=lambda word: len(bad[word]))
+    assert most == "Compute"
 
 
 def test_answers_come_in_equivalent_forms():

@@ -9,7 +9,6 @@ import torch
 from ttc_servers.demomath import careless_steps, check_steps, first_error, generate
 from ttc_servers.train.data import (
     conversation_batch,
-    plain_row,
     policy_batch,
     policy_prompt,
     prm_prefix,
@@ -20,7 +19,14 @@ from ttc_servers.train.llama import Llama, LlamaShape, load_model
 from ttc_servers.train.loop import Schedule, tensors, train
 from ttc_servers.train.optimizers import orthogonalized
 from ttc_servers.train.policy import make_tokenizer, policy_loss, save_folder
-from ttc_servers.train.prm import Verifier, auc, ranking, score_rows
+from ttc_servers.train.prm import (
+    Verifier,
+    auc,
+    drawn_evenly,
+    ranking,
+    score_rows,
+    with_both_kinds,
+)
 from ttc_servers.train.sampler import sample
 from ttc_servers.train.tokenizer import EOT, SPECIALS, encode, load_tokenizer
 
@@ -66,13 +72,12 @@ def test_every_token_from_the_first_wrong_character_on_is_labelled_bad(tokenizer
     rng, spoiled = random.Random(0), 0
     for problem in generate("train", 60):
         steps = careless_steps(problem, rng, 1.0, 0.05)
-        row, error = plain_row(tokenizer, problem, steps), first_error(problem, steps)
+        row, error = prm_row(tokenizer, problem, steps), first_error(problem, steps)
         labels = [x for x, weight in zip(row.labels, row.label_weights, strict=True) if weight]
         assert labels == sorted(labels, reverse=True)
         assert (0.0 in labels) == (error is not None)
         spoiled += error is not None
-        marked = prm_row(tokenizer, problem, steps)
-        good = [bool(marked.labels[position]) for position in marked.markers]
+        good = [bool(row.labels[position]) for position in row.markers]
         assert good == check_steps(problem, steps)
     assert 10 < spoiled < 50
 
@@ -122,14 +127,16 @@ def test_the_verifier_learns_its_labels(tokenizer, policy, tmp_path):
     ]
     verifier = Verifier(policy, tokenizer)
     prefix, batch = torch.tensor([prm_prefix(tokenizer)]), tensors(rows, CPU)
-    before = verifier.loss(1, prefix, batch)[1]["verdict"]
+    before = verifier.loss(1, prefix, batch)[1]
     optimizer = torch.optim.Adam(verifier.parameters(), lr=0.01)
     for _ in range(30):
         verifier.loss(1, prefix, batch)[0].backward()
         optimizer.step()
         optimizer.zero_grad()
-    assert verifier.loss(1, prefix, batch)[1]["verdict"] < before / 2
-    scores = score_rows(verifier, tokenizer, rows)
+    after = verifier.loss(1, prefix, batch)[1]
+    assert after["verdict"] < before["verdict"] / 2
+    assert after["surprise"] < before["surprise"] / 2
+    scores = score_rows(verifier.llama, tokenizer, rows)
     assert [len(row) for row in scores] == [len(row.markers) for row in rows]
     assert all(0 <= score <= 1 for row in scores for score in row)
 
@@ -177,16 +184,27 @@ def test_ranking_compares_the_samples_of_one_problem(tokenizer, policy, monkeypa
     assert figures == {"AUC": 7 / 9, "within": 0.5, "best": 0.5, "chance": pytest.approx(5 / 12)}
 
 
-def test_a_slow_parameter_learns_more_slowly(tokenizer, policy, tmp_path):
-    start = {name: weight.clone() for name, weight in policy.state_dict().items()}
-    schedule = Schedule(steps=3, warmup=1, slowness=0.0, micro_batches=1)
+def test_right_and_wrong_samples_of_a_problem_are_drawn_equally_often(tokenizer):
+    problem = next(generate("train", 1))
+    right = prm_row(tokenizer, problem, problem.steps())
+    wrong = prm_row(tokenizer, problem, ["nothing"])
+    (mixed,) = with_both_kinds([[right] * 3, [wrong] * 9 + [right], [wrong]])
+    rng = random.Random(0)
+    assert 400 < sum(drawn_evenly(rng, [mixed]) is right for _ in range(1000)) < 600
+
+
+def test_what_a_verifier_took_from_the_policy_stays_as_it_was(tokenizer, policy, tmp_path):
+    verifier = Verifier(policy, tokenizer)
+    start = {name: weight.clone() for name, weight in verifier.llama.state_dict().items()}
+    schedule = Schedule(steps=3, warmup=1, micro_batches=1)
     train(
-        policy, lambda rng, step: conversation_batch(tokenizer, rng, 4), policy_loss(policy, 1),
-        schedule, tmp_path / "checkpoint.pt", False, slow=lambda name: "layers.0." in name,
+        verifier, lambda rng, step: conversation_batch(tokenizer, rng, 4),
+        lambda prefix, rows: verifier.loss(1, prefix, rows), schedule,
+        tmp_path / "checkpoint.pt", resume=False,
     )  # fmt: skip
-    for name, weight in policy.state_dict().items():
-        if "layers.0." in name or "layers.1.self_attn" in name:
-            assert torch.equal(weight, start[name]) == ("layers.0." in name)
+    kept = [name for name, weight in verifier.llama.state_dict().items()
+            if torch.equal(weight, start[name])]  # fmt: skip
+    assert kept == [name for name in policy.state_dict() if name != "model.norm.weight"]
 
 
 def test_orthogonalized_brings_singular_values_near_one():

@@ -67,11 +67,11 @@ def _tail(value: int) -> str:
 def _expand(author: Author, steps: list[Step], a: int, b: int, tail: Number) -> Number:
     """Expand a(x + b) and return its constant, the tail added."""
     constant = author.mul(a, b)
-    steps.append(Step("Expand", f"{a}({_line(1, b)}) = {_line(a, constant)}"))
+    steps.append(author.step("Expand", f"{a}({_line(1, b)}) = {_line(a, constant)}"))
     if not tail:
         return constant
     text, constant = equation(author, "+", constant, tail)
-    steps.append(Step("Add", text))
+    steps.append(author.step("Add", text))
     return constant
 
 
@@ -86,12 +86,12 @@ def _isolate(
     slope: Number = a
     if c:
         text, slope = equation(author, "-", a, c)
-        steps.append(Step("Collect the coefficients", text))
+        steps.append(author.step("Collect the coefficients", text))
     text, constant = equation(author, "-", d, b)
-    steps.append(Step("Collect the constants", text))
+    steps.append(author.step("Collect the constants", text))
     x = author.div(constant, slope or 1)
     steps.append(
-        Step("Divide", rf"x = \frac{{{number(constant)}}}{{{number(slope)}}} = {number(x)}")
+        author.step("Divide", rf"x = \frac{{{number(constant)}}}{{{number(slope)}}} = {number(x)}")
     )
     return Work(steps, number_forms(x))
 
@@ -117,14 +117,14 @@ def systems(rng: random.Random, level: int) -> Statement:
         x_d = _determinant(author, steps, "X", (e, b, f, d))
         x = author.div(x_d, whole_d or 1)
         steps.append(
-            Step("Divide", rf"x = \frac{{{number(x_d)}}}{{{number(whole_d)}}} = {number(x)}")
+            author.step("Divide", rf"x = \frac{{{number(x_d)}}}{{{number(whole_d)}}} = {number(x)}")
         )
         if asked == "x":
             return Work(steps, number_forms(x))
         y_d = _determinant(author, steps, "Y", (a, e, c, f))
         y = author.div(y_d, whole_d or 1)
         steps.append(
-            Step("Divide", rf"y = \frac{{{number(y_d)}}}{{{number(whole_d)}}} = {number(y)}")
+            author.step("Divide", rf"y = \frac{{{number(y_d)}}}{{{number(whole_d)}}} = {number(y)}")
         )
         return Work(steps, pair_forms(x, y))
 
@@ -139,7 +139,7 @@ def _determinant(
     first, second = author.mul(a, d), author.mul(b, c)
     text, value = equation(author, "-", first, second)
     lead = rf"{name} = {a} \cdot {factor(d)} - {factor(b)} \cdot {factor(c)} = "
-    steps.append(Step("Determinant", lead + text))
+    steps.append(author.step("Determinant", lead + text))
     return value
 
 
@@ -158,14 +158,14 @@ def polynomials(rng: random.Random, level: int) -> Statement:
         value: Number = 0
         if a:
             line, square = equation(author, "*", k, k)
-            steps.append(Step("Square", line))
+            steps.append(author.step("Square", line))
             line, value = equation(author, "*", square, a)
-            steps.append(Step("Multiply", line))
+            steps.append(author.step("Multiply", line))
         line, product = equation(author, "*", k, b)
-        steps.append(Step("Multiply", line))
+        steps.append(author.step("Multiply", line))
         for term in (product, c) if a else (c,):
             line, value = equation(author, "+", value if a else product, term)
-            steps.append(Step("Add", line))
+            steps.append(author.step("Add", line))
         return Work(steps, number_forms(value))
 
     return Statement("Algebra", f"Let $f(x) = {text}$. Find $f({k})$.", solve)
@@ -179,18 +179,18 @@ def _expansion(rng: random.Random, level: int, negative: float) -> Statement:
     def solve(author: Author) -> Work:
         steps: list[Step] = []
         line, square = equation(author, "*", a, c)
-        steps.append(Step("Square term", line))
+        steps.append(author.step("Square term", line))
         outer, inner = author.mul(a, d), author.mul(b, c)
         line, middle = equation(author, "+", outer, inner)
         lead = rf"{a} \cdot {factor(d)} + {factor(b)} \cdot {factor(c)} = "
-        steps.append(Step("Linear term", lead + line))
+        steps.append(author.step("Linear term", lead + line))
         line, last = equation(author, "*", b, d)
-        steps.append(Step("Constant term", line))
+        steps.append(author.step("Constant term", line))
         if level == 5:
             line, middle = equation(author, "+", middle, e)
-            steps.append(Step("Add", line))
+            steps.append(author.step("Add", line))
             line, last = equation(author, "+", last, f)
-            steps.append(Step("Add", line))
+            steps.append(author.step("Add", line))
         return Work(steps, quadratic_forms(square, middle, last))
 
     text = f"({_line(a, b)})({_line(c, d)})"
@@ -215,11 +215,11 @@ def quadratics(rng: random.Random, level: int) -> Statement:
     def solve(author: Author) -> Work:
         steps: list[Step] = []
         line, square = equation(author, "*", b, b)
-        steps.append(Step("Square", line))
+        steps.append(author.step("Square", line))
         line, product = equation(author, "*", 4 * a, c)
-        steps.append(Step("Multiply", line))
+        steps.append(author.step("Multiply", line))
         line, inside = equation(author, "-", square, product)
-        steps.append(Step("Discriminant", line))
+        steps.append(author.step("Discriminant", line))
         return _larger_root(author, steps, (a, b), int(inside))
 
     return Statement("Intermediate Algebra", f"Find the larger root of ${text} = 0$.", solve)
@@ -240,17 +240,17 @@ def _larger_root(author: Author, steps: list[Step], ab: tuple[int, int], inside:
     radicand = inside // (part * part)
     if radicand in (0, 1):
         root = part * radicand
-        steps.append(Step("Square root", rf"\sqrt{{{inside}}} = {root}"))
+        steps.append(author.step("Square root", rf"\sqrt{{{inside}}} = {root}"))
         line, top = equation(author, "+", -b, root)
-        steps.append(Step("Add", line))
+        steps.append(author.step("Add", line))
         line, x = equation(author, "/", top, 2 * a)
-        steps.append(Step("Divide", line))
+        steps.append(author.step("Divide", line))
         return Work(steps, number_forms(x))
-    steps.append(Step("Square root", rf"\sqrt{{{inside}}} = {surd(0, part, radicand)}"))
+    steps.append(author.step("Square root", rf"\sqrt{{{inside}}} = {surd(0, part, radicand)}"))
     whole_part, root_part = Fraction(-b, 2 * a), Fraction(part, 2 * a)
     fraction = rf"\frac{{{surd(-b, 1, inside)}}}{{{2 * a}}}"
     result = surd(whole_part, root_part, radicand)
-    steps.append(Step("Root", rf"x = {fraction} = {result}"))
+    steps.append(author.step("Root", rf"x = {fraction} = {result}"))
     return Work(steps, (*surd_forms(whole_part, root_part, radicand), fraction))
 
 
@@ -267,16 +267,16 @@ def sequences(rng: random.Random, level: int) -> Statement:
     def solve(author: Author) -> Work:
         steps: list[Step] = []
         line, product = equation(author, "*", difference, n - 1)
-        steps.append(Step("Multiply", line))
+        steps.append(author.step("Multiply", line))
         line, value = equation(author, "+", product, first)
-        steps.append(Step("Last term", line))
+        steps.append(author.step("Last term", line))
         if summed:
             line, value = equation(author, "+", value, first)
-            steps.append(Step("First and last", line))
+            steps.append(author.step("First and last", line))
             line, value = equation(author, "*", value, n)
-            steps.append(Step("Multiply", line))
+            steps.append(author.step("Multiply", line))
             line, value = equation(author, "/", value, 2)
-            steps.append(Step("Halve", line))
+            steps.append(author.step("Halve", line))
         return Work(steps, number_forms(value))
 
     return Statement("Precalculus", text, solve)
@@ -294,7 +294,7 @@ def _recurrence(rng: random.Random, level: int, first: int) -> Statement:
         for _ in range(count - 1):
             line, product = equation(author, "*", value, ratio)
             tail, value = equation(author, "+" if shift > 0 else "-", product, abs(shift))
-            steps.append(Step("Next term", f"{line}$, ${tail}"))
+            steps.append(author.step("Next term", f"{line}$, ${tail}"))
         return Work(steps, number_forms(value))
 
     return Statement("Precalculus", text, solve)

@@ -46,7 +46,7 @@ def integers(rng: random.Random, level: int) -> Statement:
         for sign, operand, left in chain:
             pair = (operand, value) if left else (value, operand)
             text, value = equation(author, sign, *pair)
-            steps.append(Step(TITLES[sign], text))
+            steps.append(author.step(TITLES[sign], text))
         return Work(steps, number_forms(value))
 
     return Statement("Prealgebra", f"Compute ${text}$.", solve)
@@ -74,7 +74,7 @@ def _fraction_step(author: Author, sign: str, a: Fraction, b: Fraction) -> tuple
         parts.append(rf"\frac{{{number(top)}}}{{{number(bottom)}}}")
     if number(result) != parts[-1]:
         parts.append(number(result))
-    return Step(TITLES[sign], " = ".join(parts)), result
+    return author.step(TITLES[sign], " = ".join(parts)), result
 
 
 def fractions(rng: random.Random, level: int) -> Statement:
@@ -122,7 +122,7 @@ def remainders(rng: random.Random, level: int) -> Statement:
             multiple = author.mul(quotient, modulus)
             value = author.sub(product, multiple)
             text += rf" = {quotient} \cdot {modulus} + {number(value)}"
-            steps.append(Step("Multiply and reduce", text))
+            steps.append(author.step("Multiply and reduce", text))
         return Work(steps, number_forms(value))
 
     text = f"What is the remainder when ${base}^{exponent}$ is divided by ${modulus}$?"
@@ -177,18 +177,18 @@ def stories(rng: random.Random, level: int) -> Statement:
 def _event(author: Author, kind: str, value: Number, a: int, b: int) -> tuple[Step, Number]:
     if kind in ("more", "fewer"):
         text, value = equation(author, "+" if kind == "more" else "-", value, a)
-        return Step("Count", text), value
+        return author.step("Count", text), value
     if kind == "share":
         parts = author.add(a, b)
         one = author.div(value, parts or 1)
         share = author.mul(one, a)
         text = rf"{number(value)} \div {number(parts)} = {number(one)}$, "
         text += rf"${factor(one)} \cdot {a} = {number(share)}"
-        return Step("Split", text), share
+        return author.step("Split", text), share
     tenth = author.div(value, 20)
     part = author.mul(tenth, a // 5)
     sign = "+" if kind == "gained" else "-"
     text, result = equation(author, sign, value, part)
     lead = rf"{number(value)} \div 20 = {number(tenth)}$, "
     lead += rf"${factor(tenth)} \cdot {a // 5} = {number(part)}$, $"
-    return Step("Percentage", lead + text), result
+    return author.step("Percentage", lead + text), result

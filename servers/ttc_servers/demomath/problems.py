@@ -32,6 +32,7 @@ SPLITS = {"test": range(10), "validation": range(10, 20), "train": range(20, 100
 
 _CLOSING = r"Therefore, the final answer is: $\boxed{%s}$. I hope it is correct."
 _CLOSED = re.compile(r"final answer is: \$\\boxed\{(.*)\}\$")
+_LEAD = re.compile(r"^## .*\n([A-Z][a-z]+ )\$")
 _MATH = re.compile(r"\$([^$]*)\$")
 _CANONICAL_SHARE = 0.5
 
@@ -64,7 +65,7 @@ class Problem:
         """
         work = self.statement.solve(author or Author())
         steps = [
-            f"## Step {index}: {step.title}\n${step.equations}$.\n\n"
+            f"## Step {index}: {step.title}\n{step.lead}${step.equations}$.\n\n"
             for index, step in enumerate(work.steps, 1)
         ]
         form = work.forms[0]
@@ -166,9 +167,15 @@ def first_error(problem: Problem, steps: Sequence[str]) -> int | None:
     right = problem.steps()
     expected = [_CLOSING % form for form in problem.forms]
     if boxed(steps[bad]) is None and bad < len(right) - 1:
-        expected = [right[bad]]
+        expected = [_led(right[bad], steps[bad])]
     agreed = max(len(commonprefix([text, steps[bad]])) for text in expected)  # noqa: RUF071
     return sum(map(len, steps[:bad])) + min(agreed, max(len(steps[bad]) - 1, 0))
+
+
+def _led(step: str, by: str) -> str:
+    """Return a right step with the words before its equations that another has there."""
+    found = _LEAD.search(by)
+    return step.replace("\n$", f"\n{found[1]}$", 1) if found else step
 
 
 def careless_steps(problem: Problem, rng: random.Random, scale: float, noise: float) -> list[str]:

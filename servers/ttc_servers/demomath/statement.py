@@ -4,15 +4,8 @@ import random
 from collections.abc import Callable
 from typing import NamedTuple
 
-from ttc_servers.demomath.author import Author
+from ttc_servers.demomath.author import Author, Step
 from ttc_servers.demomath.latex import Number, factor, number
-
-
-class Step(NamedTuple):
-    """What a step does, in words, and its equations in LaTeX."""
-
-    title: str
-    equations: str
 
 
 class Work(NamedTuple):

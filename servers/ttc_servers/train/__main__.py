@@ -39,9 +39,7 @@ def _parser() -> argparse.ArgumentParser:
     policy.set_defaults(run=_policy)
     prm = commands.add_parser("prm", help="train a PRM", description=train_prm.__doc__)
     _add_schedule(prm)
-    prm.add_argument("--start", type=Path, required=True, help="a policy's or a PRM's folder")
-    prm.add_argument("--fresh-layers", type=int, default=2, help="0 to go on from a PRM")
-    prm.add_argument("--plain-share", type=float, default=0.0, help="of the steps, from the start")
+    prm.add_argument("--start", type=Path, required=True, help="a policy without slips")
     prm.add_argument("--samples", type=Path, help="policy samples to mix in")
     prm.add_argument("--held-out", type=Path, help="policy samples to measure the AUC on")
     prm.set_defaults(run=_prm)
@@ -90,8 +88,7 @@ def _policy(options: argparse.Namespace) -> None:
 def _prm(options: argparse.Namespace) -> None:
     train_prm(
         options.folder, options.start, _schedule(options), options.batch_size,
-        plain_share=options.plain_share, samples=options.samples, held_out=options.held_out,
-        fresh_layers=options.fresh_layers, resume=options.resume,
+        samples=options.samples, held_out=options.held_out, resume=options.resume,
     )  # fmt: skip
 
 

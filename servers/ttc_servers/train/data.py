@@ -140,18 +140,10 @@ def prm_row(
     return row
 
 
-def plain_row(tokenizer: Tokenizer, problem: Problem, steps: Sequence[str]) -> Row:
-    """Return a solution in the policy's prompt with a label at each of its tokens."""
-    row, text = Row.empty(), "".join(steps)
-    row.append(encode(tokenizer, problem.problem + policy_prompt()[1]))
-    row.append_labelled(tokenizer, text, range(len(text)), _error_position(problem, steps))
-    return row
-
-
 def conversation_batch(tokenizer: Tokenizer, rng: random.Random, size: int) -> Batch:
     """Draw right solutions as PRM conversations, for a language model to learn the format."""
     problems = [draw_problem(rng, "train") for _ in range(size)]
-    rows = [prm_row(tokenizer, problem, problem.steps(rng=rng)) for problem in problems]
+    rows = [prm_row(tokenizer, problem, right_steps(problem, rng)) for problem in problems]
     return Batch(prm_prefix(tokenizer), rows)
 
 
@@ -160,8 +152,13 @@ def _error_position(problem: Problem, steps: Sequence[str]) -> int:
     return sum(map(len, steps)) if error is None else error
 
 
+def right_steps(problem: Problem, rng: random.Random) -> list[str]:
+    """Return a right solution in the words of a careless author."""
+    return careless_steps(problem, rng, 0.0, 0.0)
+
+
 def corrupted_steps(problem: Problem, rng: random.Random) -> list[str]:
     """Return a right solution, or one with triggered slips and random near misses."""
     if rng.random() < _RIGHT_SHARE:
-        return problem.steps(rng=rng)
+        return right_steps(problem, rng)
     return careless_steps(problem, rng, rng.choice((0.5, 1.0)), rng.choice((0.03, 0.1)))

@@ -45,7 +45,6 @@ class Schedule:
     steps: int
     muon_lr: float = 0.02
     adam_lr: float = 0.004
-    slowness: float = 0.07
     warmup: int = 40
     micro_batches: int = 2
     seed: int = 0
@@ -66,15 +65,13 @@ def train(
     checkpoint: Path,
     resume: bool,
     on_save: Callable[[int], None] = lambda step: None,
-    slow: Callable[[str], bool] = lambda name: False,
 ) -> None:
     """Train a model in place, saving a checkpoint now and then and at the end.
 
-    on_save is called with the number of steps done after each checkpoint. slow tells which
-    parameters, by name, already know what they should and learn `schedule.slowness` times as fast.
+    on_save is called with the number of steps done after each checkpoint.
     """
     device = next(model.parameters()).device
-    optimizers = make_optimizers(model, schedule.muon_lr, schedule.adam_lr, slow, schedule.slowness)
+    optimizers = make_optimizers(model, schedule.muon_lr, schedule.adam_lr)
     first = _load(checkpoint, model, optimizers) if resume and checkpoint.exists() else 0
     if schedule.compiled:
         for module in model.modules():
@@ -82,15 +79,15 @@ def train(
                 module.compile(dynamic=True)
     started, tokens = time.monotonic(), 0
     figures: list[dict[str, float]] = []
+    peaks = (schedule.muon_lr, schedule.adam_lr)
     for step in range(first, schedule.steps):
         batch = make_batch(random.Random(f"{schedule.seed}/{step}"), step)
         tokens += sum(len(row.ids) for row in batch.rows)
         with torch.autocast(device.type, torch.bfloat16, enabled=schedule.compiled):
             figures.append(_backward(batch, loss, schedule.micro_batches, device))
         nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        for optimizer in optimizers:
-            for group in optimizer.param_groups:
-                group["lr"] = group["peak_lr"] * schedule.rate(step)
+        for optimizer, peak in zip(optimizers, peaks, strict=True):
+            optimizer.param_groups[0]["lr"] = peak * schedule.rate(step)
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
         done = step + 1

@@ -4,9 +4,6 @@ Muon (Jordan et al. 2024, "Muon: an optimizer for hidden layers in neural networ
 momentum's nearest semi-orthogonal matrix, found by a Newton-Schulz iteration.
 """
 
-from collections import defaultdict
-from collections.abc import Callable
-
 import torch
 from torch import Tensor, nn
 
@@ -50,26 +47,9 @@ class Muon(torch.optim.Optimizer):
                 weight.add_(update, alpha=-group["lr"] * scale)
 
 
-def make_optimizers(
-    model: nn.Module, muon_lr: float, adam_lr: float, slow: Callable[[str], bool], slowness: float
-) -> list:
-    """Return Muon for the layers' matrices and Adam for all else; each knows its peak rate.
-
-    A parameter whose name is slow learns `slowness` times as fast.
-    """
-    groups: defaultdict[tuple[bool, float], list[Tensor]] = defaultdict(list)
-    for name, weight in model.named_parameters():
-        matrix = weight.ndim == 2 and "layers" in name
-        groups[matrix, slowness if slow(name) else 1.0].append(weight)
-
-    def with_rates(matrix: bool, lr: float) -> list[dict]:
-        return [
-            {"params": weights, "lr": lr * share, "peak_lr": lr * share}
-            for (is_matrix, share), weights in groups.items()
-            if is_matrix == matrix
-        ]
-
-    return [
-        Muon(with_rates(True, muon_lr), lr=muon_lr),
-        torch.optim.Adam(with_rates(False, adam_lr), lr=adam_lr, betas=(0.9, 0.95)),
-    ]
+def make_optimizers(model: nn.Module, muon_lr: float, adam_lr: float) -> list:
+    """Return Muon for the layers' matrices and Adam for all else that is to be trained."""
+    trained = [(name, weight) for name, weight in model.named_parameters() if weight.requires_grad]
+    matrices = [weight for name, weight in trained if weight.ndim == 2 and "layers" in name]
+    others = [weight for name, weight in trained if weight.ndim != 2 or "layers" not in name]
+    return [Muon(matrices, lr=muon_lr), torch.optim.Adam(others, lr=adam_lr, betas=(0.9, 0.95))]

@@ -9,7 +9,13 @@ import torch.nn.functional as F
 from tokenizers import Tokenizer
 from torch import Tensor
 
-from ttc_servers.train.data import Batch, conversation_batch, draw_problem, policy_batch
+from ttc_servers.train.data import (
+    Batch,
+    conversation_batch,
+    draw_problem,
+    policy_batch,
+    right_steps,
+)
 from ttc_servers.train.llama import Llama, LlamaShape, load_model, save_model
 from ttc_servers.train.loop import Loss, Schedule, Tensors, train
 from ttc_servers.train.tokenizer import BOS, EOT, PAD, load_tokenizer, train_tokenizer
@@ -18,19 +24,14 @@ NOISE = 0.012
 """The share of a careless corpus's results with a random near miss, at scale 1."""
 
 
-def lm_loss(model: Llama, state: Tensor, rows: Tensors, norm: torch.nn.Module) -> Tensor:
-    """Return the mean loss of predicting each row's weighted tokens from a layer's state."""
-    wanted = rows.lm_weights[:, 1:] > 0
-    logits = norm(state[:, :-1][wanted]) @ model.model.embed_tokens.weight.T
-    return F.cross_entropy(logits, rows.ids[:, 1:][wanted])
-
-
 def policy_loss(model: Llama, parts: int) -> Loss:
-    """Return the loss of a policy; each of the batch's parts counts alike."""
+    """Return the mean loss of predicting weighted tokens, as one of the batch's parts."""
 
     def loss(prefix: Tensor, rows: Tensors) -> tuple[Tensor, dict[str, float]]:
-        states = model.after(prefix, rows.ids)
-        value = lm_loss(model, states[-1], rows, model.model.norm) / parts
+        wanted = rows.lm_weights[:, 1:] > 0
+        state = model.after(prefix, rows.ids)[-1]
+        logits = model.logits(state[:, :-1][wanted])
+        value = F.cross_entropy(logits, rows.ids[:, 1:][wanted]) / parts
         return value, {"loss": value.item()}
 
     return loss
@@ -42,7 +43,7 @@ def make_tokenizer(seed: int, size: int = 6000) -> Tokenizer:
     texts = []
     for _ in range(size):
         problem = draw_problem(rng, "train")
-        texts.append(problem.problem + "\n\n" + "".join(problem.steps(rng=rng)))
+        texts.append(problem.problem + "\n\n" + "".join(right_steps(problem, rng)))
     return train_tokenizer(texts)
 
 

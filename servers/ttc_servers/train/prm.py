@@ -1,8 +1,10 @@
-"""Train the demo PRM: the policy's layers, two fresh ones on top, a label at every token.
+"""Train the demo PRM: a policy's layers, frozen, and two fresh ones on top.
 
-The policy's last layer knows which token should come; a fresh layer can compare that with the
-token that came, and the next one remember whether any was wrong. The verdict is the softmax
-over the head's "+" and "-" alone, as it is read by the search.
+The policy must be one that writes no slips and knows the PRM's conversation. Then its last layer
+expects the right token; the first fresh layer learns by how much the token that came surprised
+it, and the second to remember whether any did. Both have a label at every token, which is what
+makes so small a model learn it: the surprise, and whether every value so far is right. The
+verdict is the softmax over the head's "+" and "-" alone, as it is read by the search.
 """
 
 import copy
@@ -18,67 +20,101 @@ from tokenizers import Tokenizer
 from torch import Tensor, nn
 
 from ttc_client.prompts import RLHFLOW_VERDICTS
-from ttc_servers.demomath import Problem
 from ttc_servers.train.data import (
     Batch,
     Row,
     corrupted_steps,
     draw_problem,
     numbered_problem,
-    plain_row,
-    policy_prompt,
     prm_prefix,
     prm_row,
     split_steps,
 )
 from ttc_servers.train.llama import Llama, load_model
 from ttc_servers.train.loop import Schedule, Tensors, tensors, train
-from ttc_servers.train.policy import lm_loss, save_folder
+from ttc_servers.train.policy import save_folder
 from ttc_servers.train.tokenizer import encode, load_tokenizer
 
 FRESH_LAYERS = 2
-_LM_WEIGHT = 0.3
 _FRESH_NORM = 0.1
 """Scale of the new last norm: the head of a language model is too sure for a verdict's start."""
+_MOST_SURPRISE = 8.0
+_SURPRISE_WEIGHT = 0.1
+_MARKER_WEIGHT = 3.0
 _SAMPLE_SHARE = 0.7
 _VALIDATION_ROWS = 200
 
 
 class Verifier(nn.Module):
-    """A PRM in training: its Llama, and the norm before the head of the policy inside it."""
+    """A PRM in training: its Llama, whose first layers are a policy's and stay as they are."""
 
-    def __init__(self, policy: Llama, tokenizer: Tokenizer, fresh_layers: int = FRESH_LAYERS):
+    def __init__(self, policy: Llama, tokenizer: Tokenizer):
         super().__init__()
         self.depth = policy.shape.num_hidden_layers
-        self.llama = Llama(replace(policy.shape, num_hidden_layers=self.depth + fresh_layers))
+        shape = replace(policy.shape, num_hidden_layers=self.depth + FRESH_LAYERS)
+        self.llama = Llama(shape)
         self.llama.load_state_dict(policy.state_dict(), strict=False)
-        self.lm_norm = copy.deepcopy(policy.model.norm)
-        if fresh_layers:
-            self.llama.model.norm.weight.data *= _FRESH_NORM
-        self.verdicts = [encode(tokenizer, verdict)[0] for verdict in RLHFLOW_VERDICTS]
-
-    def is_policys(self, name: str) -> bool:
-        """Return whether a parameter holds what the policy had learned."""
-        layers = tuple(f"llama.model.layers.{index}." for index in range(self.depth))
-        return name.startswith((*layers, "llama.model.embed_tokens."))
-
-    def verdict_logits(self, states: list[Tensor]) -> Tensor:
-        """Return the logit of "good" at each position, (rows, time)."""
-        plus, minus = self.llama.model.embed_tokens.weight[self.verdicts]
-        return self.llama.model.norm(states[-1]) @ (plus - minus)
+        self.llama.model.norm.weight.data *= _FRESH_NORM
+        self.policys_norm = copy.deepcopy(policy.model.norm)
+        frozen = (self.llama.model.embed_tokens, self.llama.model.layers[: self.depth])
+        for module in (*frozen, self.policys_norm):
+            module.requires_grad_(False)
+        self.probe = nn.Linear(shape.hidden_size, 1)
+        self.verdicts = verdict_ids(tokenizer)
 
     def loss(self, parts: int, prefix: Tensor, rows: Tensors) -> tuple[Tensor, dict[str, float]]:
-        """Return the loss of the labels and of the right tokens; see `loop.Loss`."""
+        """Return the loss of the labels and of the tokens' surprise; see `loop.Loss`."""
         states = self.llama.after(prefix, rows.ids)
-        logits = self.verdict_logits(states)
+        logits = verdict_logits(self.llama, self.verdicts, states[-1])
         costs = F.binary_cross_entropy_with_logits(logits, rows.labels, reduction="none")
         verdict = (costs * rows.label_weights).sum() / rows.label_weights.sum()
-        right = lm_loss(self.llama, states[self.depth - 1], rows, self.lm_norm)
-        figures = {"verdict": verdict.item() / parts, "lm": right.item() / parts}
-        return (verdict + _LM_WEIGHT * right) / parts, figures
+        judged = rows.label_weights[:, 1:] > 0
+        told = self.probe(states[self.depth][:, 1:][judged])[:, 0]
+        surprise = F.mse_loss(told, self._surprise(states[self.depth - 1], rows.ids, judged))
+        figures = {"verdict": verdict.item() / parts, "surprise": surprise.item() / parts}
+        return (verdict + _SURPRISE_WEIGHT * surprise) / parts, figures
+
+    @torch.no_grad()
+    def _surprise(self, expecting: Tensor, ids: Tensor, judged: Tensor) -> Tensor:
+        """Return the policy's -log p of each judged token, (tokens,)."""
+        normed = self.policys_norm(expecting[:, :-1][judged])
+        logits = normed @ self.llama.model.embed_tokens.weight.T
+        came = ids[:, 1:][judged]
+        return F.cross_entropy(logits.float(), came, reduction="none").clamp(max=_MOST_SURPRISE)
 
 
-def read_samples(tokenizer: Tokenizer, path: Path, marker_weight: float) -> list[list[Row]]:
+def verdict_ids(tokenizer: Tokenizer) -> list[int]:
+    """Return the token ids of "+" and "-"."""
+    return [encode(tokenizer, verdict)[0] for verdict in RLHFLOW_VERDICTS]
+
+
+def verdict_logits(llama: Llama, verdicts: list[int], state: Tensor) -> Tensor:
+    """Return the logit of "good" at each position of the last layer's state, (rows, time)."""
+    plus, minus = llama.model.embed_tokens.weight[verdicts]
+    return llama.model.norm(state) @ (plus - minus)
+
+
+def drawn_evenly(rng: random.Random, groups: list[list[Row]]) -> Row:
+    """Draw a problem, then as often a right sample of it as a wrong one.
+
+    So what the labels teach is which sample is right, not how hard a problem looks.
+    """
+    rows = rng.choice(groups)
+    right = rng.random() < 0.5
+    return rng.choice([row for row in rows if is_right_row(row) == right])
+
+
+def is_right_row(row: Row) -> bool:
+    """Return whether a conversation's last step is good."""
+    return row.labels[row.markers[-1]] > 0
+
+
+def with_both_kinds(groups: list[list[Row]]) -> list[list[Row]]:
+    """Return the problems that have both right and wrong samples."""
+    return [rows for rows in groups if len({is_right_row(row) for row in rows}) == 2]
+
+
+def read_samples(tokenizer: Tokenizer, path: Path) -> list[list[Row]]:
     """Read what the `sample` command wrote: each problem's samples as labelled conversations."""
     groups: dict[tuple[str, int, int], list[Row]] = {}
     with path.open() as lines:
@@ -86,23 +122,23 @@ def read_samples(tokenizer: Tokenizer, path: Path, marker_weight: float) -> list
             sample = json.loads(line)
             name = (sample["split"], sample["seed"], sample["index"])
             steps = split_steps(sample["solution"])
-            row = prm_row(tokenizer, numbered_problem(*name), steps, marker_weight)
+            row = prm_row(tokenizer, numbered_problem(*name), steps, _MARKER_WEIGHT)
             groups.setdefault(name, []).append(row)
     return [groups[name] for name in sorted(groups)]
 
 
 @torch.no_grad()
-def score_rows(model: Verifier | Llama, tokenizer: Tokenizer, rows: list[Row]) -> list[list[float]]:
+def score_rows(model: Llama, tokenizer: Tokenizer, rows: list[Row]) -> list[list[float]]:
     """Return the probability of "good" at each row's step markers."""
-    verifier = model if isinstance(model, Verifier) else Verifier(model, tokenizer, 0)
-    device = next(model.parameters()).device
+    device, verdicts = next(model.parameters()).device, verdict_ids(tokenizer)
     prefix = torch.tensor([prm_prefix(tokenizer)], device=device)
     scores: list[list[float]] = [[] for _ in rows]
     order = sorted(range(len(rows)), key=lambda index: len(rows[index].ids))
     for begin in range(0, len(rows), 64):
         chunk = order[begin : begin + 64]
         batch = tensors([rows[index] for index in chunk], device)
-        good = verifier.verdict_logits(verifier.llama.after(prefix, batch.ids)).sigmoid()
+        state = model.after(prefix, batch.ids)[-1]
+        good = verdict_logits(model, verdicts, state).sigmoid()
         for values, index in zip(good.tolist(), chunk, strict=True):
             scores[index] = [values[position] for position in rows[index].markers]
     return scores
@@ -117,9 +153,7 @@ def auc(scores: list[float], labels: list[float]) -> float:
     return (ranks - good * (good + 1) / 2) / (good * bad) if good and bad else float("nan")
 
 
-def ranking(
-    model: Verifier | Llama, tokenizer: Tokenizer, groups: list[list[Row]]
-) -> dict[str, float]:
+def ranking(model: Llama, tokenizer: Tokenizer, groups: list[list[Row]]) -> dict[str, float]:
     """Return the AUC over all steps, and how well last steps rank each problem's samples.
 
     `within` is the mean of the problems' own AUCs, `best` the share of problems whose highest
@@ -132,7 +166,7 @@ def ranking(
         scores, scored = scored[: len(rows)], scored[len(rows) :]
         steps += [score for row in scores for score in row]
         labels += [row.labels[position] for row in rows for position in row.markers]
-        right = [row.labels[row.markers[-1]] for row in rows]
+        right = [float(is_right_row(row)) for row in rows]
         last = [row[-1] for row in scores]
         if 0 < sum(right) < len(right):
             best = right[max(range(len(rows)), key=last.__getitem__)]
@@ -150,38 +184,30 @@ def train_prm(
     batch_size: int,
     samples: Path | None = None,
     held_out: Path | None = None,
-    marker_weight: float = 3.0,
-    plain_share: float = 0.0,
-    fresh_layers: int = FRESH_LAYERS,
     resume: bool = False,
 ) -> None:
-    """Train a PRM into a folder, from a policy's (or, with no fresh layers, a PRM's) folder.
+    """Train a PRM into a folder, on the layers of a policy's folder.
 
-    The first plain_share of the steps sees solutions as the policy writes them, shorter than
-    conversations. samples: policy samples to mix with the corrupted solutions; held_out: others
-    on which the AUC is shown at each checkpoint.
+    samples: policy samples to mix with the corrupted solutions; held_out: others on which the
+    AUC is shown at each checkpoint.
     """
     torch.manual_seed(schedule.seed)
     tokenizer = load_tokenizer(base)
-    model = Verifier(load_model(base), tokenizer, fresh_layers)
-    model.depth -= 0 if fresh_layers else FRESH_LAYERS
-    prefix, plain_prefix = prm_prefix(tokenizer), encode(tokenizer, policy_prompt()[0])
-    sampled = read_samples(tokenizer, samples, marker_weight) if samples else []
+    model = Verifier(load_model(base), tokenizer)
+    prefix = prm_prefix(tokenizer)
+    sampled = with_both_kinds(read_samples(tokenizer, samples)) if samples else []
     drawn = random.Random("validation")
-    corrupted = [prm_row(tokenizer, *_drawn(drawn, "validation")) for _ in range(_VALIDATION_ROWS)]
-    checks = {"corrupted": [[row] for row in corrupted]}
+    checks = {
+        "corrupted": [[_drawn(tokenizer, drawn, "validation")] for _ in range(_VALIDATION_ROWS)]
+    }
     if held_out:
-        checks["sampled"] = read_samples(tokenizer, held_out, marker_weight)
+        checks["sampled"] = read_samples(tokenizer, held_out)
 
     def make_batch(rng: random.Random, step: int) -> Batch:
-        if step < plain_share * schedule.steps:
-            return Batch(
-                plain_prefix, [plain_row(tokenizer, *_drawn(rng)) for _ in range(batch_size)]
-            )
         rows = [
-            rng.choice(rng.choice(sampled))
+            drawn_evenly(rng, sampled)
             if sampled and rng.random() < _SAMPLE_SHARE
-            else prm_row(tokenizer, *_drawn(rng), marker_weight)
+            else _drawn(tokenizer, rng, "train")
             for _ in range(batch_size)
         ]
         return Batch(prefix, rows)
@@ -189,19 +215,16 @@ def train_prm(
     def on_save(done: int) -> None:
         save_folder(model.llama, tokenizer, folder)
         for name, groups in checks.items():
-            figures = ranking(model, tokenizer, groups).items()
+            figures = ranking(model.llama, tokenizer, groups).items()
             shown = " ".join(f"{figure} {value:.4f}" for figure, value in figures)
             print(f"step {done} {name} {shown}", file=sys.stderr, flush=True)
 
     def loss(prefix: Tensor, rows: Tensors) -> tuple[Tensor, dict[str, float]]:
         return model.loss(schedule.micro_batches, prefix, rows)
 
-    train(
-        model, make_batch, loss, schedule, folder / "checkpoint.pt", resume, on_save,
-        slow=model.is_policys,
-    )  # fmt: skip
+    train(model, make_batch, loss, schedule, folder / "checkpoint.pt", resume, on_save)
 
 
-def _drawn(rng: random.Random, split: str = "train") -> tuple[Problem, list[str]]:
+def _drawn(tokenizer: Tokenizer, rng: random.Random, split: str) -> Row:
     problem = draw_problem(rng, split)
-    return problem, corrupted_steps(problem, rng)
+    return prm_row(tokenizer, problem, corrupted_steps(problem, rng), _MARKER_WEIGHT)
