@@ -2,10 +2,10 @@
 
 Problems are searched all at once, and what the search asked is recorded. Then the very requests
 that were answered are sent once more, without a search: as saturating load, to both servers at
-once, in the order of their answers, as many sequences in flight as the search may have. Their
-seeds make the policy generate the same tokens again; both prefix caches are emptied before either,
-and the counters show that as many tokens were found there. The ratio is the search's wall time
-over that of the load. Rounds alternate, and the median ratio counts.
+once, in the order of their answers, 256 sequences in flight at each. Their seeds make the policy
+generate the same tokens again; both prefix caches are emptied before either, and the counters
+show that as many tokens were found there. The ratio is the search's wall time over that of the
+load. Rounds alternate, and the median ratio counts.
 
 Reuse is the share of prompt tokens that the servers' counters call cached, of all, and of those
 that a cache of whole blocks could have held when they were asked for.
@@ -34,6 +34,8 @@ from ttc_servers.demomath import generate
 STRATEGIES: tuple[Strategy, ...] = ("dvts", "best-of-n", "beam")
 TARGETS = {"dvts": 1.15, "best-of-n": 1.15, "beam": 1.3}
 LABELS = ("+", "-")
+SATURATING = 256
+"""Sequences in flight at each server under plain load."""
 
 Body = tuple[int, bytes]
 """How many sequences a request is, and its JSON."""
@@ -157,7 +159,7 @@ class Round:
         return seconds, [now.since(then) for now, then in zip(after, before, strict=True)]
 
     async def _load(self, server: VLLM, path: str, bodies: Sequence[Body]) -> None:
-        limiter = Limiter(self.client.config.concurrency)
+        limiter = Limiter(SATURATING)
 
         async def send(num_sequences: int, body: bytes) -> None:
             async with limiter.slots(num_sequences):
@@ -233,7 +235,12 @@ def main() -> None:
     parser.add_argument("--strategies", type=lambda text: text.split(","), default=STRATEGIES)
     parser.add_argument("-n", type=numbers, default=[64], help="budgets (default: 64)")
     parser.add_argument("--problems", type=int, default=16)
-    parser.add_argument("--concurrency", type=int, default=256)
+    parser.add_argument(
+        "--concurrency",
+        type=lambda text: text if text == "auto" else int(text),
+        default="auto",
+        help="of the search (default: auto, as everywhere)",
+    )
     options = parse(parser)
     if unknown := set(options.strategies) - set(STRATEGIES):
         parser.error(f"no such strategy: {', '.join(unknown)}; known are {', '.join(STRATEGIES)}")
