@@ -36,6 +36,9 @@ from ttc_servers.train.policy import save_folder
 from ttc_servers.train.tokenizer import encode, load_tokenizer
 
 FRESH_LAYERS = 2
+_QUIETER = 1 / 8
+"""Scale of all that the policy's layers write, so that what the fresh ones write counts beside it.
+It changes nothing between the policy's layers: each reads what was written through its norm."""
 _FRESH_NORM = 0.1
 """Scale of the new last norm: the head of a language model is too sure for a verdict's start."""
 _MOST_SURPRISE = 8.0
@@ -53,9 +56,13 @@ class Verifier(nn.Module):
         self.depth = policy.shape.num_hidden_layers
         shape = replace(policy.shape, num_hidden_layers=self.depth + FRESH_LAYERS)
         self.llama = Llama(shape)
-        self.llama.load_state_dict(policy.state_dict(), strict=False)
-        self.llama.model.norm.weight.data *= _FRESH_NORM
+        weights = policy.state_dict()
+        writing = ("embed_tokens.weight", "o_proj.weight", "down_proj.weight")
+        quiet = {name: weights[name] * _QUIETER for name in weights if name.endswith(writing)}
+        self.llama.load_state_dict(weights | quiet, strict=False)
+        self.llama.model.norm.weight.data *= _FRESH_NORM / _QUIETER
         self.policys_norm = copy.deepcopy(policy.model.norm)
+        self.policys_norm.weight.data /= _QUIETER  # its head is the embedding, which is quieter too
         frozen = (self.llama.model.embed_tokens, self.llama.model.layers[: self.depth])
         for module in (*frozen, self.policys_norm):
             module.requires_grad_(False)
