@@ -8,6 +8,7 @@ import torch
 
 from ttc_servers.demomath import careless_steps, check_steps, first_error, generate
 from ttc_servers.train.data import (
+    Batch,
     conversation_batch,
     policy_batch,
     policy_prompt,
@@ -125,15 +126,14 @@ def test_the_verifier_learns_its_labels(tokenizer, policy, tmp_path):
         prm_row(tokenizer, problem, careless_steps(problem, rng, 1.0, 0.2))
         for problem in generate("train", 12)
     ]
-    verifier = Verifier(policy, tokenizer)
-    prefix, batch = torch.tensor([prm_prefix(tokenizer)]), tensors(rows, CPU)
-    before = verifier.loss(1, prefix, batch)[1]
-    optimizer = torch.optim.Adam(verifier.parameters(), lr=0.01)
-    for _ in range(30):
-        verifier.loss(1, prefix, batch)[0].backward()
-        optimizer.step()
-        optimizer.zero_grad()
-    after = verifier.loss(1, prefix, batch)[1]
+    verifier, batch = Verifier(policy, tokenizer), Batch(prm_prefix(tokenizer), rows)
+    prefix, columns = torch.tensor([batch.prefix]), tensors(rows, CPU)
+    before = verifier.loss(1, prefix, columns)[1]
+    train(
+        verifier, lambda rng, step: batch, lambda *given: verifier.loss(1, *given),
+        Schedule(steps=200, warmup=5, micro_batches=1), tmp_path / "checkpoint.pt", resume=False,
+    )  # fmt: skip
+    after = verifier.loss(1, prefix, columns)[1]
     assert after["verdict"] < before["verdict"] / 2
     assert after["surprise"] < before["surprise"] / 2
     scores = score_rows(verifier.llama, tokenizer, rows)
