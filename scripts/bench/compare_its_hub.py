@@ -21,6 +21,7 @@ from typing import Any
 from vllm_cpu import VLLM, add_options, cpu_servers, numbers, parse, run
 
 from ttc_client import Client, SearchConfig
+from ttc_client.prompts import RLHFLOW_VERDICTS
 from ttc_servers.demomath import generate
 
 N, M = 16, 4
@@ -112,7 +113,7 @@ async def measure(options: argparse.Namespace) -> list[dict[str, Any]]:
             "policy": policy.url,
             "prm": prm.url,
             "model": client.models["policy"],
-            "labels": [await prm.last_token(text) for text in ("+", "-")],
+            "labels": [await prm.last_token(text) for text in RLHFLOW_VERDICTS],
             "n": N,
             "m": M,
             "max_steps": client.config.max_steps,

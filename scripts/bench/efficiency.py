@@ -28,12 +28,12 @@ from ttc_client.clients.formats import RLHFLOW, questions
 from ttc_client.meter import Exchange, Meter
 from ttc_client.middleware.limits import Limiter
 from ttc_client.ports import SampleRequest, Samples, ScoreRequest
+from ttc_client.prompts import RLHFLOW_VERDICTS
 from ttc_client.types import Strategy
 from ttc_servers.demomath import generate
 
 STRATEGIES: tuple[Strategy, ...] = ("dvts", "best-of-n", "beam")
 TARGETS = {"dvts": 1.15, "best-of-n": 1.15, "beam": 1.3}
-LABELS = ("+", "-")
 SATURATING = 256
 """Sequences in flight at each server under plain load."""
 
@@ -110,8 +110,9 @@ def reusable_by_prm(exchanges: Iterable[Exchange], block_size: int) -> int:
     cache, reusable = BlockCache(block_size), 0
     for request, _ in exchanges:
         if isinstance(request, ScoreRequest):
-            for text in questions(RLHFLOW, request):
-                ids = tokenizer.encode(text).ids
+            shared, rests = questions(RLHFLOW, request)
+            for rest in rests:
+                ids = tokenizer.encode(shared + rest).ids
                 reusable += cache.cached(ids)
                 cache.add(ids)
     return reusable
@@ -186,7 +187,7 @@ async def measure(options: argparse.Namespace) -> list[dict[str, Any]]:
     problems = [p.problem for p in generate("validation", options.problems, options.seed)]
     rows: list[dict[str, Any]] = []
     async with cpu_servers(options.policy, options.prm) as (policy, prm):
-        labels = [await prm.last_token(label) for label in LABELS]
+        labels = [await prm.last_token(label) for label in RLHFLOW_VERDICTS]
         for n in options.n:
             for strategy in options.strategies:
                 config = SearchConfig(

@@ -133,7 +133,7 @@ class Server:
             ) as response:
                 body = await self.whole(path, response.content.iter_any())
         except (aiohttp.ClientError, OSError, ValueError) as error:
-            raise self._broken_off(path, timeout_s, error) from error
+            raise self.broken_off(path, timeout_s, error) from error
         if response.status != 200:
             raise self.failure(path, response.status, body, response.headers)
         return body
@@ -157,7 +157,7 @@ class Server:
                 raise self.protocol_error(path, f"more than {MAX_BODY_BYTES} bytes", bytes(body))
         return bytes(body)
 
-    def _broken_off(self, path: str, timeout_s: float, error: Exception) -> ServerError:
+    def broken_off(self, path: str, timeout_s: float, error: Exception) -> ServerError:
         """Return one of our errors for what went wrong on the way to a server and back."""
         url = self.url
         match error:

@@ -227,10 +227,7 @@ def _our_errors(server: Server, path: str) -> Generator[None]:
             url=server.url,
         ) from error
     except httpx2.HTTPError as error:  # the SDK lets them through once the body has begun
-        raise TransientServerError(
-            f"{server.url}{path} broke off the exchange ({type(error).__name__}: {error})",
-            url=server.url,
-        ) from error
+        raise server.broken_off(path, server.timeout_s, error) from error
     except (openai.OpenAIError, msgspec.ValidationError, ValueError, RecursionError) as error:
         body = getattr(error, "doc", "")  # what is not JSON
         raise server.protocol_error(path, shown(str(error)), body) from error

@@ -79,14 +79,14 @@ def train(
                 module.compile(dynamic=True)
     started, tokens = time.monotonic(), 0
     figures: list[dict[str, float]] = []
-    peaks = (schedule.muon_lr, schedule.adam_lr)
     for step in range(first, schedule.steps):
         batch = make_batch(random.Random(f"{schedule.seed}/{step}"), step)
         tokens += sum(len(row.ids) for row in batch.rows)
         with torch.autocast(device.type, torch.bfloat16, enabled=schedule.compiled):
             figures.append(_backward(batch, loss, schedule.micro_batches, device))
         nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        for optimizer, peak in zip(optimizers, peaks, strict=True):
+        for optimizer in optimizers:
+            peak = optimizer.defaults["lr"]
             optimizer.param_groups[0]["lr"] = peak * schedule.rate(step)
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)

@@ -49,7 +49,8 @@ class Muon(torch.optim.Optimizer):
 
 def make_optimizers(model: nn.Module, muon_lr: float, adam_lr: float) -> list:
     """Return Muon for the layers' matrices and Adam for all else that is to be trained."""
-    trained = [(name, weight) for name, weight in model.named_parameters() if weight.requires_grad]
-    matrices = [weight for name, weight in trained if weight.ndim == 2 and "layers" in name]
-    others = [weight for name, weight in trained if weight.ndim != 2 or "layers" not in name]
+    matrices, others = list[Tensor](), list[Tensor]()
+    for name, weight in model.named_parameters():
+        if weight.requires_grad:
+            (matrices if weight.ndim == 2 and "layers" in name else others).append(weight)
     return [Muon(matrices, lr=muon_lr), torch.optim.Adam(others, lr=adam_lr, betas=(0.9, 0.95))]
