@@ -202,9 +202,24 @@ def test_what_a_verifier_took_from_the_policy_stays_as_it_was(tokenizer, policy,
         lambda prefix, rows: verifier.loss(1, prefix, rows), schedule,
         tmp_path / "checkpoint.pt", resume=False,
     )  # fmt: skip
-    kept = [name for name, weight in verifier.llama.state_dict().items()
-            if torch.equal(weight, start[name])]  # fmt: skip
-    assert kept == [name for name in policy.state_dict() if name != "model.norm.weight"]
+    kept = {name for name, weight in verifier.llama.state_dict().items()
+            if torch.equal(weight, start[name])}  # fmt: skip
+    looking = ("input_layernorm", "self_attn.q_proj", "self_attn.k_proj")
+    looks_back = {f"model.layers.2.{name}.weight" for name in looking}
+    assert kept == {*policy.state_dict()} - {"model.norm.weight"} | looks_back
+
+
+def test_a_verifier_is_taught_to_look_at_the_token_before(tokenizer, policy):
+    rng, verifier = random.Random(0), Verifier(policy, tokenizer)
+    before = verifier.look_back([conversation_batch(tokenizer, rng, 4)])
+    after = verifier.look_back([conversation_batch(tokenizer, rng, 4) for _ in range(60)])
+    assert before < 0.2 < 0.5 < after
+    queries, keys = (
+        getattr(verifier.llama.model.layers[2].self_attn, name).weight.view(-1, 8, 32)
+        for name in ("q_proj", "k_proj")
+    )
+    assert queries.equal(queries[:1].expand(4, -1, -1))
+    assert keys.equal(keys[:1].expand(2, -1, -1))
 
 
 def test_orthogonalized_brings_singular_values_near_one():

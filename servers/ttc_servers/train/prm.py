@@ -1,16 +1,18 @@
 """Train the demo PRM: a policy's layers, frozen, and two fresh ones on top.
 
 The policy must be one that writes no slips and knows the PRM's conversation. Then its last layer
-expects the right token; the first fresh layer learns by how much the token that came surprised
-it, and the second to remember whether any did. Both have a label at every token, which is what
-makes so small a model learn it: the surprise, and whether every value so far is right. The
-verdict is the softmax over the head's "+" and "-" alone, as it is read by the search.
+expects the right token; the first fresh layer, which looks at the token before, learns by how much
+the token that came surprised it, and the second to remember whether any did. Both have a label at
+every token, which is what makes so small a model learn it: the surprise, and whether every value
+so far is right. The verdict is the softmax over the head's "+" and "-" alone, as it is read by
+the search.
 """
 
 import copy
 import json
 import random
 import sys
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -30,7 +32,7 @@ from ttc_servers.train.data import (
     prm_row,
     split_steps,
 )
-from ttc_servers.train.llama import Llama, load_model
+from ttc_servers.train.llama import Llama, load_model, pad, rotate
 from ttc_servers.train.loop import Schedule, Tensors, tensors, train
 from ttc_servers.train.policy import save_folder
 from ttc_servers.train.tokenizer import encode, load_tokenizer
@@ -41,8 +43,9 @@ _QUIETER = 1 / 8
 It changes nothing between the policy's layers: each reads what was written through its norm."""
 _FRESH_NORM = 0.1
 """Scale of the new last norm: the head of a language model is too sure for a verdict's start."""
+_LOOK_BACK_STEPS = 100
 _MOST_SURPRISE = 8.0
-_SURPRISE_WEIGHT = 0.1
+_SURPRISE_WEIGHT = 1.0
 _MARKER_WEIGHT = 3.0
 _SAMPLE_SHARE = 0.7
 _VALIDATION_ROWS = 200
@@ -64,7 +67,9 @@ class Verifier(nn.Module):
         self.policys_norm = copy.deepcopy(policy.model.norm)
         self.policys_norm.weight.data /= _QUIETER  # its head is the embedding, which is quieter too
         frozen = (self.llama.model.embed_tokens, self.llama.model.layers[: self.depth])
-        for module in (*frozen, self.policys_norm):
+        first = self.llama.model.layers[self.depth]
+        looking = (first.input_layernorm, first.self_attn.q_proj, first.self_attn.k_proj)
+        for module in (*frozen, *looking, self.policys_norm):
             module.requires_grad_(False)
         self.probe = nn.Linear(shape.hidden_size, 1)
         self.verdicts = verdict_ids(tokenizer)
@@ -80,6 +85,39 @@ class Verifier(nn.Module):
         surprise = F.mse_loss(told, self._surprise(states[self.depth - 1], rows.ids, judged))
         figures = {"verdict": verdict.item() / parts, "surprise": surprise.item() / parts}
         return (verdict + _SURPRISE_WEIGHT * surprise) / parts, figures
+
+    def look_back(self, batches: Sequence[Batch]) -> float:
+        """Teach the first fresh layer's heads to attend to the token before, and to no other.
+
+        Left to itself it never finds out, and guesses the surprise from the token's own state.
+        Returns the share of their attention that goes there in the end.
+        """
+        shape, first = self.llama.shape, self.llama.model.layers[self.depth]
+        attention, device = first.self_attn, self.probe.weight.device
+        query, key = (
+            nn.Linear(shape.hidden_size, shape.head_dim, bias=False, device=device) for _ in "qk"
+        )
+        adam = torch.optim.Adam([query.weight, key.weight], lr=0.01, betas=(0.9, 0.95))
+        slower = torch.optim.lr_scheduler.LinearLR(adam, 1.0, 0.0, len(batches))
+        for batch in batches:
+            rows = [[*batch.prefix, *row.ids] for row in batch.rows]
+            ids = pad(rows, 0, torch.long).to(device)
+            with torch.no_grad():
+                x = first.input_layernorm(self.llama(ids)[0][self.depth - 1])
+            rotary = self.llama.rotary[:, : ids.shape[1]]
+            logits = rotate(query(x), rotary) @ rotate(key(x), rotary).mT * shape.head_dim**-0.5
+            later = torch.ones_like(logits, dtype=torch.bool).triu(1)
+            chances = logits.masked_fill(later, float("-inf")).log_softmax(-1).diagonal(-1, 1, 2)
+            real = pad([[1] * len(row) for row in rows], 0, torch.bool)[:, 1:].to(device)
+            share = chances[real].mean()
+            (-share).backward()
+            adam.step()
+            slower.step()
+            adam.zero_grad()
+        with torch.no_grad():
+            attention.q_proj.weight.copy_(query.weight.repeat(shape.num_attention_heads, 1))
+            attention.k_proj.weight.copy_(key.weight.repeat(shape.num_key_value_heads, 1))
+        return share.exp().item()
 
     @torch.no_grad()
     def _surprise(self, expecting: Tensor, ids: Tensor, judged: Tensor) -> Tensor:
@@ -229,7 +267,12 @@ def train_prm(
     def loss(prefix: Tensor, rows: Tensors) -> tuple[Tensor, dict[str, float]]:
         return model.loss(schedule.micro_batches, prefix, rows)
 
-    train(model, make_batch, loss, schedule, folder / "checkpoint.pt", resume, on_save)
+    checkpoint = folder / "checkpoint.pt"
+    if not (resume and checkpoint.exists()):
+        rng = random.Random(f"look back/{schedule.seed}")
+        seen = model.look_back([make_batch(rng, step) for step in range(_LOOK_BACK_STEPS)])
+        print(f"share of attention on the token before {seen:.4f}", file=sys.stderr, flush=True)
+    train(model, make_batch, loss, schedule, checkpoint, resume, on_save)
 
 
 def _drawn(tokenizer: Tokenizer, rng: random.Random, split: str) -> Row:
