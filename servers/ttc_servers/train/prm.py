@@ -90,7 +90,7 @@ class Verifier(nn.Module):
         """Teach the first fresh layer's heads to attend to the token before, and to no other.
 
         Left to itself it never finds out, and guesses the surprise from the token's own state.
-        Returns the share of their attention that goes there in the end.
+        Returns the share of their attention that goes there in the end, as a geometric mean.
         """
         shape, first = self.llama.shape, self.llama.model.layers[self.depth]
         attention, device = first.self_attn, self.probe.weight.device
@@ -109,15 +109,15 @@ class Verifier(nn.Module):
             later = torch.ones_like(logits, dtype=torch.bool).triu(1)
             chances = logits.masked_fill(later, float("-inf")).log_softmax(-1).diagonal(-1, 1, 2)
             real = pad([[1] * len(row) for row in rows], 0, torch.bool)[:, 1:].to(device)
-            share = chances[real].mean()
-            (-share).backward()
+            log_share = chances[real].mean()
+            (-log_share).backward()
             adam.step()
             slower.step()
             adam.zero_grad()
         with torch.no_grad():
             attention.q_proj.weight.copy_(query.weight.repeat(shape.num_attention_heads, 1))
             attention.k_proj.weight.copy_(key.weight.repeat(shape.num_key_value_heads, 1))
-        return share.exp().item()
+        return log_share.exp().item()
 
     @torch.no_grad()
     def _surprise(self, expecting: Tensor, ids: Tensor, judged: Tensor) -> Tensor:
