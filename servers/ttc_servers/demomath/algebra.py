@@ -20,7 +20,7 @@ from ttc_servers.demomath.latex import (
     surd,
     surd_forms,
 )
-from ttc_servers.demomath.statement import Statement, Step, Work, equation, whole
+from ttc_servers.demomath.statement import Statement, Step, Work, equation, whole, work
 
 
 def _line(a: Number, b: Number) -> str:
@@ -70,9 +70,7 @@ def _expand(author: Author, steps: list[Step], a: int, b: int, tail: Number) -> 
     steps.append(author.step("Expand", f"{a}({_line(1, b)}) = {_line(a, constant)}"))
     if not tail:
         return constant
-    text, constant = equation(author, "+", constant, tail)
-    steps.append(author.step("Add", text))
-    return constant
+    return work(author, steps, "Add", "+", constant, tail)
 
 
 def _isolate(
@@ -85,10 +83,8 @@ def _isolate(
     (a, b), (c, d) = left, right
     slope: Number = a
     if c:
-        text, slope = equation(author, "-", a, c)
-        steps.append(author.step("Collect the coefficients", text))
-    text, constant = equation(author, "-", d, b)
-    steps.append(author.step("Collect the constants", text))
+        slope = work(author, steps, "Collect the coefficients", "-", a, c)
+    constant = work(author, steps, "Collect the constants", "-", d, b)
     x = author.div(constant, slope or 1)
     steps.append(
         author.step("Divide", rf"x = \frac{{{number(constant)}}}{{{number(slope)}}} = {number(x)}")
@@ -157,15 +153,11 @@ def polynomials(rng: random.Random, level: int) -> Statement:
         steps: list[Step] = []
         value: Number = 0
         if a:
-            line, square = equation(author, "*", k, k)
-            steps.append(author.step("Square", line))
-            line, value = equation(author, "*", square, a)
-            steps.append(author.step("Multiply", line))
-        line, product = equation(author, "*", k, b)
-        steps.append(author.step("Multiply", line))
+            square = work(author, steps, "Square", "*", k, k)
+            value = work(author, steps, "Multiply", "*", square, a)
+        product = work(author, steps, "Multiply", "*", k, b)
         for term in (product, c) if a else (c,):
-            line, value = equation(author, "+", value if a else product, term)
-            steps.append(author.step("Add", line))
+            value = work(author, steps, "Add", "+", value if a else product, term)
         return Work(steps, number_forms(value))
 
     return Statement("Algebra", f"Let $f(x) = {text}$. Find $f({k})$.", solve)
@@ -178,19 +170,15 @@ def _expansion(rng: random.Random, level: int, negative: float) -> Statement:
 
     def solve(author: Author) -> Work:
         steps: list[Step] = []
-        line, square = equation(author, "*", a, c)
-        steps.append(author.step("Square term", line))
+        square = work(author, steps, "Square term", "*", a, c)
         outer, inner = author.mul(a, d), author.mul(b, c)
         line, middle = equation(author, "+", outer, inner)
         lead = rf"{a} \cdot {factor(d)} + {factor(b)} \cdot {factor(c)} = "
         steps.append(author.step("Linear term", lead + line))
-        line, last = equation(author, "*", b, d)
-        steps.append(author.step("Constant term", line))
+        last = work(author, steps, "Constant term", "*", b, d)
         if level == 5:
-            line, middle = equation(author, "+", middle, e)
-            steps.append(author.step("Add", line))
-            line, last = equation(author, "+", last, f)
-            steps.append(author.step("Add", line))
+            middle = work(author, steps, "Add", "+", middle, e)
+            last = work(author, steps, "Add", "+", last, f)
         return Work(steps, quadratic_forms(square, middle, last))
 
     text = f"({_line(a, b)})({_line(c, d)})"
@@ -214,12 +202,9 @@ def quadratics(rng: random.Random, level: int) -> Statement:
 
     def solve(author: Author) -> Work:
         steps: list[Step] = []
-        line, square = equation(author, "*", b, b)
-        steps.append(author.step("Square", line))
-        line, product = equation(author, "*", 4 * a, c)
-        steps.append(author.step("Multiply", line))
-        line, inside = equation(author, "-", square, product)
-        steps.append(author.step("Discriminant", line))
+        square = work(author, steps, "Square", "*", b, b)
+        product = work(author, steps, "Multiply", "*", 4 * a, c)
+        inside = work(author, steps, "Discriminant", "-", square, product)
         return _larger_root(author, steps, (a, b), int(inside))
 
     return Statement("Intermediate Algebra", f"Find the larger root of ${text} = 0$.", solve)
@@ -241,10 +226,8 @@ def _larger_root(author: Author, steps: list[Step], ab: tuple[int, int], inside:
     if radicand in (0, 1):
         root = part * radicand
         steps.append(author.step("Square root", rf"\sqrt{{{inside}}} = {root}"))
-        line, top = equation(author, "+", -b, root)
-        steps.append(author.step("Add", line))
-        line, x = equation(author, "/", top, 2 * a)
-        steps.append(author.step("Divide", line))
+        top = work(author, steps, "Add", "+", -b, root)
+        x = work(author, steps, "Divide", "/", top, 2 * a)
         return Work(steps, number_forms(x))
     steps.append(author.step("Square root", rf"\sqrt{{{inside}}} = {surd(0, part, radicand)}"))
     whole_part, root_part = Fraction(-b, 2 * a), Fraction(part, 2 * a)
@@ -266,17 +249,12 @@ def sequences(rng: random.Random, level: int) -> Statement:
 
     def solve(author: Author) -> Work:
         steps: list[Step] = []
-        line, product = equation(author, "*", difference, n - 1)
-        steps.append(author.step("Multiply", line))
-        line, value = equation(author, "+", product, first)
-        steps.append(author.step("Last term", line))
+        product = work(author, steps, "Multiply", "*", difference, n - 1)
+        value = work(author, steps, "Last term", "+", product, first)
         if summed:
-            line, value = equation(author, "+", value, first)
-            steps.append(author.step("First and last", line))
-            line, value = equation(author, "*", value, n)
-            steps.append(author.step("Multiply", line))
-            line, value = equation(author, "/", value, 2)
-            steps.append(author.step("Halve", line))
+            value = work(author, steps, "First and last", "+", value, first)
+            value = work(author, steps, "Multiply", "*", value, n)
+            value = work(author, steps, "Halve", "/", value, 2)
         return Work(steps, number_forms(value))
 
     return Statement("Precalculus", text, solve)

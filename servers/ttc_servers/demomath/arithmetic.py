@@ -19,6 +19,7 @@ from ttc_servers.demomath.statement import (
     apply,
     equation,
     whole,
+    work,
 )
 
 
@@ -45,8 +46,7 @@ def integers(rng: random.Random, level: int) -> Statement:
         value, steps = start, []
         for sign, operand, left in chain:
             pair = (operand, value) if left else (value, operand)
-            text, value = equation(author, sign, *pair)
-            steps.append(author.step(TITLES[sign], text))
+            value = work(author, steps, TITLES[sign], sign, *pair)
         return Work(steps, number_forms(value))
 
     return Statement("Prealgebra", f"Compute ${text}$.", solve)

@@ -37,6 +37,13 @@ def equation(author: Author, sign: str, a: Number, b: Number) -> tuple[str, Numb
     return f"{number(a)}{SIGNS[sign]}{factor(b)} = {number(result)}", result
 
 
+def work(author: Author, steps: list[Step], title: str, sign: str, a: Number, b: Number) -> Number:
+    """Append a step of one operation, and return its result."""
+    text, result = equation(author, sign, a, b)
+    steps.append(author.step(title, text))
+    return result
+
+
 def whole(rng: random.Random, low: int, high: int, negative: float = 0.0) -> int:
     """Draw an integer between low and high, negated with the probability `negative`."""
     value = rng.randint(low, high)
