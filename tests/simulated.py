@@ -13,7 +13,7 @@ from tests.virtual_time import VirtualLoop, now
 from ttc_client.errors import TransientServerError
 from ttc_client.middleware.levels import Level
 from ttc_client.middleware.limits import Limiter, levelled, limited
-from ttc_client.middleware.replicas import Replica, Replicas, balanced
+from ttc_client.middleware.replicas import Replica, Replicas, balanced, unless_gone
 from ttc_client.middleware.retries import RetryBudget, retrying
 from ttc_client.middleware.turns import taking_turns
 
@@ -146,24 +146,22 @@ class Load:
         return 2 * sum(limiter.capacity for limiter in self.limiters)
 
     def _stack(self, servers, concurrency):
-        limiters, ports = [], []
-        for server in servers:
+        limiters, ports, members = [], [], []
+        for i, server in enumerate(servers):
             level = Level() if concurrency is None else None
             limiter = Limiter(level.capacity if level else concurrency)
+            replica = Replica(f"http://r{i}", lambda limiter=limiter: limiter.capacity)
 
             async def port(request: Request, server=server) -> int:
                 await server.answer(request.sizes)
                 return request.num_tokens
 
+            port = unless_gone(port, replica)
             bounded = levelled(port, limiter, level, int) if level else limited(port, limiter)
             limiters.append(limiter)
             ports.append(bounded)
-        replicas = Replicas(
-            [
-                Replica(f"http://r{i}", lambda limiter=limiter: limiter.capacity)
-                for i, limiter in enumerate(limiters)
-            ]
-        )
+            members.append(replica)
+        replicas = Replicas(members)
         return retrying(balanced(replicas, ports), 600.0, self._budget, lambda _: None), limiters
 
     async def _group(self, problem: str, index: int) -> None:

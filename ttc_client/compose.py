@@ -14,6 +14,7 @@ import aiohttp
 from ttc_client.clients.connect import PolicyClient, PRMClient, connect_policy, connect_prm
 from ttc_client.clients.http import Server
 from ttc_client.clients.session import base_url, open_session, tls_context
+from ttc_client.clients.together import both, together
 from ttc_client.config import SearchConfig, environment_proxy
 from ttc_client.doctor.preflight import preflight
 from ttc_client.errors import GarbledError, TransientServerError, TTCError
@@ -21,7 +22,7 @@ from ttc_client.meter import Meter
 from ttc_client.middleware import A, Port, R
 from ttc_client.middleware.levels import Level
 from ttc_client.middleware.limits import Limiter, levelled, limited
-from ttc_client.middleware.replicas import Replica, Replicas, balanced
+from ttc_client.middleware.replicas import Replica, Replicas, balanced, unless_gone
 from ttc_client.middleware.retries import RetryBudget, retrying
 from ttc_client.ports import PRM, Policy, Samples, Scores
 from ttc_client.types import Trajectory
@@ -93,15 +94,11 @@ async def open_servers(config: SearchConfig) -> AsyncGenerator[Servers]:
         session = await stack.enter_async_context(session_for(config))
         policy_servers = [policy_server(config, session, url) for url in policy_urls]
         prm_servers = [prm_server(config, session, url) for url in prm_urls]
-        policies, prms = await asyncio.gather(
-            asyncio.gather(
-                *(_opened(partial(_policy, config, server, stack)) for server in policy_servers)
-            ),
-            asyncio.gather(
-                *(
-                    _opened(partial(connect_prm, server, config.prm_api, config.prm_format))
-                    for server in prm_servers
-                )
+        policies, prms = await both(
+            together(_opened(partial(_policy, config, server, stack)) for server in policy_servers),
+            together(
+                _opened(partial(connect_prm, server, config.prm_api, config.prm_format))
+                for server in prm_servers
             ),
         )
         if config.check and config.policy:
@@ -205,10 +202,12 @@ def _stacked(
 ) -> Servers:
     """Give each replica a limiter of its own, and spread the requests over them."""
 
-    samplers = [_bounded(policy.sample, config.concurrency, _tokens) for policy in policies]
-    scorers = [_bounded(prm.score, config.concurrency, _steps) for prm in prms]
-    policy_replicas = _replicas(policy_urls, [limiter for limiter, _ in samplers])
-    prm_replicas = _replicas(prm_urls, [limiter for limiter, _ in scorers])
+    samplers = [_Bounded(url, config.concurrency) for url in policy_urls]
+    scorers = [_Bounded(url, config.concurrency) for url in prm_urls]
+    policy_replicas = Replicas([bounded.replica for bounded in samplers])
+    prm_replicas = Replicas([bounded.replica for bounded in scorers])
+    sample = [b.port(p.sample, _tokens) for b, p in zip(samplers, policies, strict=True)]
+    score = [b.port(p.score, _steps) for b, p in zip(scorers, prms, strict=True)]
     return Servers(
         config,
         policy_model=policies[0].model,
@@ -216,9 +215,9 @@ def _stacked(
         policy_name=f"{policies[0].model} at {', '.join(policy_urls)}",
         prm_name=f"{prms[0].name} at {', '.join(prm_urls)}" if prms else None,
         _root=balanced(policy_replicas, [_root(policy) for policy in policies]),
-        _policy=balanced(policy_replicas, [port for _, port in samplers]),
-        _prm=balanced(prm_replicas, [port for _, port in scorers]) if prms else None,
-        _limiters=[limiter for limiter, _ in samplers],
+        _policy=balanced(policy_replicas, sample),
+        _prm=balanced(prm_replicas, score) if prms else None,
+        _limiters=[bounded.limiter for bounded in samplers],
     )
 
 
@@ -229,26 +228,26 @@ def _root(policy: PolicyClient) -> Callable[[_RootRequest], Awaitable[Trajectory
     return call
 
 
-def _replicas(urls: Sequence[str], limiters: Sequence[Limiter]) -> Replicas:
-    """Load each replica by what its limiter lets through."""
-    return Replicas(
-        [
-            Replica(url, lambda limiter=limiter: limiter.capacity)
-            for url, limiter in zip(urls, limiters, strict=True)
-        ]
-    )
+class _Bounded:
+    """A replica with a limiter of its own, whose level is found unless a number is set.
 
+    Load counts by what the limiter lets through.
+    """
 
-def _bounded(
-    port: Port[R, A], concurrency: int | Literal["auto"], work: Callable[[A], int]
-) -> tuple[Limiter, Port[R, A]]:
-    """Give a port a limiter, and the limiter a level of its own unless a number is set."""
-    if concurrency == "auto":
-        level = Level()
-        limiter = Limiter(level.capacity)
-        return limiter, levelled(port, limiter, level, work)
-    limiter = Limiter(concurrency)
-    return limiter, limited(port, limiter)
+    def __init__(self, url: str, concurrency: int | Literal["auto"]) -> None:
+        self.level: Level | None = None
+        if concurrency == "auto":
+            self.level = Level()
+            concurrency = self.level.capacity
+        self.limiter = Limiter(concurrency)
+        self.replica = Replica(url, lambda: self.limiter.capacity)
+
+    def port(self, client: Port[R, A], work: Callable[[A], int]) -> Port[R, A]:
+        """Stack the wrappers that each replica has."""
+        port = unless_gone(client, self.replica)
+        if self.level is None:
+            return limited(port, self.limiter)
+        return levelled(port, self.limiter, self.level, work)
 
 
 def _tokens(samples: Samples) -> int:

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from ttc_client.clients.together import together
+from ttc_client.clients.together import both, together
 from ttc_client.errors import TransientServerError
 
 
@@ -21,6 +21,7 @@ async def test_the_answers_come_in_the_order_of_the_requests():
 
     assert await together([slow(), quick()]) == (1, 2)
     assert await together([]) == ()
+    assert await both(slow(), together([quick()])) == (1, (2,))
 
 
 async def test_the_first_failure_closes_the_others_and_is_raised_as_it_is():

@@ -14,6 +14,7 @@ import pytest
 from tests.simulated import Load, Server, saturating, simulate
 from tests.virtual_time import VirtualLoop
 from ttc_client.middleware.levels import MOST, START, Level
+from ttc_client.middleware.retries import RESERVE
 
 
 def one(**settings):
@@ -44,7 +45,7 @@ def test_a_server_that_refuses_what_it_cannot_queue_is_kept_busy(slots, queue, r
     # of four is refused where three slots are free
     assert found.tokens_per_s >= (0.8 if queue else 0.6) * 60 * slots
     assert found.num_failed == 0
-    assert found.retries_left > 900
+    assert found.retries_left > RESERVE - 100
 
 
 @pytest.mark.parametrize("chance", [0.05, 0.2])

@@ -3,6 +3,7 @@
 import asyncio
 from collections import Counter
 from dataclasses import replace
+from functools import partial
 from itertools import pairwise
 
 import pytest
@@ -10,7 +11,8 @@ import pytest
 from tests.middleware.requests import Request, passing
 from tests.virtual_time import now, settle
 from ttc_client.errors import RequestError, TransientServerError
-from ttc_client.middleware.replicas import Replica, Replicas, balanced
+from ttc_client.middleware.limits import Limiter, limited
+from ttc_client.middleware.replicas import Replica, Replicas, balanced, unless_gone
 from ttc_client.middleware.retries import RetryBudget, retrying
 
 
@@ -22,13 +24,14 @@ class Cluster:
         self.down: set[str] = set()
         self.seconds = seconds
         self.asked: list[tuple[float, str]] = []
+        self.fails = passing
         self.call = balanced(self.replicas, [self.port(name) for name in names])
 
     def port(self, name: str):
         async def call(request: Request) -> str:
             self.asked.append((now(), name))
             if name in self.down:
-                raise passing()
+                raise self.fails()
             await asyncio.sleep(self.seconds)
             return name
 
@@ -121,6 +124,57 @@ async def test_where_all_are_aside_requests_wait_for_a_probe_and_are_not_counted
     assert await asyncio.gather(*first, *late) == ["a"] * 105
     assert len(seen) <= 5 + 5
     assert now() < 15
+
+
+async def test_what_waits_for_a_slot_at_a_replica_that_is_gone_goes_elsewhere_unasked():
+    """One hangs with its slots full, and fails all it holds at once."""
+    asked, seen = Counter(), []
+    replicas = Replicas([Replica(name) for name in "ab"])
+
+    def port(replica: Replica):
+        async def call(request: Request) -> str:
+            asked[replica.url] += 1
+            if replica.url == "b":
+                await asyncio.sleep(300)
+                raise passing(None)
+            await asyncio.sleep(1)
+            return replica.url
+
+        return limited(unless_gone(call, replica), Limiter(8))
+
+    call = balanced(replicas, [port(replica) for replica in replicas.members])
+    repeated = retrying(call, 600, RetryBudget(), seen.append)
+    answers = await asyncio.gather(*(repeated(Request(session=str(i))) for i in range(160)))
+    assert answers == ["a"] * 160
+    assert asked["b"] == len(seen) == 8
+    assert now() < 330
+
+
+async def test_what_dies_with_thousands_in_flight_costs_no_request():
+    async def lives(_: Request) -> str:
+        await asyncio.sleep(100)
+        return "a"
+
+    async def dies(_: Request) -> str:
+        await asyncio.sleep(50)
+        raise passing(None)
+
+    call, seen = balanced(Replicas([Replica(name) for name in "ab"]), [lives, dies]), []
+    repeated = retrying(call, 600, RetryBudget(), seen.append)
+    answers = await asyncio.gather(*(repeated(Request(session=str(i))) for i in range(6000)))
+    assert answers == ["a"] * 6000
+    assert len(seen) >= 3000
+
+
+async def test_the_pause_that_a_replica_asks_for_is_its_own():
+    cluster = Cluster("ab")
+    cluster.fails = partial(passing, 503, retry_after_s=3600)
+    cluster.down.add("b")
+    call = cluster.retrying()
+    for i in range(100):
+        assert await call(Request(session=str(i))) == "a"
+    assert now() < 110
+    assert len(cluster.times("b")) == 1
 
 
 async def test_all_of_them_dead_for_ever_is_told_within_the_deadline():

@@ -1,10 +1,11 @@
-"""Several requests that stand for one, to servers that take no batches."""
+"""Several requests at once, of which the first failure ends all."""
 
 import asyncio
 from collections.abc import Coroutine, Iterable
 from typing import Any, TypeVar
 
 T = TypeVar("T")
+U = TypeVar("U")
 
 
 async def together(requests: Iterable[Coroutine[Any, Any, T]]) -> tuple[T, ...]:
@@ -15,3 +16,10 @@ async def together(requests: Iterable[Coroutine[Any, Any, T]]) -> tuple[T, ...]:
     except ExceptionGroup as failures:
         raise failures.exceptions[0] from failures
     return tuple(task.result() for task in tasks)
+
+
+async def both(one: Coroutine[Any, Any, T], other: Coroutine[Any, Any, U]) -> tuple[T, U]:
+    """Do the same for two that are answered differently."""
+    requests: tuple[Coroutine[Any, Any, Any], ...] = (one, other)
+    first, second = await together(requests)
+    return first, second

@@ -9,6 +9,7 @@ from typing import TypeVar
 
 from ttc_client.clients.connect import PRMClient, connect_policy, connect_prm
 from ttc_client.clients.http import Server
+from ttc_client.clients.together import together
 from ttc_client.compose import policy_server, prm_server, server_urls, session_for
 from ttc_client.config import SearchConfig
 from ttc_client.doctor import pair, prm, sampling, tokens
@@ -38,9 +39,11 @@ async def examine(config: SearchConfig) -> Examination:
     async with server_urls(config) as (policy_urls, prm_urls), session_for(config) as session:
         policies = [policy_server(config, session, url) for url in policy_urls]
         prms = [prm_server(config, session, url) for url in prm_urls]
-        found = await asyncio.gather(
-            *(_examine_policy(config, server) for server in policies),
-            *(_examine_prm(config, server) for server in prms),
+        found = await together(
+            [
+                *(_examine_policy(config, server) for server in policies),
+                *(_examine_prm(config, server) for server in prms),
+            ]
         )
         servers = [one.examined for one in found]
         if roles := await _roles(policies[0], found):

@@ -12,6 +12,7 @@ from contextlib import suppress
 
 from ttc_client.clients.connect import PolicyClient, PRMClient
 from ttc_client.clients.http import Server
+from ttc_client.clients.together import both, together
 from ttc_client.doctor import prm, tokens
 from ttc_client.doctor.findings import Check
 from ttc_client.doctor.pair import roles
@@ -30,9 +31,11 @@ async def preflight(params: SearchParams, policies: Policies, prms: PRMs) -> Non
     """Raise ServerError, with what is wrong and the fix, for servers that would ruin a search."""
     with suppress(TimeoutError):
         async with asyncio.timeout(PREFLIGHT_TIMEOUT_S):
-            await asyncio.gather(
-                *(_refuse(server, _policy(policy, params)) for server, policy in policies),
-                *(_refuse(server, _prm(policies, server, client)) for server, client in prms),
+            await both(
+                together(_refuse(server, _policy(policy, params)) for server, policy in policies),
+                together(
+                    _refuse(server, _prm(policies, server, client)) for server, client in prms
+                ),
             )
 
 
@@ -56,7 +59,7 @@ async def _policy(client: PolicyClient, params: SearchParams) -> Sequence[Check]
 
 
 async def _prm(policies: Policies, server: Server, client: PRMClient) -> Sequence[Check]:
-    found, (model, _) = await asyncio.gather(prm.judge(client), prm.model_at(server))
+    found, (model, _) = await both(prm.judge(client), prm.model_at(server))
     models = [policy.model for _, policy in policies]
     pair = await roles(policies[0][0], found, models, [model] if model else [])
     labels, judgement = await prm.labels(client), prm.judgement(found)

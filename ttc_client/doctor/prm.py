@@ -1,6 +1,5 @@
 """Checks of a PRM: its labels, its context, and whether it tells a right step from a wrong one."""
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from statistics import fmean
@@ -8,6 +7,7 @@ from statistics import fmean
 from ttc_client.clients.causal import CompletionScoring, GenerativeScoring
 from ttc_client.clients.connect import PRMClient
 from ttc_client.clients.http import Server
+from ttc_client.clients.together import together
 from ttc_client.clients.vllm import served_model
 from ttc_client.doctor.findings import Check
 from ttc_client.errors import ConfigError, ProtocolError, RequestError
@@ -57,8 +57,8 @@ class Judgement:
 
 async def judge(prm: PRMClient) -> Judgement:
     """Have a PRM score right and wrong solutions of simple problems."""
-    replies = await asyncio.gather(
-        *(prm.score(ScoreRequest(problem, (), (good, bad))) for problem, good, bad in SOLUTIONS)
+    replies = await together(
+        prm.score(ScoreRequest(problem, (), (good, bad))) for problem, good, bad in SOLUTIONS
     )
     last = [[steps[-1] for steps in reply.scores] for reply in replies]
     return Judgement(fmean(good for good, _ in last), fmean(bad for _, bad in last))

@@ -3,7 +3,7 @@
 import asyncio
 from collections import OrderedDict
 from collections.abc import Callable, Generator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from hashlib import blake2b
 
@@ -18,6 +18,10 @@ _OVERLOAD = 2
 """How many times the load of the idlest replica a session's own may carry."""
 _SESSIONS_KEPT = 1 << 14
 """More than are open at once; a session that is forgotten finds another home."""
+
+
+class _GoneError(Exception):
+    """The replica that a request waited for is gone: nothing was sent, another may take it."""
 
 
 def _alike() -> int:
@@ -39,7 +43,7 @@ class Replica:
     failures: int = 0
     pause_s: float = 0.0
     aside_until: float = 0.0
-    probed: bool = False
+    probe: Request | None = None
 
     @property
     def gone(self) -> bool:
@@ -52,7 +56,7 @@ class Replica:
 
     def fit(self, now: float) -> bool:
         """Whether it works, as far as is known, or is due to be probed."""
-        return not self.failures or (now >= self.aside_until and not self.probed)
+        return not self.failures or (now >= self.aside_until and self.probe is None)
 
     def affinity(self, session: str) -> bytes:
         """Rank replicas for a session, each session differently (rendezvous hashing)."""
@@ -98,14 +102,18 @@ class Replicas:
     @contextmanager
     def working(self, replica: Replica, request: Request) -> Generator[None]:
         """Count a request's load, and how it ended."""
-        probe = replica.failures > 0 and replica.fit(asyncio.get_running_loop().time())
-        replica.probed |= probe
+        probes = replica.failures > 0 and replica.fit(asyncio.get_running_loop().time())
+        if probes:
+            replica.probe = request
         num_tokens = request.num_tokens
         replica.tokens_in_flight += num_tokens
         try:
             yield
-        except (TransientServerError, GarbledError):
-            self._failed(replica)
+        except (TransientServerError, GarbledError) as error:
+            self._failed(replica, error)
+            self._homes.pop(hash(request.session), None)
+            raise
+        except _GoneError:
             self._homes.pop(hash(request.session), None)
             raise
         except Exception:  # refused, and so answered
@@ -115,8 +123,8 @@ class Replicas:
             self._answered(replica)
         finally:
             replica.tokens_in_flight -= num_tokens
-            if probe:
-                replica.probed = False
+            if probes:
+                replica.probe = None
                 self._wake()
 
     def _answered(self, replica: Replica) -> None:
@@ -124,13 +132,19 @@ class Replicas:
             replica.failures, replica.pause_s = 0, 0.0
             self._wake()
 
-    def _failed(self, replica: Replica) -> None:
+    def _failed(self, replica: Replica, error: TransientServerError | GarbledError) -> None:
+        """Set a replica aside; a pause that it asks for is its own, where another can take over."""
         loop = asyncio.get_running_loop()
+        asked_s = 0.0
+        if isinstance(error, TransientServerError):
+            asked_s = error.retry_after_s or 0.0
+            if any(other.fit(loop.time()) for other in self.members if other is not replica):
+                error.retry_after_s = None
         replica.failures += 1
         if replica.pause_s and loop.time() < replica.aside_until:
             return  # sent before it was set aside
         replica.pause_s = min(_LONGEST_PAUSE_S, 2 * replica.pause_s or _FIRST_PAUSE_S)
-        replica.aside_until = loop.time() + replica.pause_s
+        replica.aside_until = loop.time() + max(replica.pause_s, asked_s)
         loop.call_at(replica.aside_until, self._wake)
 
     def _wake(self) -> None:
@@ -143,8 +157,20 @@ def balanced(replicas: Replicas, ports: Sequence[Port[R, A]]) -> Port[R, A]:
     port_of = dict(zip(replicas.members, ports, strict=True))
 
     async def call(request: R) -> A:
-        replica = await replicas.choose(request)
-        with replicas.working(replica, request):
-            return await port_of[replica](request)
+        while True:
+            replica = await replicas.choose(request)
+            with suppress(_GoneError), replicas.working(replica, request):
+                return await port_of[replica](request)
+
+    return call
+
+
+def unless_gone(port: Port[R, A], replica: Replica) -> Port[R, A]:
+    """Send what has waited for a slot elsewhere, if the replica is gone by now."""
+
+    async def call(request: R) -> A:
+        if replica.gone and replica.probe is not request:
+            raise _GoneError
+        return await port(request)
 
     return call

@@ -9,6 +9,7 @@ from typing import TypeVar
 from ttc_client.errors import GarbledError, ServerError, TransientServerError
 from ttc_client.middleware import A
 from ttc_client.middleware.deadlines import deadline
+from ttc_client.middleware.levels import MOST
 
 Q = TypeVar("Q")
 
@@ -17,7 +18,8 @@ _LONGEST_PAUSE_S = 30.0
 _MAX_GARBLED = 4
 """A body garbled that often in a row was not garbled on its way."""
 
-_RESERVE = 1000.0
+RESERVE = float(MOST)
+"""As many requests as may be in flight at a server that dies."""
 _PER_ANSWER = 0.25
 
 
@@ -29,12 +31,12 @@ class RetryBudget:
     quarter of one more, up to as many as it started with.
     """
 
-    left: float = _RESERVE
+    left: float = RESERVE
     last_failure: ServerError | None = None
 
     def earn(self) -> None:
         """Count an answer."""
-        self.left = min(_RESERVE, self.left + _PER_ANSWER)
+        self.left = min(RESERVE, self.left + _PER_ANSWER)
 
     def spend(self, failure: ServerError) -> bool:
         """Take one repetition, if there is one left."""
