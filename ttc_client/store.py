@@ -8,6 +8,7 @@ is taken back. They are on disk a second later.
 import os
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, BinaryIO, Self
 
@@ -52,6 +53,9 @@ class RunDirectory:
     def __enter__(self) -> Self:
         try:
             self.path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:  # a file of this name, say
+            raise ConfigError(f"out is {self.path}: {error.strerror}") from error
+        try:
             self._trace = (self.path / "trace.jsonl").open("xb", buffering=0)
         except FileExistsError as error:
             raise ConfigError(
@@ -65,6 +69,8 @@ class RunDirectory:
         self._writer.shutdown()
         if not os.fstat(self._trace.fileno()).st_size:  # no server ever answered
             (self.path / "trace.jsonl").unlink(missing_ok=True)
+        with suppress(OSError):  # a failed write is told by then
+            os.fsync(self._trace.fileno())
         self._trace.close()
 
     def record(self, exchange: Exchange) -> None:

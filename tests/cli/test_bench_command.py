@@ -131,11 +131,13 @@ async def test_a_changed_setting_is_refused_by_name_and_a_failed_problem_exits_1
     ("arguments", "says"),
     [
         (["-s", "beam", "-n", "1,2"], "n is 2 and m is 4"),
-        (["-s", "bean"], "bean"),
+        (["-s", "bean"], "strategy is 'bean': it must be one of greedy, majority"),
+        (["-n", "4,x"], "n is 'x': write whole numbers"),
+        (["--vote", "prm"], "No such option"),
         (["--levels", "7"], "the set's levels are 0, 1"),
         (["--shard", "3/2"], "shard is 3/2"),
         (["--column", "answer"], "FIELD=COLUMN"),
-        (["--recipe", "nowhere.toml"], "no such file"),
+        (["--recipe", "lama-1b"], "no such file; shipped are llama-1b, llama-3b, qwen-1.5b"),
     ],
 )
 async def test_bad_usage_is_one_line_and_exit_2(tmp_path, problems, arguments, says):
@@ -161,6 +163,9 @@ async def test_a_run_is_reported_and_exported_without_any_server(tmp_path, probl
     rows = [json.loads(line) for line in out.splitlines()]
     assert len(rows) == NUM_PROBLEMS
     assert all(len(row["completions"]) == 4 and "pred_maj@4" in row for row in rows)
+    code, _, err = await ttc(run, "--format", "sal", "-s", "bean", command="export")
+    assert code == 2
+    assert "strategy is 'bean'" in err
     code, _, err = await ttc(run, "--out", report, "--baseline", "8B=498", command="report")
     assert code == 2
     assert "NAME=PERCENT" in err

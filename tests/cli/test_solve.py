@@ -119,8 +119,18 @@ async def test_what_a_server_calls_its_model_cannot_move_the_cursor():
     async with scripted_server({"/v1/models": lambda _: hostile}) as server:
         arguments = ("-s", "majority", "--policy", server.url, "--model", "x")
         done = await _in_thread("solve", *arguments, PROBLEM)
+        debugged = await _in_thread("solve", *arguments, "--debug", PROBLEM)
     assert done.returncode == 2
     assert done.stderr.endswith("serves mo�[2Jdel�\n")
+    assert "Traceback" in debugged.stderr
+    assert not {"\x1b", "\u202e"}.intersection(debugged.stderr)
+
+
+def test_a_problem_that_is_no_text_is_one_line_and_exit_2():
+    command = [sys.executable, "-c", "from ttc_client.cli import main; main()", "solve"]
+    done = subprocess.run(command, input=b"\xff", capture_output=True, check=False)
+    assert done.returncode == 2
+    assert done.stderr.startswith(b"ttc: stdin is no UTF-8 text")
 
 
 def test_ctrl_c_while_the_command_is_loaded_is_one_line_and_exit_130():

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import json
 from dataclasses import replace
 
 import pytest
@@ -17,6 +18,7 @@ from ttc_client.report.tables import (
     group_table,
     side_by_side,
 )
+from ttc_client.report.terminal import clean, print_json
 
 WON, LOST = (True, True, True), (False, False, False)
 FOUR = [(0, 0.9), (1, 0.5), (1, 0.6), (-1, 0.99)]
@@ -100,10 +102,19 @@ def test_a_table_for_people_is_rounded_and_one_for_programs_is_not():
 
 
 def test_markup_in_a_cell_stays_in_its_cell():
-    table = Table("t", ("error", "n"), (("a | b\nc", None),))
+    hostile = "a | b\nc\\|<img src=x onerror=alert(1)>\x1b[2J"
+    table = Table("t", ("error", "n"), ((hostile, None),))
     assert table.markdown().splitlines() == [
         "| error | n |",
         "| ---: | ---: |",
-        r"| a \| b c | – |",
+        r"| a \| b c\\\|&lt;img src=x onerror=alert(1)&gt;�\[2J | – |",
     ]
-    assert list(csv.reader(io.StringIO(table.csv())))[1] == ["a | b\nc", ""]
+    assert list(csv.reader(io.StringIO(table.csv())))[1] == [hostile, ""]
+
+
+def test_json_on_a_terminal_is_the_same_json_without_what_terminals_act_on(capsys):
+    hostile = "\x9b2J\x7f\u202eabc\x1b[2J\n½"
+    print_json({"answer": hostile})
+    line = capsys.readouterr().out
+    assert json.loads(line) == {"answer": hostile}
+    assert clean(line) == line

@@ -61,11 +61,11 @@ def run() -> None:
 
 
 def _fail(message: str, code: int, debug: bool) -> int:
+    from ttc_client.report.terminal import clean
+
     if debug:
         import traceback
 
-        traceback.print_exc()
-    from ttc_client.report.terminal import clean
-
+        print(clean(traceback.format_exc()), file=sys.stderr)
     print(f"ttc: {clean(message)}", file=sys.stderr)  # a server's words may be in it
     return code

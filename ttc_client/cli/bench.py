@@ -4,7 +4,6 @@ import asyncio
 import sys
 from pathlib import Path
 
-import msgspec
 from rich.console import Console
 
 from ttc_client.analysis.curves import read_curves
@@ -17,6 +16,7 @@ from ttc_client.progress import show
 from ttc_client.report.bench_line import BenchView
 from ttc_client.report.summary import print_table
 from ttc_client.report.tables import ModelSizes, accuracy_table
+from ttc_client.report.terminal import print_json
 from ttc_client.runner import Client
 
 
@@ -38,7 +38,7 @@ def print_accuracies(out: Path, *, json: bool) -> None:
     accuracies = accuracy_table(read_curves([read_run(out)]), ModelSizes())
     if json:
         rows = [dict(zip(accuracies.header, row, strict=True)) for row in accuracies.rows]
-        sys.stdout.write(msgspec.json.encode(rows).decode() + "\n")
+        print_json(rows)
     else:
         print_table(accuracies, Console(width=None if sys.stdout.isatty() else 160))
 

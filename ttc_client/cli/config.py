@@ -1,15 +1,14 @@
 """`ttc config`: the effective settings and their origins."""
 
-import sys
 from dataclasses import fields
 from typing import Any
 
-import msgspec
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from ttc_client.config import SECRETS, Settings
+from ttc_client.report.terminal import print_json
 
 
 def show_settings(settings: Settings, *, json: bool) -> None:
@@ -24,7 +23,7 @@ def show_settings(settings: Settings, *, json: bool) -> None:
             name: {"value": value, "origin": settings.origins[name]}
             for name, value in values.items()
         }
-        sys.stdout.write(msgspec.json.encode(rows).decode() + "\n")
+        print_json(rows)
         return
     table = Table("setting", "value", "from", box=None, header_style="bold")
     for name, value in values.items():

@@ -1,21 +1,20 @@
 """`ttc doctor`: what is right and wrong with the servers."""
 
 import asyncio
-import sys
 
-import msgspec
 from rich.console import Console
 
 from ttc_client.config import SearchConfig
 from ttc_client.doctor.examine import examine
 from ttc_client.report.doctor import print_examination
+from ttc_client.report.terminal import print_json
 
 
 def examine_servers(config: SearchConfig, *, json: bool) -> bool:
     """Print what was found to stdout; return whether a search can run."""
     found = asyncio.run(examine(config))
     if json:
-        sys.stdout.write(msgspec.json.encode(found).decode() + "\n")
+        print_json(found)
     else:
         print_examination(found, Console())
     return found.ok

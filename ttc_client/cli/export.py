@@ -1,6 +1,5 @@
 """`ttc export`: from a run directory to JSON lines."""
 
-import sys
 from pathlib import Path
 
 import msgspec
@@ -9,6 +8,8 @@ from ttc_client.bench.export import Format, export
 from ttc_client.bench.records import Record
 from ttc_client.bench.runs import read_run
 from ttc_client.params import check_choice
+from ttc_client.report.terminal import print_json
+from ttc_client.types import Strategy
 
 
 def export_run(
@@ -16,10 +17,12 @@ def export_run(
 ) -> None:
     """Print a run's searches to stdout, those of a strategy, N or seed where these are given."""
     check_choice("format", kind, Format)
+    if strategy is not None:
+        check_choice("strategy", strategy, Strategy)
 
     def wanted(record: Record) -> bool:
         asked = ((strategy, record.strategy), (n, record.n), (seed, record.seed))
         return all(value in (None, own) for value, own in asked)
 
     for row in export(read_run(path), msgspec.convert(kind, Format), wanted):
-        sys.stdout.write(msgspec.json.encode(row).decode() + "\n")
+        print_json(row)

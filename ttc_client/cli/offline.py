@@ -92,19 +92,19 @@ def import_(
     strategy: Annotated[
         str | None,
         typer.Option(
-            "--strategy", "-s", help="What sampled them. [default: as the file's path says]"
+            "--strategy", "-s", help="What sampled them. (default: as the file's path says)"
         ),
     ] = None,
     seed: Annotated[
         int | None,
-        typer.Option(help="Their seed. [default: as the file's path says (seed-0), else 0]"),
+        typer.Option(help="Their seed. (default: as the file's path says, seed-0, else 0)"),
     ] = None,
     n: Annotated[
         str | None,
         typer.Option(
             "-n",
             help="Budgets N, with commas: the first N completions of each row. "
-            "[default: all of them]",
+            "(default: all of them)",
         ),
     ] = None,
     compat: Annotated[

@@ -20,7 +20,7 @@ ProblemFile = Annotated[
     Path | None, typer.Option("--file", "-f", help="Read the problem from a file.")
 ]
 ConfigFile = Annotated[
-    Path | None, typer.Option("--config", help="A TOML file with settings. [default: ttc.toml]")
+    Path | None, typer.Option("--config", help="A TOML file with settings. (default: ttc.toml)")
 ]
 OutputDirectory = Annotated[
     Path | None,
@@ -49,7 +49,7 @@ def solve(
 
     [bold]Examples[/bold]
 
-      ttc solve -s dvts -n 64 "What is $17 \\\\cdot 24 - 9$?"
+      ttc solve -s dvts -n 64 'What is $17 \\cdot 24 - 9$?'
 
       ttc solve --policy http://gpu1:8000 --prm http://gpu2:8001 -n 64 --tree < problem.txt
     """
@@ -60,7 +60,7 @@ def solve(
     solve_problem(text, search, out=out, tree=tree, json=json, quiet=quiet)
 
 
-@partial(search_options, without=("strategy", "n", "seed"))
+@partial(search_options, without=("strategy", "n", "seed", "vote"))
 def bench(
     settings: dict[str, Any],
     out: Annotated[Path, typer.Option("--out", help="The directory of the run.")],
@@ -74,7 +74,7 @@ def bench(
         Path | None,
         typer.Option(
             help="A TOML file with dataset, grid and settings, or a run of the blog post: "
-            "llama-1b, llama-3b, qwen-1.5b. [default: ttc.toml]"
+            "llama-1b, llama-3b, qwen-1.5b. (default: ttc.toml)"
         ),
     ] = None,
     resume: Annotated[
@@ -95,7 +95,7 @@ def bench(
         typer.Option(help="Where a field is, such as answer=final_answer; repeat it."),
     ] = None,
     split: Annotated[
-        str | None, typer.Option(help="Split of a Hugging Face dataset. [default: test]")
+        str | None, typer.Option(help="Split of a Hugging Face dataset. (default: test)")
     ] = None,
     traces: Annotated[
         bool, typer.Option("--traces/--no-traces", help="Keep everything that was sampled.")
@@ -215,4 +215,7 @@ def _problem(argument: str | None, file: Path | None) -> str:
             raise ConfigError(f"file is {file}: {error}") from error
     if sys.stdin.isatty():
         raise ConfigError("no problem: give it as an argument, with --file, or on stdin")
-    return sys.stdin.read()
+    try:
+        return sys.stdin.buffer.read().decode()
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"stdin is no UTF-8 text: {error}") from error

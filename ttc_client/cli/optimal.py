@@ -4,7 +4,6 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-import msgspec
 from rich.console import Console
 
 from ttc_client.analysis.curves import read_curves
@@ -12,6 +11,7 @@ from ttc_client.analysis.optimal import JUDGES, fit, read_evidence, validate
 from ttc_client.bench.runs import read_run
 from ttc_client.report.optimal import choices_table, validation_table
 from ttc_client.report.summary import print_table
+from ttc_client.report.terminal import print_json
 from ttc_client.table_file import write_table
 
 
@@ -25,7 +25,7 @@ def fit_table(paths: Sequence[Path], out: Path, *, json: bool) -> None:
     if json:
         choices = {judge: table.budgets for judge, table in tables.items()}
         content = {"choices": choices, "validation": found}
-        sys.stdout.write(msgspec.json.encode(content).decode() + "\n")
+        print_json(content)
         return
     console = Console(width=None if sys.stdout.isatty() else 160)
     for judge, table in tables.items():

@@ -91,7 +91,7 @@ def _flag(name: str) -> inspect.Parameter:
     setting = SearchConfig.__dataclass_fields__[name]
     panel, text = _HELP[name]
     choices = get_args(setting.type) if get_origin(setting.type) is Literal else ()
-    if setting.default and name != "system_prompt":
+    if setting.default not in (None, ()) and name != "system_prompt":
         text += f" (default: {setting.default})"
     option = typer.Option(
         *_FLAGS.get(name, ("--" + name.replace("_", "-"),)),

@@ -1,17 +1,15 @@
 """`ttc solve`: one problem, from the command line to the screen."""
 
 import asyncio
-import sys
 from contextlib import ExitStack
 from pathlib import Path
 
-import msgspec
 from rich.console import Console
 
 from ttc_client.config import SearchConfig
 from ttc_client.meter import Meter
 from ttc_client.progress import show_progress
-from ttc_client.report.terminal import print_result
+from ttc_client.report.terminal import print_json, print_result
 from ttc_client.runner import Client
 from ttc_client.store import RunDirectory
 from ttc_client.types import SearchResult
@@ -34,7 +32,7 @@ def solve_problem(
         if directory:
             directory.finish(result)
     if json:
-        sys.stdout.write(msgspec.json.encode(result).decode() + "\n")
+        print_json(result)
     else:
         print_result(result, Console(), tree=tree)
 

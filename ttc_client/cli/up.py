@@ -13,6 +13,6 @@ def run_servers(policy_port: int, prm_port: int) -> None:
 async def _run(policy_port: int, prm_port: int) -> None:
     async with demo_servers(policy_port=policy_port, prm_port=prm_port) as (policy, prm):
         print(f"policy {policy}\nprm    {prm}", flush=True)
-        print_hint = f'ttc solve --policy {policy} --prm {prm} "What is $17 + 25$?"'
+        print_hint = f"ttc solve --policy {policy} --prm {prm} 'What is $17 + 25$?'"
         print(f"\n{print_hint}\n\nCtrl-C stops them.", flush=True)
         await asyncio.Event().wait()

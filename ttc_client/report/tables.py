@@ -1,7 +1,9 @@
 """Tables of what runs found: numbers as they are for CSV, rounded for people."""
 
 import csv
+import html
 import io
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
@@ -10,6 +12,7 @@ from math import isnan
 from ttc_client.analysis.curves import Curve, Point, Points
 from ttc_client.analysis.statistics import Values, compare, estimate
 from ttc_client.bench.runs import Run
+from ttc_client.report.terminal import clean
 
 Cell = str | int | float | None
 
@@ -34,10 +37,9 @@ class Table:
         ]
 
     def markdown(self) -> str:
-        """Return a Markdown table; what could end a cell is escaped."""
+        """Return a Markdown table; what could end a cell or is HTML is escaped."""
         lines = [self.header, [_RIGHT_ALIGNED] * len(self.header), *self.texts()]
-        escaped = [[cell.replace("|", "\\|").replace("\n", " ") for cell in row] for row in lines]
-        return "".join(f"| {' | '.join(row)} |\n" for row in escaped)
+        return "".join(f"| {' | '.join(map(_escaped, row))} |\n" for row in lines)
 
     def csv(self) -> str:
         """Return comma-separated values, unrounded."""
@@ -45,6 +47,12 @@ class Table:
         writer = csv.writer(text, lineterminator="\n")
         writer.writerows([self.header, *self.rows])
         return text.getvalue()
+
+
+def _escaped(cell: str) -> str:
+    """Return what a Markdown reader shows as this text."""
+    text = html.escape(clean(cell), quote=False)
+    return re.sub(r"([\\|`*_\[\]])", r"\\\1", text).replace("\n", " ")
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,8 +4,10 @@ What models wrote is data: it is stripped of control characters and never read a
 """
 
 import re
+import sys
 from collections.abc import Sequence
 
+import msgspec
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -26,6 +28,12 @@ _CONTROL = re.compile(
 def clean(text: str) -> str:
     """Return a model's text without what terminals act on, reverse or cannot print."""
     return _CONTROL.sub("�", text.replace("\r\n", "\n"))
+
+
+def print_json(value: object) -> None:
+    """Print a value as one line of JSON, with escapes for what terminals act on."""
+    text = msgspec.json.encode(value).decode()
+    sys.stdout.write(_CONTROL.sub(lambda found: f"\\u{ord(found[0]):04x}", text) + "\n")
 
 
 def print_result(result: SearchResult, console: Console, *, tree: bool = False) -> None:
