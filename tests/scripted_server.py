@@ -5,8 +5,10 @@ import ssl
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
+import trustme
 from aiohttp import web
 
 Reply = dict[str, Any] | web.StreamResponse
@@ -60,6 +62,16 @@ async def scripted_server(
         yield server
     finally:
         await runner.cleanup()
+
+
+def own_ca(directory: Path) -> tuple[ssl.SSLContext, Path]:
+    """Return a server's side of TLS on localhost, and the file of the CA that signed for it."""
+    authority = trustme.CA()
+    bundle = directory / "ca.pem"
+    authority.cert_pem.write_to_path(str(bundle))
+    tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    authority.issue_cert("localhost").configure_cert(tls)
+    return tls, bundle
 
 
 def tokenize(payload: dict[str, Any]) -> Reply:

@@ -2,7 +2,7 @@
 
     from ttc_client import SearchConfig, solve
 
-    result = await solve(problem, SearchConfig(strategy="dvts", n=64, policy=[url], prm=[url]))
+    result = await solve(problem, SearchConfig(strategy="dvts", n=64, policy=(url,), prm=(url,)))
 
 The method is that of the blog post "Scaling test-time compute with open models" (Beeching,
 Tunstall, Rush 2024), after Snell et al. 2024 (arXiv 2408.03314).

@@ -286,6 +286,7 @@ def test_a_run_by_a_table_may_be_among_the_runs_but_is_no_strategy_to_choose():
         ),
         (lambda runs: made_up(0, NAMES[:9]), "9 problems .* at least 10"),
         (lambda runs: [without(runs[0], "best-of-n", "beam", "dvts")], "no best-of-n samples"),
+        (lambda runs: list(map(imported, runs)), "m2 was imported, so its M is not known"),
     ],
 )
 def test_runs_that_no_table_can_be_fitted_on_are_refused(change, says):
@@ -297,6 +298,10 @@ def without(found: Run, *strategies: str) -> Run:
     return replace(
         found, records={k: r for k, r in found.records.items() if r.strategy not in strategies}
     )
+
+
+def imported(found: Run) -> Run:
+    return replace(found, settings={k: v for k, v in found.settings.items() if k != "m"})
 
 
 def with_setting(found: Run, **settings) -> Run:

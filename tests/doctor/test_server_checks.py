@@ -6,10 +6,10 @@ import pytest
 from aiohttp import web
 
 from tests.doctor.fake_vllm import fake_vllm
-from tests.scripted_server import scripted_server
+from tests.scripted_server import own_ca, scripted_server
 from ttc_client.clients.connect import connect_prm
 from ttc_client.clients.http import Server
-from ttc_client.clients.session import open_session
+from ttc_client.clients.session import open_session, tls_context
 from ttc_client.config import SearchConfig
 from ttc_client.doctor import pair, prm
 from ttc_client.doctor.prm import Judgement
@@ -52,6 +52,15 @@ async def test_connections_that_the_server_closes_early_are_seen(kept_s, status)
     finally:
         await runner.cleanup()
     assert found.status == status
+
+
+async def test_an_idle_connection_is_seen_behind_a_ca_of_ones_own(tmp_path):
+    tls, bundle = own_ca(tmp_path)
+    async with scripted_server({"/health": lambda _: {}}, tls=tls) as scripted:
+        url = scripted.url.replace("127.0.0.1", "localhost")
+        async with open_session(tls_context(bundle)) as session:
+            found = await keep_alive(Server(session, url, 5, ca_bundle=bundle), idle_s=0.1)
+    assert found.status == "ok"
 
 
 async def test_speed_is_measured_alone_and_in_a_crowd():

@@ -74,6 +74,7 @@ def read_evidence(runs: Sequence[Run], points: Points) -> Evidence:
     Raises ConfigError for runs that no table can be fitted on.
     """
     settings = _shared_settings(runs)
+    _check_known(runs)
     easiness: dict[Judge, dict[str, float]] = {judge: ease(runs, judge) for judge in JUDGES}
     _check_strategies(runs)
     arms = _arms(runs, points)
@@ -166,6 +167,14 @@ def _shared_settings(runs: Sequence[Run]) -> dict[str, Any]:
                     "in M and in problems alone"
                 )
     return {name: first.settings[name] for name in first.settings if name not in ignored}
+
+
+def _check_known(runs: Sequence[Run]) -> None:
+    for run in runs:
+        if "m" not in run.settings:
+            raise ConfigError(
+                f"{run.path} was imported, so its M is not known: fit a table on runs of ttc bench"
+            )
 
 
 def _check_strategies(runs: Sequence[Run]) -> None:

@@ -108,7 +108,7 @@ def _rows(source: str, split: str) -> Iterable[Row]:
             return _READERS[path.suffix](path)
         except FileNotFoundError:
             raise ConfigError(f"dataset is {source}: there is no such file") from None
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, csv.Error) as error:
             raise ConfigError(f"{source} cannot be read: {error}") from error
     if re.fullmatch(r"[\w.-]+/[\w.-]+(:[\w.-]+)?", source):
         return _hugging_face(source, split)

@@ -37,7 +37,10 @@ def export(run: Run, kind: Format, wanted: Callable[[Record], bool]) -> Iterator
         if record and not record.error and wanted(record):
             searches.setdefault(record.id, []).append((record, _candidates(record, trace)))
     if not searches:
-        raise ConfigError(f"{run.path} holds no traces of such searches")
+        raise ConfigError(
+            f"{run.path} holds no traces of such searches: leave out -s, -n and --seed, or run "
+            "ttc bench without --no-traces"
+        )
     rows = {"sal": _sal, "sft": _sft, "prm": _prm}[kind]
     for name in run.problems:
         if name in searches:

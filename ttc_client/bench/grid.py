@@ -11,7 +11,7 @@ from ttc_client.errors import ConfigError
 from ttc_client.params import STEPWISE_STRATEGIES, SearchParams, least_n
 from ttc_client.types import Strategy
 
-_PER_SEARCH = ("strategy", "n", "seed")
+_PER_SEARCH = ("strategy", "n", "seed", "vote")
 
 
 @dataclass(frozen=True, slots=True)

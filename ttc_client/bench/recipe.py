@@ -11,7 +11,7 @@ from ttc_client.bench.dataset import Problem, Selection, load_problems
 from ttc_client.bench.grid import Grid, shared_settings
 from ttc_client.config import DEFAULT_FILE, SETTINGS, SearchConfig, merge_settings, read_toml
 from ttc_client.errors import ConfigError
-from ttc_client.params import TREE_STRATEGIES, UNSCORED_STRATEGIES
+from ttc_client.params import TREE_STRATEGIES, UNSCORED_STRATEGIES, check_choice
 from ttc_client.types import Strategy
 
 
@@ -84,8 +84,15 @@ def load_plan(
 
 
 def _shipped(file: Path) -> Path:
-    shipped = Path(__file__).parent / "recipes" / f"{file}.toml"
-    return shipped if shipped.exists() and not file.exists() else file
+    """Return a recipe's file, or that of the shipped one of this name."""
+    shipped = {path.stem: path for path in (Path(__file__).parent / "recipes").glob("*.toml")}
+    if file.exists():
+        return file
+    if str(file) not in shipped:
+        raise ConfigError(
+            f"recipe is {file}: there is no such file; shipped are {', '.join(sorted(shipped))}"
+        )
+    return shipped[str(file)]
 
 
 def _recipe(values: dict[str, Any]) -> Recipe:
@@ -96,6 +103,12 @@ def _recipe(values: dict[str, Any]) -> Recipe:
         elif name in values and not isinstance(value, list):
             values[name] = [value]
     values["levels"] = [str(level) for level in values.get("levels", ())]
+    for name in values.get("strategy", ()):
+        check_choice("strategy", name, Strategy)
+    for name in ("n", "seed"):
+        for value in values.get(name, ()):
+            if not str(value).isdecimal():
+                raise ConfigError(f"{name} is {value!r}: write whole numbers, such as 4,16,64")
     try:
         return msgspec.convert(values, Recipe, strict=False)
     except msgspec.ValidationError as error:

@@ -9,6 +9,7 @@ import aiohttp
 import msgspec
 
 from ttc_client.clients.http import Server
+from ttc_client.clients.session import tls_context
 from ttc_client.errors import ProtocolError, RequestError
 
 _VERSION_PATHS = ("/version", "/info")
@@ -51,7 +52,9 @@ async def survives_idling(server: Server, idle_s: float) -> bool:
 
     trace = aiohttp.TraceConfig()
     trace.on_connection_reuseconn.append(note)
-    connector = aiohttp.TCPConnector(limit=1, keepalive_timeout=idle_s + _PATIENCE_S)
+    connector = aiohttp.TCPConnector(
+        limit=1, keepalive_timeout=idle_s + _PATIENCE_S, ssl=tls_context(server.ca_bundle)
+    )
     async with aiohttp.ClientSession(connector=connector, trace_configs=[trace]) as session:
         alone = replace(server, session=session)
         for pause_s in (idle_s, 0):
