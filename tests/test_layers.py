@@ -24,9 +24,13 @@ LEVELS = {
         "wire",
     },
     2: {"strategies", "clients", "meter", "middleware", "results", "sal", "modes"},
-    3: {"config", "compose", "doctor", "store", "runner", "bench", "analysis", "table_file"},
-    4: {"report", "progress"},
-    5: {"cli"},
+    3: {"config", "store", "table_file"},
+    4: {"servers"},
+    5: {"doctor"},
+    6: {"compose"},
+    7: {"runner", "bench", "analysis"},
+    8: {"report", "progress"},
+    9: {"cli"},
 }
 LEVEL_OF = {name: level for level, names in LEVELS.items() for name in names}
 

@@ -6,18 +6,14 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
-from pathlib import Path
 from typing import Literal, TypeVar
-
-import aiohttp
 
 from ttc_client.clients.connect import PolicyClient, PRMClient, connect_policy, connect_prm
 from ttc_client.clients.http import Server
-from ttc_client.clients.session import base_url, open_session, tls_context
 from ttc_client.clients.together import both, together
-from ttc_client.config import SearchConfig, environment_proxy
+from ttc_client.config import SearchConfig
 from ttc_client.doctor.preflight import preflight
-from ttc_client.errors import GarbledError, TransientServerError, TTCError
+from ttc_client.errors import GarbledError, TransientServerError
 from ttc_client.meter import Meter
 from ttc_client.middleware import A, Port, R
 from ttc_client.middleware.levels import Level
@@ -25,6 +21,7 @@ from ttc_client.middleware.limits import Limiter, levelled, limited
 from ttc_client.middleware.replicas import Replica, Replicas, balanced, unless_gone
 from ttc_client.middleware.retries import RetryBudget, retrying
 from ttc_client.ports import PRM, Policy, Samples, Scores
+from ttc_client.servers import policy_server, prm_server, server_urls, session_for
 from ttc_client.types import Trajectory
 
 _OPENING_PAUSES_S = (0.3, 0.9)
@@ -108,72 +105,6 @@ async def open_servers(config: SearchConfig) -> AsyncGenerator[Servers]:
                 list(zip(prm_servers, prms, strict=True)),
             )
         yield _stacked(config, policy_urls, policies, prm_urls, prms)
-
-
-@asynccontextmanager
-async def server_urls(config: SearchConfig) -> AsyncGenerator[tuple[list[str], list[str]]]:
-    """Give the URLs of the policy's and the PRM's servers, started for the occasion if need be."""
-    async with AsyncExitStack() as stack:
-        policy, prm = config.policy, config.prm
-        if not policy:
-            policy_url, prm_url = await stack.enter_async_context(demo_servers())
-            policy, prm = (policy_url,), (prm_url,)
-        yield (
-            [base_url(url, "policy") for url in policy],
-            [base_url(url, "prm") for url in prm] if config.uses_prm else [],
-        )
-
-
-@asynccontextmanager
-async def demo_servers(policy_port: int = 0, prm_port: int = 0) -> AsyncGenerator[tuple[str, str]]:
-    """Run the embedded servers, on free ports unless some are named; give their URLs.
-
-    Raises TTCError, in a server's own words, if one does not start.
-    """
-    from ttc_servers.embedded import embedded_servers
-
-    async with AsyncExitStack() as stack:
-        try:
-            urls = await stack.enter_async_context(
-                embedded_servers(policy_port=policy_port, prm_port=prm_port)
-            )
-        except (RuntimeError, OSError) as error:
-            raise TTCError(str(error)) from error
-        yield urls
-
-
-def session_for(config: SearchConfig) -> aiohttp.ClientSession:
-    """Return the session that all servers share; close it with `async with`."""
-    return open_session(tls_context(Path(config.ca_bundle) if config.ca_bundle else None))
-
-
-def policy_server(config: SearchConfig, session: aiohttp.ClientSession, url: str) -> Server:
-    """Return how to speak to a policy's server."""
-    return _server(config, session, url, config.policy_api_key, "TTC_POLICY_API_KEY")
-
-
-def prm_server(config: SearchConfig, session: aiohttp.ClientSession, url: str) -> Server:
-    """Return how to speak to a PRM's server."""
-    return _server(config, session, url, config.prm_api_key, "TTC_PRM_API_KEY")
-
-
-def _server(
-    config: SearchConfig,
-    session: aiohttp.ClientSession,
-    url: str,
-    api_key: str | None,
-    key_variable: str,
-) -> Server:
-    return Server(
-        session,
-        url,
-        config.timeout_s,
-        api_key=api_key,
-        key_variable=key_variable,
-        proxy=environment_proxy(url),
-        session_header=config.session_header,
-        ca_bundle=Path(config.ca_bundle) if config.ca_bundle else None,
-    )
 
 
 async def _opened(connect: Callable[[], Awaitable[T]]) -> T:

@@ -20,6 +20,5 @@ async def together(requests: Iterable[Coroutine[Any, Any, T]]) -> tuple[T, ...]:
 
 async def both(one: Coroutine[Any, Any, T], other: Coroutine[Any, Any, U]) -> tuple[T, U]:
     """Do the same for two that are answered differently."""
-    requests: tuple[Coroutine[Any, Any, Any], ...] = (one, other)
-    first, second = await together(requests)
-    return first, second
+    answers: tuple[Any, ...] = await together((one, other))
+    return answers[0], answers[1]
