@@ -22,7 +22,12 @@ class Verdict:
         return {vote: groups[0].answer if (groups := self.ranked(vote)) else "" for vote in _VOTES}
 
     def ranked(self, vote: Vote) -> tuple[AnswerGroup, ...]:
-        """Return the groups in the order of a vote, the winner first, the earlier among equals."""
+        """Return the groups in the order of a vote, the winner first, the earlier among equals.
+
+        `prm` goes by the best reward, `weighted` by the sum of rewards (best-of-N weighted,
+        Li et al. 2023, arXiv 2206.02336), `majority` by the votes (Wang et al. 2022, arXiv
+        2203.11171).
+        """
         return tuple(sorted(self.groups, key=attrgetter(_measure(vote)), reverse=True))
 
 
@@ -46,17 +51,6 @@ def tally(
         if has_vote(candidate):
             members.setdefault(key, []).append(candidate)
     return Verdict(tuple(map(_group, members.values())))
-
-
-def choose(groups: Sequence[AnswerGroup], vote: Vote) -> int | None:
-    """Return the index of the group that a vote chooses, the earliest among equals, or None.
-
-    `prm` takes the best reward, `weighted` the largest sum of rewards (best-of-N weighted,
-    Li et al. 2023, arXiv 2206.02336), `majority` the most votes (Wang et al. 2022, arXiv
-    2203.11171).
-    """
-    measure = attrgetter(_measure(vote))
-    return max(range(len(groups)), key=lambda index: measure(groups[index]), default=None)
 
 
 def _measure(vote: Vote) -> str:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from ttc_client.analysis.subsets import Samples, pass_rates, vote_rates
 from ttc_client.types import Candidate, Vote
-from ttc_client.voting import choose, tally
+from ttc_client.voting import tally
 
 Sampled = list[tuple[int, float]]
 
@@ -27,9 +27,8 @@ def by_brute_force(drawn: Sampled, vote: Vote, k: int) -> float:
     ]
     wins = []
     for chosen in itertools.permutations(candidates, k):
-        groups = tally(chosen, [c.answer for c in chosen]).groups
-        winner = choose(groups, vote)
-        wins.append(winner is not None and groups[winner].answer == "0")
+        ranked = tally(chosen, [c.answer for c in chosen]).ranked(vote)
+        wins.append(bool(ranked) and ranked[0].answer == "0")
     return sum(wins) / len(wins)
 
 

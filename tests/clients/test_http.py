@@ -1,16 +1,14 @@
 """One server over HTTP: what goes wrong, and as which error it comes out."""
 
 import asyncio
-import ssl
 import time
 from contextlib import asynccontextmanager
 
 import msgspec
 import pytest
-import trustme
 from aiohttp import web
 
-from tests.scripted_server import scripted_server
+from tests.scripted_server import own_ca, scripted_server
 from ttc_client.clients import http
 from ttc_client.clients.http import Server
 from ttc_client.clients.replies import Unexpected, in_order
@@ -238,11 +236,7 @@ async def test_requests_go_through_the_proxy():
 
 
 async def test_certificates_are_verified_and_a_ca_of_ones_own_may_be_named(tmp_path):
-    authority = trustme.CA()
-    bundle = tmp_path / "ca.pem"
-    authority.cert_pem.write_to_path(str(bundle))
-    tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    authority.issue_cert("localhost").configure_cert(tls)
+    tls, bundle = own_ca(tmp_path)
     async with scripted_server({"/ask": lambda _: {"value": 7}}, tls=tls) as scripted:
         url = scripted.url.replace("127.0.0.1", "localhost")
         async with open_session() as session:
