@@ -8,7 +8,12 @@ or clocks: it is told what was answered, and how long that took.
 from dataclasses import dataclass
 from math import exp, log, sqrt
 
-START, MOST = 64, 4096
+START, MOST = 256, 4096
+"""It starts with what a vLLM runs at once unless told otherwise: short of it, a run of minutes would
+be over before the level is found. A smaller server queues the rest, until it is given up."""
+
+_ROUND = 64
+"""A round has more answers than half of it, and its ends are short against twice of it."""
 
 _WORTH = 0.07
 """One percent more in flight must bring so many percent more throughput. Where throughput grows
@@ -48,7 +53,7 @@ class Level:
     _withheld: float = 0.0
     _taken: int = START
     _refused: int = 0
-    _unsettled: float = START / 2
+    _unsettled: float = _ROUND / 2
     _answers: int = 0
     _sequences: float = 0.0
     _tokens: float = 0.0
@@ -88,8 +93,8 @@ class Level:
 
     def _enough(self) -> bool:
         """Whether the round is long against what is only partly in it, at its ends."""
-        enough = self.level if self._step > _SEARCHING else 2 * self.level + 2 * START
-        return self._answers >= START / 2 and self._sequences >= enough
+        enough = self.level if self._step > _SEARCHING else 2 * (self.level + _ROUND)
+        return self._answers >= _ROUND / 2 and self._sequences >= enough
 
     def _begin(self, seconds: float) -> None:
         self._began_s = seconds
