@@ -29,3 +29,9 @@ def test_another_concurrency_is_refused_by_name_and_value(value, tmp_path):
 def test_another_concurrency_is_refused_from_python_too(value):
     with pytest.raises(ConfigError, match=f"concurrency is .?{value}.?: it must be 1 or more"):
         SearchConfig(concurrency=value)
+
+
+def test_a_key_that_no_header_can_carry_is_refused_unseen():
+    with pytest.raises(ConfigError, match=r"TTC_PRM_API_KEY .* line break") as raised:
+        SearchConfig(prm_api_key="sk-secret\n")
+    assert "secret" not in str(raised.value)

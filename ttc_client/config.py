@@ -75,6 +75,8 @@ class SearchConfig(SearchParams):
         check_choice("policy_api", self.policy_api, PolicyApi)
         check_choice("prm_api", self.prm_api, PRMApi)
         check_choice("prm_format", self.prm_format, PRMFormat)
+        for name in SECRETS:
+            _check_key(name, getattr(self, name))
         _check_concurrency(self.concurrency)
         if not self.timeout_s > 0:
             raise ConfigError(f"timeout_s is {self.timeout_s}: it must be above 0")
@@ -84,6 +86,14 @@ class SearchConfig(SearchParams):
             raise ConfigError(
                 f"{self.strategy} needs a PRM beside the policy: add --prm URL, or use majority"
             )
+
+
+def _check_key(name: str, key: str | None) -> None:
+    if key and not (key.isascii() and key.isprintable()):
+        raise ConfigError(
+            f"{ENVIRONMENT_PREFIX}{name.upper()} holds a character that no HTTP header can carry: "
+            "is there a line break at its end?"
+        )
 
 
 def _check_concurrency(value: object) -> None:

@@ -94,6 +94,12 @@ async def test_the_format_goes_by_the_models_name_and_labels(replies, form):
         assert client.name.endswith(f" ({form}, completions)")
 
 
+async def test_labels_without_tokens_are_refused():
+    with pytest.raises(ProtocolError, match="/tokenize sent an unexpected answer"):
+        async with prm("completions", **{"/tokenize": lambda _: {"tokens": []}}):
+            pass
+
+
 @pytest.mark.parametrize("api", ["generative-scoring", "completions", "token-classify"])
 async def test_a_solution_that_the_server_would_cut_is_refused_before_it_is_sent(api):
     request = ScoreRequest("What?", (), (("x" * 300,), ("y",)))

@@ -90,6 +90,7 @@ async def test_a_prompt_too_long_for_the_server_has_an_error_of_its_own():
         ("-3", 0),
         ("inf", None),
         ("soon", None),
+        ("Thu, 01 Jan 2099 00:00:00 +99999999999999", None),
     ],
 )
 async def test_retry_after_may_be_a_date(header, wait_s):
@@ -233,6 +234,14 @@ async def test_requests_go_through_the_proxy():
         server = Server(session, "http://policy.invalid:8000", 5, proxy=proxy.url)
         assert (await ask(server)).value == 7
     assert proxy.headers[0]["Host"] == "policy.invalid:8000"
+
+
+async def test_a_proxy_that_is_no_url_is_refused_without_its_password():
+    async with open_session() as session:
+        server = Server(session, "http://policy.invalid", 5, proxy="user:secret@host:1")
+        with pytest.raises(RequestError, match="check HTTP_PROXY") as raised:
+            await ask(server)
+    assert "secret" not in str(raised.value)
 
 
 async def test_certificates_are_verified_and_a_ca_of_ones_own_may_be_named(tmp_path):

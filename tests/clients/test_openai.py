@@ -3,6 +3,7 @@
 import asyncio
 import json
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 import pytest
 from aiohttp import web
@@ -10,7 +11,7 @@ from aiohttp import web
 from tests.clients.policy_servers import llama_cpp
 from tests.clients.test_http import sending
 from tests.clients.test_policy_contract import ask
-from tests.scripted_server import models, scripted_server
+from tests.scripted_server import models, own_ca, scripted_server
 from ttc_client.clients import http
 from ttc_client.clients.http import Server
 from ttc_client.clients.openai import OpenAIPolicy
@@ -224,6 +225,66 @@ async def test_a_piece_of_a_stream_that_is_none_is_refused(piece):
         client.silent = True
         with pytest.raises(ProtocolError, match=client.server.url):
             await client.sample(ask(await client.root("p"), n=1))
+
+
+def stream(*events: object) -> web.Response:
+    lines = "".join(f"data: {json.dumps(event)}\n\n" for event in events)
+    return web.Response(text=lines, content_type="text/event-stream")
+
+
+@pytest.mark.parametrize(
+    ("code", "raised"),
+    [(503, TransientServerError), (None, TransientServerError), (400, RequestError)],
+)
+async def test_an_error_within_a_stream_is_the_servers_and_hides_the_key(code, raised):
+    said = {"error": {"message": "bad key sk-0123456789", "code": code}}
+    async with policy(**{"/v1/completions": lambda _: stream(said)}) as (_, client):
+        client.silent = True
+        client.server = replace(client.server, api_key="sk-0123456789")
+        with pytest.raises(raised, match=r"bad key \*\*\*$") as error:
+            await client.sample(ask(await client.root("p"), n=1))
+    assert "sk-" not in error.value.body
+
+
+async def test_a_stream_without_end_is_refused():
+    pieces = [{"choices": [{"text": "x"}]}] * 65
+    async with policy(**{"/v1/completions": lambda _: stream(*pieces)}) as (_, client):
+        client.silent = True
+        with pytest.raises(ProtocolError, match="65 tokens where 64 were allowed"):
+            await client.sample(ask(await client.root("p"), n=1))
+
+
+async def test_a_piece_that_is_no_text_is_refused():
+    piece = {"choices": [{"text": "a\ud800", "finish_reason": "stop"}]}
+    async with policy(**{"/v1/completions": lambda _: stream(piece)}) as (_, client):
+        client.silent = True
+        with pytest.raises(ProtocolError, match="surrogates not allowed"):
+            await client.sample(ask(await client.root("p"), n=1))
+
+
+async def test_an_unknown_model_is_told_in_the_servers_words():
+    def unknown(_):
+        said = {"error": {"message": "The model `typo` does not exist"}}
+        return web.json_response(said, status=404)
+
+    async with policy(**{"/v1/completions": unknown}) as (_, client):
+        with pytest.raises(RequestError, match="The model `typo` does not exist"):
+            await client.sample(ask(await client.root("p")))
+
+
+async def test_a_certificate_that_is_not_trusted_fails_at_once(tmp_path):
+    tls, bundle = own_ca(tmp_path)
+    served = {"/v1/models": models(), "/v1/completions": lambda _: choices("x")}
+    async with scripted_server(served, tls=tls) as scripted, open_session() as session:
+        url = scripted.url.replace("127.0.0.1", "localhost")
+        client = await OpenAIPolicy.connect(Server(session, url, 5), "model", "")
+        with pytest.raises(RequestError, match=r"not trusted.*--ca-bundle"):
+            await client.sample(ask(await client.root("p"), n=1))
+        await client.close()
+        server = Server(session, url, 5, ca_bundle=bundle)
+        client = await OpenAIPolicy.connect(server, "model", "")
+        assert (await client.sample(ask(await client.root("p"), n=1))).steps[0].text == "x"
+        await client.close()
 
 
 async def test_a_chat_that_was_filtered_is_no_completion():

@@ -59,6 +59,12 @@ async def test_without_either_label_there_is_no_score():
             await client.score(REQUEST)
 
 
+async def test_labels_without_tokens_are_refused():
+    with pytest.raises(ProtocolError, match=r"no token for \+ or -"):
+        async with prm({}, **{"/tokenize": lambda _: web.json_response([])}):
+            pass
+
+
 async def test_without_a_tokenizer_the_labels_are_told_by_their_text():
     def none(payload):
         return web.json_response({"error": "No fast tokenizer available"}, status=404)

@@ -173,6 +173,12 @@ class Server:
                     "server, and not overloaded? --timeout sets how long to wait",
                     url=url,
                 )
+            case aiohttp.InvalidURL():  # ours was checked, and it may hold a password
+                return RequestError(
+                    f"the proxy on the way to {url} has no valid URL: check HTTP_PROXY and "
+                    "HTTPS_PROXY",
+                    url=url,
+                )
             case ssl.CertificateError():
                 return RequestError(
                     f"the certificate of {url} is not trusted ({error}): name the CA that signed "
@@ -249,6 +255,7 @@ class Server:
     ) -> ProtocolError:
         """Return the error for an answer that is not what was asked for."""
         start = shown(self._without_key(body.encode() if isinstance(body, str) else body))
+        problem = self._without_key(problem.encode(errors="replace")).decode()
         return kind(
             f"{self.url}{path} sent an unexpected answer: {problem}"
             + (f"; it begins {start!r}" if start else "")

@@ -11,11 +11,12 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
+import aiohttp
 import httpx2
 import msgspec
 import openai
 
-from ttc_client.clients.http import CONNECT_TIMEOUT_S, FIRST_BYTE_SHARE, Server
+from ttc_client.clients.http import CONNECT_TIMEOUT_S, FIRST_BYTE_SHARE, MAX_BODY_BYTES, Server
 from ttc_client.clients.openai_replies import (
     Chat,
     Chunk,
@@ -26,7 +27,7 @@ from ttc_client.clients.openai_replies import (
     written,
 )
 from ttc_client.clients.replies import Unexpected, shown
-from ttc_client.clients.session import tls_context
+from ttc_client.clients.session import KEEP_ALIVE_S, tls_context
 from ttc_client.clients.together import together
 from ttc_client.clients.vllm import served_model
 from ttc_client.errors import RequestError, ServerError, TransientServerError
@@ -73,7 +74,10 @@ class OpenAIPolicy:
             ),
             max_retries=0,
             http_client=openai.DefaultAioHttpClient(
-                proxy=server.proxy, verify=tls_context(server.ca_bundle), trust_env=False
+                proxy=server.proxy,
+                verify=tls_context(server.ca_bundle),
+                trust_env=False,
+                limits=httpx2.Limits(max_connections=None, keepalive_expiry=KEEP_ALIVE_S),
             ),
         )
         try:
@@ -93,18 +97,21 @@ class OpenAIPolicy:
 
     async def sample(self, request: SampleRequest) -> Samples:
         """Sample `n` continuations, in the best way that the server offers."""
+        refusal: RequestError | None = None
         if not self.chat_only:
             try:
                 return await self._complete(request)
             except RequestError as error:
                 if error.status not in (404, 405, 501):
                     raise
+                refusal = error
         if request.stop or request.trajectory.steps:
+            why = f" ({refusal})" if refusal else ""
             raise RequestError(
-                f"{self.server.url} offers chat alone, which cannot continue a solution step by "
-                "step: use greedy, majority or best-of-n",
+                f"{self.server.url} offers chat alone{why}, which cannot continue a solution step "
+                "by step: use greedy, majority or best-of-n",
                 url=self.server.url,
-            )
+            ) from refusal
         samples = await self._chat(request)
         self.chat_only = True
         return samples
@@ -179,6 +186,7 @@ class OpenAIPolicy:
                         seen = max(0, len(text) - len(STEP_DELIMITER))
                         text += piece.text or ""
                         num_chunks += bool(piece.text)
+                        self._check_piece(request, piece.text or "", num_chunks, len(text))
                         if (end := text.find(STEP_DELIMITER, seen)) >= 0:
                             return Step(text[: end + len(STEP_DELIMITER)], "stop", num_chunks)
                         if piece.finish_reason:
@@ -186,6 +194,12 @@ class OpenAIPolicy:
         raise TransientServerError(
             f"{self.server.url}{_PATH} ended a stream before its end", url=self.server.url
         )
+
+    @staticmethod
+    def _check_piece(request: SampleRequest, piece: str, num_chunks: int, length: int) -> None:
+        piece.encode()  # what is no text is a ValueError
+        if num_chunks > request.max_tokens or length > MAX_BODY_BYTES:
+            raise Unexpected(f"{num_chunks} tokens where {request.max_tokens} were allowed")
 
     async def _chat(self, request: SampleRequest) -> Samples:
         messages: list[Any] = [{"role": "user", "content": request.trajectory.problem}]
@@ -206,6 +220,14 @@ class OpenAIPolicy:
                 return await self.server.whole(path, response.iter_bytes())
 
 
+def _below_the_sdk(error: BaseException) -> Exception:
+    """Return the error of the HTTP library that an error of the SDK stands for."""
+    cause = error.__cause__ or error.__context__
+    while cause is not None and not isinstance(cause, aiohttp.ClientError):
+        cause = cause.__cause__ or cause.__context__
+    return cause or ConnectionError(str(error))
+
+
 @contextmanager
 def _our_errors(server: Server, path: str) -> Generator[None]:
     """Raise the SDK's errors as ours."""
@@ -216,18 +238,21 @@ def _our_errors(server: Server, path: str) -> Generator[None]:
         raise server.failure(
             path, response.status_code, response.content, response.headers
         ) from error
-    except (openai.APITimeoutError, httpx2.TimeoutException) as error:
+    except openai.APIConnectionError as error:
+        cause = _below_the_sdk(error)
+        raise server.broken_off(path, server.timeout_s, cause) from cause
+    except httpx2.TimeoutException as error:
         raise TransientServerError(
             f"{server.url}{path} gave no answer within {server.timeout_s:g} s", url=server.url
         ) from error
-    except openai.APIConnectionError as error:
-        raise TransientServerError(
-            f"nothing answers at {server.url} ({error.__cause__ or error}): is the server running, "
-            "and the host and port right?",
-            url=server.url,
-        ) from error
     except httpx2.HTTPError as error:  # the SDK lets them through once the body has begun
         raise server.broken_off(path, server.timeout_s, error) from error
+    except openai.APIError as error:
+        if error.body is None or isinstance(error, openai.APIResponseValidationError):
+            raise server.protocol_error(path, shown(str(error))) from error
+        status = int(code) if (code := str(error.code)).isdecimal() else 500
+        said = msgspec.json.encode({"error": {"message": error.message}})
+        raise server.failure(path, status, said, {}) from error  # said within a stream
     except (openai.OpenAIError, msgspec.ValidationError, ValueError, RecursionError) as error:
         body = getattr(error, "doc", "")  # what is not JSON
         raise server.protocol_error(path, shown(str(error)), body) from error

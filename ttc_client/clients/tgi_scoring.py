@@ -95,12 +95,15 @@ class TGIScoring:
 
 async def _labels(server: Server) -> tuple[int, int] | None:
     try:
-        good, bad = [
-            (await server.post("/tokenize", {"inputs": verdict}, list[_LabelToken]))[-1].id
+        read = [
+            await server.post("/tokenize", {"inputs": verdict}, list[_LabelToken])
             for verdict in RLHFLOW_VERDICTS
         ]
     except RequestError as error:
         if error.status != 404:
             raise
         return None
+    if not all(read):
+        raise server.protocol_error("/tokenize", "no token for + or -")
+    good, bad = (tokens[-1].id for tokens in read)
     return good, bad

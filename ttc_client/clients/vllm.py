@@ -34,7 +34,7 @@ class _Models(msgspec.Struct):
 
 
 class _Tokens(msgspec.Struct):
-    tokens: list[_TokenId]
+    tokens: Annotated[list[_TokenId], msgspec.Meta(min_length=1)]
 
 
 class _Choice(msgspec.Struct):

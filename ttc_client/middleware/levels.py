@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from math import exp, log, sqrt
 
 START, MOST = 256, 4096
-"""It starts with what a vLLM runs at once unless told otherwise: short of it, a run of minutes would
-be over before the level is found. A smaller server queues the rest, until it is given up."""
+"""It starts with what a vLLM runs at once unless told otherwise: from less, a run of minutes is
+over before the level is found. A smaller server queues the rest, until it is given up."""
 
 _ROUND = 64
 """A round has more answers than half of it, and its ends are short against twice of it."""
