@@ -3,6 +3,7 @@
 import asyncio
 import time
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 import msgspec
 import pytest
@@ -202,13 +203,33 @@ async def test_a_server_that_accepts_no_connection_is_given_up(monkeypatch):
 async def test_a_key_that_the_server_repeats_is_hidden():
     key = "sk-0123456789"
     said = {"error": {"message": f"Incorrect API key: {key}"}}
-    replies = iter([web.json_response(said, status=401), web.Response(body=f"<{key}>".encode())])
+    replies = iter(
+        [
+            web.json_response(said, status=401),
+            web.Response(body=f"<{key}>".encode()),
+            refusal(307, Location=f"/?{key}"),
+        ]
+    )
     async with answering(lambda _: next(replies), api_key=key) as server:
-        for _ in range(2):
+        for _ in range(3):
             with pytest.raises((RequestError, ProtocolError), match=r"\*\*\*") as raised:
                 await ask(server)
             assert key not in str(raised.value) + raised.value.body
         assert key not in repr(server)
+
+
+async def test_a_key_in_what_is_not_even_http_is_hidden():
+    async with sending(b"sk-0123456789\r\n\r\n") as server:
+        with pytest.raises(TransientServerError, match=r"(?s)broke off.*\*\*\*") as raised:
+            await ask(replace(server, api_key="sk-0123456789"))
+    assert "sk-" not in str(raised.value)
+
+
+async def test_a_key_that_no_header_can_carry_is_refused_without_showing_it():
+    async with answering({"value": 7}, api_key="sk-0123456789\n") as server:
+        with pytest.raises(RequestError, match=r"in headers.*check the API key") as raised:
+            await ask(server)
+    assert "sk-" not in str(raised.value)
 
 
 async def test_text_that_is_not_unicode_is_refused_here():

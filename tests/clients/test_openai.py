@@ -12,7 +12,7 @@ from tests.clients.policy_servers import llama_cpp
 from tests.clients.test_http import sending
 from tests.clients.test_policy_contract import ask
 from tests.scripted_server import models, own_ca, scripted_server
-from ttc_client.clients import http
+from ttc_client.clients import http, openai
 from ttc_client.clients.http import Server
 from ttc_client.clients.openai import OpenAIPolicy
 from ttc_client.clients.session import open_session
@@ -143,6 +143,45 @@ async def test_an_answer_broken_off_in_its_body_may_pass(raw):
             await client.close()
 
 
+@pytest.mark.parametrize("silent", [False, True])
+async def test_what_is_not_http_is_an_error_of_ours_and_hides_the_key(silent):
+    async with sending(b"sk-0123456789\r\n\r\n") as server:
+        server = replace(server, api_key="sk-0123456789")
+        client = await OpenAIPolicy.connect(server, "model", "Be brief.")
+        client.silent = silent
+        try:
+            with pytest.raises(TransientServerError, match=r"(?s)broke off.*\*\*\*") as raised:
+                await client.sample(ask(await client.root("p"), n=1))
+        finally:
+            await client.close()
+    assert "sk-" not in str(raised.value)
+
+
+@pytest.mark.parametrize("proxy", ["user:secret@host:1", "ftp://user:secret@host:1"])
+async def test_a_proxy_that_is_no_url_is_refused_without_its_password(proxy):
+    async with open_session() as session:
+        server = Server(session, "http://policy.invalid", 5, proxy=proxy)
+        with pytest.raises(RequestError, match="check HTTP_PROXY") as raised:
+            await OpenAIPolicy.connect(server, "model", "")
+    assert "secret" not in str(raised.value)
+
+
+async def test_there_may_be_as_many_connections_as_requests():
+    waiting, all_there = [], asyncio.Event()
+
+    async def complete(payload):
+        waiting.append(payload)
+        if len(waiting) == 101:  # one more than aiohttp's own limit
+            all_there.set()
+        await all_there.wait()
+        return choices("x")
+
+    async with policy(**{"/v1/completions": complete}) as (_, client):
+        client.single = True
+        samples = await client.sample(ask(await client.root("p"), n=101, stop=()))
+    assert len(samples.steps) == 101
+
+
 async def test_a_body_without_end_is_refused_before_memory_is_full(monkeypatch):
     monkeypatch.setattr(http, "MAX_BODY_BYTES", 1000)
     endless = {"text": " " * 1001, "content_type": "application/json"}
@@ -234,10 +273,17 @@ def stream(*events: object) -> web.Response:
 
 @pytest.mark.parametrize(
     ("code", "raised"),
-    [(503, TransientServerError), (None, TransientServerError), (400, RequestError)],
+    [
+        (503, TransientServerError),
+        (None, TransientServerError),
+        (200, TransientServerError),
+        ("9" * 5000, TransientServerError),
+        (429, TransientServerError),
+        (400, RequestError),
+    ],
 )
 async def test_an_error_within_a_stream_is_the_servers_and_hides_the_key(code, raised):
-    said = {"error": {"message": "bad key sk-0123456789", "code": code}}
+    said = {"error": {"message": "\ud800 bad key sk-0123456789", "code": code}}
     async with policy(**{"/v1/completions": lambda _: stream(said)}) as (_, client):
         client.silent = True
         client.server = replace(client.server, api_key="sk-0123456789")
@@ -252,6 +298,37 @@ async def test_a_stream_without_end_is_refused():
         client.silent = True
         with pytest.raises(ProtocolError, match="65 tokens where 64 were allowed"):
             await client.sample(ask(await client.root("p"), n=1))
+
+
+async def test_a_stream_of_empty_pieces_without_end_is_refused():
+    pieces = [{"choices": [{"text": ""}]}] * 1065
+    async with policy(**{"/v1/completions": lambda _: stream(*pieces)}) as (_, client):
+        client.silent = True
+        with pytest.raises(ProtocolError, match="1065 chunks for 64 tokens"):
+            await client.sample(ask(await client.root("p"), n=1))
+
+
+async def test_a_stream_of_too_much_text_is_refused(monkeypatch):
+    monkeypatch.setattr(openai, "MAX_BODY_BYTES", 1000)
+    pieces = [{"choices": [{"text": "x" * 501}]}] * 2
+    async with policy(**{"/v1/completions": lambda _: stream(*pieces)}) as (_, client):
+        client.silent = True
+        with pytest.raises(ProtocolError, match="more than 1000 characters"):
+            await client.sample(ask(await client.root("p"), n=1))
+
+
+@pytest.mark.parametrize(
+    ("path", "choice"),
+    [
+        ("/v1/completions", {"text": "a\ud800"}),
+        ("/v1/chat/completions", {"message": {"content": "a\ud800"}}),
+    ],
+)
+async def test_an_answer_that_is_no_text_is_refused(path, choice):
+    reply = {"choices": [{"finish_reason": "stop", **choice}]}
+    async with policy(**{path: lambda _: reply}) as (_, client):
+        with pytest.raises(ProtocolError, match="not all JSON"):
+            await client.sample(ask(await client.root("p"), n=1, stop=()))
 
 
 async def test_a_piece_that_is_no_text_is_refused():
@@ -270,6 +347,9 @@ async def test_an_unknown_model_is_told_in_the_servers_words():
     async with policy(**{"/v1/completions": unknown}) as (_, client):
         with pytest.raises(RequestError, match="The model `typo` does not exist"):
             await client.sample(ask(await client.root("p")))
+        with pytest.raises(RequestError, match=r"`typo` does not exist.*; .*chat.*404") as raised:
+            await client.sample(ask(await client.root("p"), stop=()))
+    assert "`typo`" in str(raised.value.__cause__)
 
 
 async def test_a_certificate_that_is_not_trusted_fails_at_once(tmp_path):

@@ -159,46 +159,52 @@ class Server:
 
     def broken_off(self, path: str, timeout_s: float, error: Exception) -> ServerError:
         """Return one of our errors for what went wrong on the way to a server and back."""
+        kind, text = self._what_broke(path, timeout_s, error)
+        return kind(self._hidden(text), url=self.url)
+
+    def _what_broke(
+        self, path: str, timeout_s: float, error: Exception
+    ) -> tuple[type[ServerError], str]:
         url = self.url
         match error:
             case aiohttp.ConnectionTimeoutError():
-                return TransientServerError(
+                return TransientServerError, (
                     f"{url} accepted no connection within {CONNECT_TIMEOUT_S:g} s: is the server "
-                    "running, and the host and port right?",
-                    url=url,
+                    "running, and the host and port right?"
                 )
             case TimeoutError():
-                return TransientServerError(
+                return TransientServerError, (
                     f"{url}{path} gave no answer within {timeout_s:g} s: is it a model "
-                    "server, and not overloaded? --timeout sets how long to wait",
-                    url=url,
+                    "server, and not overloaded? --timeout sets how long to wait"
                 )
             case aiohttp.InvalidURL():  # ours was checked, and it may hold a password
-                return RequestError(
+                return RequestError, (
                     f"the proxy on the way to {url} has no valid URL: check HTTP_PROXY and "
-                    "HTTPS_PROXY",
-                    url=url,
+                    "HTTPS_PROXY"
                 )
             case ssl.CertificateError():
-                return RequestError(
+                return RequestError, (
                     f"the certificate of {url} is not trusted ({error}): name the CA that signed "
-                    "it with --ca-bundle",
-                    url=url,
+                    "it with --ca-bundle"
                 )
             case aiohttp.ClientHttpProxyError():
-                return TransientServerError(
-                    f"the proxy on the way to {url} answered {error.status}", url=url
+                return (
+                    TransientServerError,
+                    f"the proxy on the way to {url} answered {error.status}",
                 )
             case aiohttp.ClientConnectorError():
-                return TransientServerError(
+                return TransientServerError, (
                     f"nothing answers at {url} ({error.strerror or error.os_error}): is the "
-                    "server running, and the host and port right?",
-                    url=url,
+                    "server running, and the host and port right?"
+                )
+            case ValueError():
+                return RequestError, (
+                    f"{url}{path} cannot be asked ({error}): check {self.key_variable} and the "
+                    "proxy"
                 )
             case _:
-                return TransientServerError(
-                    f"{url}{path} broke off the exchange ({type(error).__name__}: {error})",
-                    url=url,
+                return TransientServerError, (
+                    f"{url}{path} broke off the exchange ({type(error).__name__}: {error})"
                 )
 
     def failure(
@@ -218,7 +224,7 @@ class Server:
                 retry_after_s=seconds_to_wait(headers.get("Retry-After")),
             )
         if location := headers.get("Location"):
-            text += f" (redirected to {location}: use that URL)"
+            text += f" (redirected to {self._hidden(location)}: use that URL)"
         kind = ContextLengthError if status == 400 and _TOO_LONG.search(said) else RequestError
         return kind(text, url=self.url, status=status, body=said)
 
@@ -255,7 +261,7 @@ class Server:
     ) -> ProtocolError:
         """Return the error for an answer that is not what was asked for."""
         start = shown(self._without_key(body.encode() if isinstance(body, str) else body))
-        problem = self._without_key(problem.encode(errors="replace")).decode()
+        problem = shown(self._hidden(problem), limit=1000)
         return kind(
             f"{self.url}{path} sent an unexpected answer: {problem}"
             + (f"; it begins {start!r}" if start else "")
@@ -268,6 +274,9 @@ class Server:
     def _without_key(self, body: bytes) -> bytes:
         """Hide the API key where a server repeats it."""
         return body.replace(self.api_key.encode(), b"***") if self.api_key else body
+
+    def _hidden(self, text: str) -> str:
+        return self._without_key(text.encode(errors="replace")).decode()
 
 
 @lru_cache

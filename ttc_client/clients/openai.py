@@ -26,7 +26,7 @@ from ttc_client.clients.openai_replies import (
     whole_finish,
     written,
 )
-from ttc_client.clients.replies import Unexpected, shown
+from ttc_client.clients.replies import Unexpected
 from ttc_client.clients.session import KEEP_ALIVE_S, tls_context
 from ttc_client.clients.together import together
 from ttc_client.clients.vllm import served_model
@@ -42,6 +42,12 @@ _PATH, _CHAT_PATH = "/v1/completions", "/v1/chat/completions"
 
 _ONE_CHOICE = re.compile("only one completion choice", re.IGNORECASE)
 """How llama.cpp refuses `n`, also with a 500."""
+
+_NOT_OFFERED = (404, 405, 501)
+_ERROR_STATUS = re.compile("[45][0-9]{2}")
+
+_SPARE_CHUNKS = 1000
+"""A stream may have a chunk per token, and these without one: a first, a last, signs of life."""
 
 
 @dataclass(slots=True)
@@ -64,22 +70,7 @@ class OpenAIPolicy:
     @classmethod
     async def connect(cls, server: Server, model: str | None, system_prompt: str) -> "OpenAIPolicy":
         """Open the SDK's client and ask which model is served."""
-        client = openai.AsyncOpenAI(
-            base_url=f"{server.url}/v1",
-            api_key=server.api_key or "none",
-            timeout=openai.Timeout(
-                server.timeout_s,
-                connect=CONNECT_TIMEOUT_S,
-                read=server.timeout_s * FIRST_BYTE_SHARE,
-            ),
-            max_retries=0,
-            http_client=openai.DefaultAioHttpClient(
-                proxy=server.proxy,
-                verify=tls_context(server.ca_bundle),
-                trust_env=False,
-                limits=httpx2.Limits(max_connections=None, keepalive_expiry=KEEP_ALIVE_S),
-            ),
-        )
+        client = _open(server)
         try:
             name = model or (await served_model(server, None))[0]
             return cls(server, client, name, system_prompt)
@@ -102,7 +93,7 @@ class OpenAIPolicy:
             try:
                 return await self._complete(request)
             except RequestError as error:
-                if error.status not in (404, 405, 501):
+                if error.status not in _NOT_OFFERED:
                     raise
                 refusal = error
         if request.stop or request.trajectory.steps:
@@ -112,7 +103,14 @@ class OpenAIPolicy:
                 "by step: use greedy, majority or best-of-n",
                 url=self.server.url,
             ) from refusal
-        samples = await self._chat(request)
+        try:
+            samples = await self._chat(request)
+        except RequestError as error:
+            if refusal is None or error.status not in _NOT_OFFERED:
+                raise
+            raise RequestError(
+                f"{refusal}; {error}", url=self.server.url, status=error.status
+            ) from refusal
         self.chat_only = True
         return samples
 
@@ -177,29 +175,27 @@ class OpenAIPolicy:
         if request.seed is not None:
             sampling["seed"] = (request.seed + index) % 2**31
         prompt: dict[str, Any] = {**self._prompt(request), "stop": None}
-        text, num_chunks = "", 0
+        text, num_tokens, num_chunks = "", 0, 0
         with _our_errors(self.server, _PATH):
             stream: Any = await self.client.completions.create(**sampling, **prompt, stream=True)
             async with stream:
                 async for chunk in stream:
+                    num_chunks += 1
                     for piece in msgspec.convert(chunk, Chunk, from_attributes=True).choices or ():
+                        (piece.text or "").encode()  # what is no text is a ValueError
                         seen = max(0, len(text) - len(STEP_DELIMITER))
                         text += piece.text or ""
-                        num_chunks += bool(piece.text)
-                        self._check_piece(request, piece.text or "", num_chunks, len(text))
+                        num_tokens += bool(piece.text)
+                        _check_length(request.max_tokens, len(text), num_tokens)
                         if (end := text.find(STEP_DELIMITER, seen)) >= 0:
-                            return Step(text[: end + len(STEP_DELIMITER)], "stop", num_chunks)
+                            return Step(text[: end + len(STEP_DELIMITER)], "stop", num_tokens)
                         if piece.finish_reason:
-                            return Step(text, whole_finish(piece.finish_reason), num_chunks)
+                            return Step(text, whole_finish(piece.finish_reason), num_tokens)
+                    if num_chunks > request.max_tokens + _SPARE_CHUNKS:
+                        raise Unexpected(f"{num_chunks} chunks for {request.max_tokens} tokens")
         raise TransientServerError(
             f"{self.server.url}{_PATH} ended a stream before its end", url=self.server.url
         )
-
-    @staticmethod
-    def _check_piece(request: SampleRequest, piece: str, num_chunks: int, length: int) -> None:
-        piece.encode()  # what is no text is a ValueError
-        if num_chunks > request.max_tokens or length > MAX_BODY_BYTES:
-            raise Unexpected(f"{num_chunks} tokens where {request.max_tokens} were allowed")
 
     async def _chat(self, request: SampleRequest) -> Samples:
         messages: list[Any] = [{"role": "user", "content": request.trajectory.problem}]
@@ -220,12 +216,45 @@ class OpenAIPolicy:
                 return await self.server.whole(path, response.iter_bytes())
 
 
-def _below_the_sdk(error: BaseException) -> Exception:
+def _open(server: Server) -> openai.AsyncOpenAI:
+    """Open the SDK's client, which leaves retries, limits and the environment to us."""
+    tls = tls_context(server.ca_bundle)
+    try:
+        http_client = openai.DefaultAioHttpClient(
+            proxy=server.proxy,
+            verify=tls,
+            trust_env=False,
+            # 0, as aiohttp says it: None would leave aiohttp's own 100
+            limits=httpx2.Limits(max_connections=0, keepalive_expiry=KEEP_ALIVE_S),
+        )
+    except (ValueError, httpx2.InvalidURL):  # names the proxy with its password
+        raise server.broken_off("", server.timeout_s, aiohttp.InvalidURL("")) from None
+    return openai.AsyncOpenAI(
+        base_url=f"{server.url}/v1",
+        api_key=server.api_key or "none",
+        timeout=openai.Timeout(
+            server.timeout_s,
+            connect=CONNECT_TIMEOUT_S,
+            read=server.timeout_s * FIRST_BYTE_SHARE,
+        ),
+        max_retries=0,
+        http_client=http_client,
+    )
+
+
+def _check_length(max_tokens: int, length: int, num_tokens: int) -> None:
+    if num_tokens > max_tokens:
+        raise Unexpected(f"{num_tokens} tokens where {max_tokens} were allowed")
+    if length > MAX_BODY_BYTES:
+        raise Unexpected(f"more than {MAX_BODY_BYTES} characters")
+
+
+def _below_the_sdk(error: Exception) -> Exception:
     """Return the error of the HTTP library that an error of the SDK stands for."""
-    cause = error.__cause__ or error.__context__
-    while cause is not None and not isinstance(cause, aiohttp.ClientError):
+    cause: BaseException | None = error
+    while cause is not None and not isinstance(cause, (aiohttp.ClientError, OSError)):
         cause = cause.__cause__ or cause.__context__
-    return cause or ConnectionError(str(error))
+    return cause or error
 
 
 @contextmanager
@@ -238,23 +267,18 @@ def _our_errors(server: Server, path: str) -> Generator[None]:
         raise server.failure(
             path, response.status_code, response.content, response.headers
         ) from error
-    except openai.APIConnectionError as error:
-        cause = _below_the_sdk(error)
+    except (openai.APIConnectionError, httpx2.HTTPError, aiohttp.ClientError) as error:
+        cause = _below_the_sdk(error)  # the SDK lets the others through
         raise server.broken_off(path, server.timeout_s, cause) from cause
-    except httpx2.TimeoutException as error:
-        raise TransientServerError(
-            f"{server.url}{path} gave no answer within {server.timeout_s:g} s", url=server.url
-        ) from error
-    except httpx2.HTTPError as error:  # the SDK lets them through once the body has begun
-        raise server.broken_off(path, server.timeout_s, error) from error
     except openai.APIError as error:
         if error.body is None or isinstance(error, openai.APIResponseValidationError):
-            raise server.protocol_error(path, shown(str(error))) from error
-        status = int(code) if (code := str(error.code)).isdecimal() else 500
-        said = msgspec.json.encode({"error": {"message": error.message}})
-        raise server.failure(path, status, said, {}) from error  # said within a stream
+            raise server.protocol_error(path, str(error)) from error
+        code = str(error.code)  # of an error said within a stream
+        status = int(code) if _ERROR_STATUS.fullmatch(code) else 500
+        said = error.message.encode(errors="replace")
+        raise server.failure(path, status, said, {}) from error
     except (openai.OpenAIError, msgspec.ValidationError, ValueError, RecursionError) as error:
         body = getattr(error, "doc", "")  # what is not JSON
-        raise server.protocol_error(path, shown(str(error)), body) from error
+        raise server.protocol_error(path, str(error), body) from error
     except Unexpected as unexpected:
         raise server.protocol_error(path, str(unexpected)) from unexpected
