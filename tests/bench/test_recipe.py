@@ -125,6 +125,11 @@ def test_without_a_grid_the_settings_name_the_one_search():
     assert [(s.strategy, s.n, s.seed) for s in plan.searches] == [("beam", 8, 0)]
 
 
+def test_a_seed_may_be_below_zero():
+    plan = load_plan({"dataset": "demomath", "strategy": "majority", "seed": "-1,0"}, {})
+    assert [search.seed for search in plan.searches] == [-1, 0]
+
+
 def test_the_servers_are_opened_for_the_search_that_asks_for_most():
     urls = {"policy": ["http://p"], "prm": ["http://q"], "dataset": "demomath"}
     assert load_plan({**urls, "strategy": "greedy,best-of-n"}, {}).config.uses_prm

@@ -107,8 +107,12 @@ def _recipe(values: dict[str, Any]) -> Recipe:
         check_choice("strategy", name, Strategy)
     for name in ("n", "seed"):
         for value in values.get(name, ()):
-            if not str(value).isdecimal():
-                raise ConfigError(f"{name} is {value!r}: write whole numbers, such as 4,16,64")
+            try:
+                msgspec.convert(value, int, strict=False)
+            except msgspec.ValidationError:
+                raise ConfigError(
+                    f"{name} is {value!r}: write whole numbers, such as 4,16,64"
+                ) from None
     try:
         return msgspec.convert(values, Recipe, strict=False)
     except msgspec.ValidationError as error:
