@@ -53,16 +53,11 @@ class RunDirectory:
     def __enter__(self) -> Self:
         try:
             self.path.mkdir(parents=True, exist_ok=True)
-        except OSError as error:  # a file of this name, say
-            raise ConfigError(f"out is {self.path}: {error.strerror}") from error
-        try:
             self._trace = (self.path / "trace.jsonl").open("xb", buffering=0)
-        except FileExistsError as error:
-            raise ConfigError(
-                f"out is {self.path}: it holds a search already; name another directory"
-            ) from error
         except OSError as error:
-            raise ConfigError(f"out is {self.path}: {error.strerror}") from error
+            taken = isinstance(error, FileExistsError) and self.path.is_dir()
+            why = "it holds a search already; name another directory" if taken else error.strerror
+            raise ConfigError(f"out is {self.path}: {why}") from error
         return self
 
     def __exit__(self, *exception: object) -> None:

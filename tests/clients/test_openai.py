@@ -292,19 +292,18 @@ async def test_an_error_within_a_stream_is_the_servers_and_hides_the_key(code, r
     assert "sk-" not in error.value.body
 
 
-async def test_a_stream_without_end_is_refused():
-    pieces = [{"choices": [{"text": "x"}]}] * 65
+@pytest.mark.parametrize(
+    ("text", "count", "says"),
+    [
+        ("x", 65, "65 tokens where 64 were allowed"),
+        ("", 1065, "1065 chunks for 64 tokens"),
+    ],
+)
+async def test_a_stream_without_end_is_refused(text, count, says):
+    pieces = [{"choices": [{"text": text}]}] * count
     async with policy(**{"/v1/completions": lambda _: stream(*pieces)}) as (_, client):
         client.silent = True
-        with pytest.raises(ProtocolError, match="65 tokens where 64 were allowed"):
-            await client.sample(ask(await client.root("p"), n=1))
-
-
-async def test_a_stream_of_empty_pieces_without_end_is_refused():
-    pieces = [{"choices": [{"text": ""}]}] * 1065
-    async with policy(**{"/v1/completions": lambda _: stream(*pieces)}) as (_, client):
-        client.silent = True
-        with pytest.raises(ProtocolError, match="1065 chunks for 64 tokens"):
+        with pytest.raises(ProtocolError, match=says):
             await client.sample(ask(await client.root("p"), n=1))
 
 
