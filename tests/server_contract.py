@@ -27,7 +27,7 @@ from tests.tables import table
 from ttc_client import Client, SearchConfig
 from ttc_client.clients.connect import connect_prm
 from ttc_client.clients.http import Server
-from ttc_client.clients.session import open_session
+from ttc_client.clients.session import Session
 from ttc_client.clients.vllm import VLLMPolicy
 from ttc_client.doctor.examine import examine
 from ttc_client.errors import ContextLengthError
@@ -77,13 +77,13 @@ class ServerContract:
 
     @pytest_asyncio.fixture
     async def policy(self, servers: Servers) -> AsyncIterator[VLLMPolicy]:
-        async with open_session() as session:
+        async with Session() as session:
             server = Server(session, servers.policy, timeout_s=60)
             yield await VLLMPolicy.connect(server, None, META_MATH_SYSTEM_PROMPT)
 
     @pytest_asyncio.fixture
     async def prm(self, servers: Servers) -> AsyncIterator[Server]:
-        async with open_session() as session:
+        async with Session() as session:
             yield Server(session, servers.prm, timeout_s=60)
 
     @pytest.mark.parametrize("strategy", get_args(Strategy))
@@ -184,7 +184,7 @@ class ServerContract:
         assert [step.token_ids for step in other] != [step.token_ids for step in first]
 
     async def test_a_beam_search_finds_its_prompts_in_the_cache(self, servers: Servers) -> None:
-        async with open_session() as session, Client(servers.config(strategy="beam", n=16)) as c:
+        async with Session() as session, Client(servers.config(strategy="beam", n=16)) as c:
             server = Server(session, servers.policy, timeout_s=60)
             names = ("prefix_cache_hits_total", "prefix_cache_queries_total")
             before = [await counter(server, name) for name in names]

@@ -12,7 +12,7 @@ from scripts.bench.scripted import Script, Stats, scripted_server
 from tests.fakes import ROOT, ScriptedPolicy, ScriptedPRM
 from ttc_client import Client, SearchConfig, SearchResult
 from ttc_client.clients.http import Server
-from ttc_client.clients.session import open_session
+from ttc_client.clients.session import Session
 from ttc_client.params import SearchParams
 from ttc_client.prompts import split_steps
 from ttc_client.strategies import STRATEGIES, Expander, expand
@@ -38,7 +38,7 @@ async def search(
         )
         async with Client(config) as client:
             results = await asyncio.gather(*(client.solve(f"{i}?") for i in range(problems)))
-        async with open_session() as session:
+        async with Session() as session:
             return await Server(session, url, 5).get("/stats", Stats), results
 
 

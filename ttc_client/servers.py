@@ -4,10 +4,9 @@ from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
-import aiohttp
-
 from ttc_client.clients.http import Server
-from ttc_client.clients.session import base_url, open_session, tls_context
+from ttc_client.clients.routes import base_url
+from ttc_client.clients.session import Session, tls_context
 from ttc_client.config import SearchConfig, environment_proxy
 from ttc_client.errors import TTCError
 
@@ -44,24 +43,24 @@ async def demo_servers(policy_port: int = 0, prm_port: int = 0) -> AsyncGenerato
         yield urls
 
 
-def session_for(config: SearchConfig) -> aiohttp.ClientSession:
+def session_for(config: SearchConfig) -> Session:
     """Return the session that all servers share; close it with `async with`."""
-    return open_session(tls_context(Path(config.ca_bundle) if config.ca_bundle else None))
+    return Session(tls_context(Path(config.ca_bundle) if config.ca_bundle else None))
 
 
-def policy_server(config: SearchConfig, session: aiohttp.ClientSession, url: str) -> Server:
+def policy_server(config: SearchConfig, session: Session, url: str) -> Server:
     """Return how to speak to a policy's server."""
     return _server(config, session, url, config.policy_api_key, "TTC_POLICY_API_KEY")
 
 
-def prm_server(config: SearchConfig, session: aiohttp.ClientSession, url: str) -> Server:
+def prm_server(config: SearchConfig, session: Session, url: str) -> Server:
     """Return how to speak to a PRM's server."""
     return _server(config, session, url, config.prm_api_key, "TTC_PRM_API_KEY")
 
 
 def _server(
     config: SearchConfig,
-    session: aiohttp.ClientSession,
+    session: Session,
     url: str,
     api_key: str | None,
     key_variable: str,

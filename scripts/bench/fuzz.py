@@ -32,7 +32,7 @@ from tests.scripted_server import Handler, scripted_server
 from ttc_client.answers import AnswerPool, extract_answer
 from ttc_client.clients.connect import connect_policy, connect_prm
 from ttc_client.clients.http import Server
-from ttc_client.clients.session import open_session
+from ttc_client.clients.session import Session
 from ttc_client.errors import ProtocolError, ServerError
 from ttc_client.grading import grade
 from ttc_client.ports import SampleRequest, Samples, ScoreRequest, Scores
@@ -173,7 +173,7 @@ def spoiled(handler: Handler, luck: random.Random) -> Handler:
 async def spoiling(replies: dict[str, Handler], path: str) -> AsyncGenerator[tuple[Server, Any]]:
     """Give a client's view of a server, and a function that spoils its main path from a seed on."""
     honest = replies[path]
-    async with scripted_server(replies) as scripted, open_session() as session:
+    async with scripted_server(replies) as scripted, Session() as session:
 
         def spoil(seed: int) -> None:
             scripted.requests.clear()

@@ -9,7 +9,7 @@ from tests.scripted_server import models, scripted_server, tokenize
 from ttc_client.clients.causal import first_of_two
 from ttc_client.clients.connect import connect_prm
 from ttc_client.clients.http import Server
-from ttc_client.clients.session import open_session
+from ttc_client.clients.session import Session
 from ttc_client.errors import ContextLengthError, ProtocolError
 from ttc_client.ports import ScoreRequest
 
@@ -29,7 +29,7 @@ def asked(text: str) -> str:
 @asynccontextmanager
 async def prm(api, form="auto", **more):
     replies = PRM_SERVERS[api].replies(lambda _: 0.5) | more
-    async with scripted_server(replies) as server, open_session() as session:
+    async with scripted_server(replies) as server, Session() as session:
         yield server, await connect_prm(Server(session, server.url, 5), api, form)
 
 

@@ -7,7 +7,7 @@ from tests.clients.prm_servers import PRM_SERVERS
 from tests.scripted_server import completions, models, scripted_server, tokenize
 from ttc_client.clients.connect import connect_policy, connect_prm
 from ttc_client.clients.http import Server
-from ttc_client.clients.session import open_session
+from ttc_client.clients.session import Session
 from ttc_client.errors import ProtocolError, RequestError, TransientServerError
 
 
@@ -48,7 +48,7 @@ SERVERS = {
 
 @pytest.mark.parametrize(("replies", "how"), SERVERS.values(), ids=SERVERS)
 async def test_the_way_of_asking_is_found_and_said(replies, how):
-    async with scripted_server(replies) as server, open_session() as session:
+    async with scripted_server(replies) as server, Session() as session:
         client = await connect_prm(Server(session, server.url, 5), "auto")
     assert client.name.endswith(f" ({how})")
 
@@ -63,7 +63,7 @@ FAILURES = {
 @pytest.mark.parametrize(("answer", "error", "says"), FAILURES.values(), ids=FAILURES)
 async def test_a_failure_is_no_finding(answer, error, says):
     replies = dict.fromkeys(("/score", "/generative_scoring", "/info", "/v1/models"), answer)
-    async with scripted_server(replies) as server, open_session() as session:
+    async with scripted_server(replies) as server, Session() as session:
         with pytest.raises(error, match=says):
             await connect_prm(Server(session, server.url, 5, None, "THE_KEY"), "auto")
 
@@ -73,7 +73,7 @@ async def test_the_sdks_connections_are_closed_with_the_policy():
         "/v1/models": models(),
         "/v1/completions": completions(lambda p, i: ("x", "stop", None)),
     }
-    async with scripted_server(replies) as server, open_session() as session:
+    async with scripted_server(replies) as server, Session() as session:
         async with connect_policy(Server(session, server.url, 5), "openai", None, "") as policy:
             assert policy.model == "model"
         assert policy.client.is_closed()

@@ -10,10 +10,10 @@ import pytest
 from aiohttp import web
 
 from tests.scripted_server import own_ca, scripted_server
-from ttc_client.clients import http
+from ttc_client.clients import connection, http, session
 from ttc_client.clients.http import Server
 from ttc_client.clients.replies import Unexpected, in_order
-from ttc_client.clients.session import open_session, tls_context
+from ttc_client.clients.session import Session, tls_context
 from ttc_client.errors import (
     ConfigError,
     ContextLengthError,
@@ -33,8 +33,8 @@ class Answer(msgspec.Struct):
 async def answering(reply, **how):
     """Open a client of a server that answers POST /ask with `reply`."""
     handler = (lambda _: reply) if not callable(reply) else reply
-    async with scripted_server({"/ask": handler}) as server, open_session() as session:
-        yield Server(session, server.url, **{"timeout_s": 5, **how})
+    async with scripted_server({"/ask": handler}) as server, Session() as opened:
+        yield Server(opened, server.url, **{"timeout_s": 5, **how})
 
 
 @asynccontextmanager
@@ -49,8 +49,8 @@ async def sending(raw: bytes):
 
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
-    async with server, open_session() as session:
-        yield Server(session, f"http://127.0.0.1:{port}", timeout_s=5)
+    async with server, Session() as opened:
+        yield Server(opened, f"http://127.0.0.1:{port}", timeout_s=5)
 
 
 async def ask(server: Server, **payload):
@@ -167,7 +167,7 @@ async def test_an_exchange_broken_off_may_pass(raw):
 
 
 async def test_a_body_without_end_is_refused_before_memory_is_full(monkeypatch):
-    monkeypatch.setattr(http, "MAX_BODY_BYTES", 1000)
+    monkeypatch.setattr(connection, "MAX_BODY_BYTES", 1000)
     async with answering(lambda _: web.Response(body=b" " * 1001)) as server:
         with pytest.raises(ProtocolError, match="more than 1000 bytes"):
             await ask(server)
@@ -185,7 +185,8 @@ async def test_a_server_that_is_silent_is_given_up():
 
 
 async def test_a_server_that_accepts_no_connection_is_given_up(monkeypatch):
-    monkeypatch.setattr(http, "CONNECT_TIMEOUT_S", 0.1)
+    for module in (http, session):
+        monkeypatch.setattr(module, "CONNECT_TIMEOUT_S", 0.1)
     release = asyncio.Event()
 
     async def say_nothing(reader, writer):  # and so never finish the TLS handshake
@@ -194,9 +195,9 @@ async def test_a_server_that_accepts_no_connection_is_given_up(monkeypatch):
 
     listener = await asyncio.start_server(say_nothing, "127.0.0.1", 0)
     port = listener.sockets[0].getsockname()[1]
-    async with listener, open_session() as session:
+    async with listener, Session() as opened:
         with pytest.raises(TransientServerError, match=r"no connection within 0\.1 s"):
-            await ask(Server(session, f"https://127.0.0.1:{port}", timeout_s=60))
+            await ask(Server(opened, f"https://127.0.0.1:{port}", timeout_s=60))
         release.set()
 
 
@@ -240,8 +241,8 @@ async def test_text_that_is_not_unicode_is_refused_here():
 
 async def test_the_session_goes_into_the_header_that_a_router_reads():
     replies = {"/ask": lambda _: {"value": 7}}
-    async with scripted_server(replies) as scripted, open_session() as session:
-        server = Server(session, scripted.url, 5, session_header="X-Session-ID")
+    async with scripted_server(replies) as scripted, Session() as opened:
+        server = Server(opened, scripted.url, 5, session_header="X-Session-ID")
         for name in ("one", "one", "two"):
             await server.ask("/ask", {}, Answer, lambda answer: answer, session=name)
     ids = [headers["X-Session-ID"] for headers in scripted.headers]
@@ -251,15 +252,15 @@ async def test_the_session_goes_into_the_header_that_a_router_reads():
 
 async def test_requests_go_through_the_proxy():
     replies = {"/ask": lambda _: {"value": 7}}
-    async with scripted_server(replies) as proxy, open_session() as session:
-        server = Server(session, "http://policy.invalid:8000", 5, proxy=proxy.url)
+    async with scripted_server(replies) as proxy, Session() as opened:
+        server = Server(opened, "http://policy.invalid:8000", 5, proxy=proxy.url)
         assert (await ask(server)).value == 7
     assert proxy.headers[0]["Host"] == "policy.invalid:8000"
 
 
 async def test_a_proxy_that_is_no_url_is_refused_without_its_password():
-    async with open_session() as session:
-        server = Server(session, "http://policy.invalid", 5, proxy="user:secret@host:1")
+    async with Session() as opened:
+        server = Server(opened, "http://policy.invalid", 5, proxy="user:secret@host:1")
         with pytest.raises(RequestError, match="check HTTP_PROXY") as raised:
             await ask(server)
     assert "secret" not in str(raised.value)
@@ -269,11 +270,11 @@ async def test_certificates_are_verified_and_a_ca_of_ones_own_may_be_named(tmp_p
     tls, bundle = own_ca(tmp_path)
     async with scripted_server({"/ask": lambda _: {"value": 7}}, tls=tls) as scripted:
         url = scripted.url.replace("127.0.0.1", "localhost")
-        async with open_session() as session:
+        async with Session() as opened:
             with pytest.raises(RequestError, match=r"not trusted.*--ca-bundle"):
-                await ask(Server(session, url, 5))
-        async with open_session(tls_context(bundle)) as session:
-            assert (await ask(Server(session, url, 5))).value == 7
+                await ask(Server(opened, url, 5))
+        async with Session(tls_context(bundle)) as opened:
+            assert (await ask(Server(opened, url, 5))).value == 7
 
 
 def test_a_ca_bundle_that_is_none_is_refused(tmp_path):

@@ -9,7 +9,7 @@ from tests.clients.prm_servers import PRM_SERVERS
 from tests.scripted_server import scripted_server, tokenize
 from ttc_client.clients.connect import connect_prm
 from ttc_client.clients.http import Server
-from ttc_client.clients.session import open_session
+from ttc_client.clients.session import Session
 from ttc_client.errors import ProtocolError
 from ttc_client.ports import ScoreRequest
 
@@ -19,7 +19,7 @@ REQUEST = ScoreRequest("What?", ("one",), (("two", "three"), ("four",)))
 @asynccontextmanager
 async def prm(api, **more):
     replies = PRM_SERVERS[api].replies(lambda _: 0.5) | more
-    async with scripted_server(replies) as server, open_session() as session:
+    async with scripted_server(replies) as server, Session() as session:
         yield server, await connect_prm(Server(session, server.url, 5), api)
 
 

@@ -11,7 +11,7 @@ from tests.clients.policy_servers import POLICY_SERVERS, Asked
 from tests.scripted_server import scripted_server
 from ttc_client.clients.connect import connect_policy
 from ttc_client.clients.http import Server
-from ttc_client.clients.session import open_session
+from ttc_client.clients.session import Session
 from ttc_client.errors import ConfigError
 from ttc_client.ports import SampleRequest
 from ttc_client.prompts import llama3_prompt
@@ -32,7 +32,7 @@ def kind(request):
 
 @asynccontextmanager
 async def policy(kind, write=WRITTEN.get, *, model=None, timeout_s=5.0, **more):
-    async with scripted_server(kind.replies(write) | more) as server, open_session() as session:
+    async with scripted_server(kind.replies(write) | more) as server, Session() as session:
         client = Server(session, server.url, timeout_s, "secret", "THE_KEY")
         async with connect_policy(client, kind.api, model, "Be brief.") as opened:
             yield server, opened

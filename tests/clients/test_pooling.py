@@ -8,7 +8,7 @@ from tests.clients.prm_servers import PRM_SERVERS, text_of
 from tests.scripted_server import scripted_server, tokenize
 from ttc_client.clients.connect import connect_prm
 from ttc_client.clients.http import Server
-from ttc_client.clients.session import open_session
+from ttc_client.clients.session import Session
 from ttc_client.errors import ProtocolError
 from ttc_client.ports import ScoreRequest
 from ttc_client.prompts import QWEN_PRM_SYSTEM, chatml_prompt
@@ -19,7 +19,7 @@ REQUEST = ScoreRequest("What?", ("one",), (("two", "three"),))
 @asynccontextmanager
 async def prm(api, judge=lambda _: 0.5, **more):
     replies = PRM_SERVERS[api].replies(judge) | more
-    async with scripted_server(replies) as server, open_session() as session:
+    async with scripted_server(replies) as server, Session() as session:
         yield server, await connect_prm(Server(session, server.url, 5), api)
 
 

@@ -12,7 +12,7 @@ from tests.clients.prm_servers import PRM_SERVERS
 from tests.scripted_server import scripted_server
 from ttc_client.clients.connect import connect_prm
 from ttc_client.clients.http import Server
-from ttc_client.clients.session import open_session
+from ttc_client.clients.session import Session
 from ttc_client.errors import ProtocolError
 from ttc_client.ports import ScoreRequest
 
@@ -33,7 +33,7 @@ def kind(request):
 
 @asynccontextmanager
 async def prm(kind, judge=judge, *, timeout_s=5.0, **more):
-    async with scripted_server(kind.replies(judge) | more) as server, open_session() as session:
+    async with scripted_server(kind.replies(judge) | more) as server, Session() as session:
         client = Server(session, server.url, timeout_s, "secret", "THE_KEY")
         yield server, await connect_prm(client, kind.api, kind.form)
 

@@ -7,7 +7,7 @@ import pytest
 from tests.scripted_server import scripted_server
 from ttc_client.clients.http import Server
 from ttc_client.clients.scores import ScoreProtocol
-from ttc_client.clients.session import open_session
+from ttc_client.clients.session import Session
 from ttc_client.errors import ProtocolError
 from ttc_client.ports import ScoreRequest
 from ttc_client.types import Usage
@@ -18,7 +18,7 @@ GOOD = {"scores": [[0.9, 0.2], []], "usage": {"prompt_tokens": 9, "cached_tokens
 
 @asynccontextmanager
 async def prm(reply):
-    async with scripted_server({"/score": lambda _: reply}) as server, open_session() as session:
+    async with scripted_server({"/score": lambda _: reply}) as server, Session() as session:
         yield server, ScoreProtocol(Server(session, server.url, 5))
 
 

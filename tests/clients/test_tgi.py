@@ -9,7 +9,7 @@ from tests.clients.test_policy_contract import ask
 from tests.clients.tgi_server import generated, tgi
 from tests.scripted_server import scripted_server
 from ttc_client.clients.http import Server
-from ttc_client.clients.session import open_session
+from ttc_client.clients.session import Session
 from ttc_client.clients.tgi import TGIPolicy
 from ttc_client.errors import ContextLengthError, ProtocolError, RequestError
 from ttc_client.prompts import chatml_prompt
@@ -20,7 +20,7 @@ from ttc_client.types import Step, Trajectory, Usage
 async def policy(generate=lambda payload: generated("x"), **options):
     async with (
         scripted_server(tgi(generate, **options)) as server,
-        open_session() as session,
+        Session() as session,
     ):
         yield server, await TGIPolicy.connect(Server(session, server.url, 5), None, "Be brief.")
 

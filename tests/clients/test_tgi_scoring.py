@@ -9,7 +9,7 @@ from tests.clients.tgi_server import generated, tgi
 from tests.scripted_server import scripted_server
 from ttc_client.clients.causal import first_of_two
 from ttc_client.clients.http import Server
-from ttc_client.clients.session import open_session
+from ttc_client.clients.session import Session
 from ttc_client.clients.tgi_scoring import TGIScoring
 from ttc_client.errors import ProtocolError
 from ttc_client.ports import ScoreRequest
@@ -20,7 +20,7 @@ REQUEST = ScoreRequest("What?", ("one",), (("two",),))
 @asynccontextmanager
 async def prm(top, form="math-shepherd", **more):
     replies = tgi(lambda _: generated("+", "length", top=top)) | more
-    async with scripted_server(replies) as server, open_session() as session:
+    async with scripted_server(replies) as server, Session() as session:
         yield server, await TGIScoring.connect(Server(session, server.url, 5), form)
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from tests.scripted_server import completions, models, scripted_server, tokenize
 from ttc_client.clients.http import Server
-from ttc_client.clients.session import open_session
+from ttc_client.clients.session import Session
 from ttc_client.clients.vllm import VLLMPolicy
 from ttc_client.errors import ConfigError, ContextLengthError, ProtocolError
 from ttc_client.ports import SampleRequest
@@ -29,7 +29,7 @@ async def policy(write=lambda payload, i: (f"step {i}\n\n", "stop", "\n\n"), **m
         "/tokenize": tokenize,
         "/v1/completions": completions(write),
     } | more
-    async with scripted_server(replies) as server, open_session() as session:
+    async with scripted_server(replies) as server, Session() as session:
         client = Server(session, server.url, timeout_s=5, api_key="secret")
         yield server, await VLLMPolicy.connect(client, None, "Be brief.")
 
@@ -193,7 +193,7 @@ async def test_another_models_prompt_comes_from_its_own_template():
 async def test_a_model_that_is_not_served_is_named_with_those_that_are():
     async with (
         scripted_server({"/v1/models": models("llama")}) as server,
-        open_session() as session,
+        Session() as session,
     ):
         with pytest.raises(ConfigError, match=r"'qwen'.*serves llama"):
             await VLLMPolicy.connect(Server(session, server.url, 5), "qwen", "")

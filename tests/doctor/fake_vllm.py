@@ -10,7 +10,7 @@ from aiohttp import web
 
 from tests.scripted_server import ScriptedServer, completions, models, scripted_server, tokenize
 from ttc_client.clients.http import Server
-from ttc_client.clients.session import open_session
+from ttc_client.clients.session import Session
 from ttc_client.doctor.prm import SOLUTIONS
 
 BOS = 1
@@ -115,5 +115,5 @@ async def fake_vllm(
     """Run the server; give it and the client's end of it."""
     name = name or ("prm" if judges else "policy")
     fake = FakeVLLM(frozenset(faults), judges, name, context_length)
-    async with scripted_server(fake.replies()) as scripted, open_session() as session:
+    async with scripted_server(fake.replies()) as scripted, Session() as session:
         yield scripted, Server(session, scripted.url, timeout_s=5)

@@ -9,7 +9,7 @@ from tests.doctor.fake_vllm import fake_vllm
 from tests.scripted_server import own_ca, scripted_server
 from ttc_client.clients.connect import connect_prm
 from ttc_client.clients.http import Server
-from ttc_client.clients.session import open_session, tls_context
+from ttc_client.clients.session import Session, tls_context
 from ttc_client.config import SearchConfig
 from ttc_client.doctor import pair, prm
 from ttc_client.doctor.prm import Judgement
@@ -30,7 +30,7 @@ async def test_a_server_is_reached_whatever_it_answers_and_ill_if_it_says_so():
     async with fake_vllm("no /health") as (_, server):
         assert (await reachable(server)).status == "ok"
     ill = {"/health": lambda _: web.Response(status=503)}
-    async with scripted_server(ill) as scripted, open_session() as session:
+    async with scripted_server(ill) as scripted, Session() as session:
         with pytest.raises(TransientServerError, match="503"):
             await reachable(Server(session, scripted.url, timeout_s=5))
 
@@ -47,7 +47,7 @@ async def test_connections_that_the_server_closes_early_are_seen(kept_s, status)
     try:
         await web.TCPSite(runner, "127.0.0.1", 0).start()
         url = "http://127.0.0.1:{}".format(*runner.addresses[0][1:])
-        async with open_session() as session:
+        async with Session() as session:
             found = await keep_alive(Server(session, url, timeout_s=5), idle_s=0.3)
     finally:
         await runner.cleanup()
@@ -58,7 +58,7 @@ async def test_an_idle_connection_is_seen_behind_a_ca_of_ones_own(tmp_path):
     tls, bundle = own_ca(tmp_path)
     async with scripted_server({"/health": lambda _: {}}, tls=tls) as scripted:
         url = scripted.url.replace("127.0.0.1", "localhost")
-        async with open_session(tls_context(bundle)) as session:
+        async with Session(tls_context(bundle)) as session:
             found = await keep_alive(Server(session, url, 5, ca_bundle=bundle), idle_s=0.1)
     assert found.status == "ok"
 

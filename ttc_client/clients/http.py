@@ -1,22 +1,29 @@
 """One model server over HTTP: typed JSON in and out, and every failure as one of our errors.
 
-Knows nothing of what is asked, of retries or of limits. aiohttp carries the hot path because it
-costs a fifth of the CPU of its alternatives at hundreds of requests in flight.
+Knows nothing of what is asked, of connections, of retries or of limits.
 """
 
 import re
 import ssl
-from collections.abc import AsyncIterable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import lru_cache, partial
+from functools import partial
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any, TypeVar
 
-import aiohttp
 import msgspec
 
+from ttc_client.clients.connection import TooLongError
 from ttc_client.clients.replies import Unexpected, error_message, seconds_to_wait, shown
+from ttc_client.clients.routes import NoProxyError, Route, find_route
+from ttc_client.clients.session import (
+    CONNECT_TIMEOUT_S,
+    ConnectTimeoutError,
+    ProxyRefusedError,
+    Session,
+    UnreachableError,
+)
 from ttc_client.errors import (
     ContextLengthError,
     GarbledError,
@@ -26,12 +33,11 @@ from ttc_client.errors import (
     TransientServerError,
 )
 
-CONNECT_TIMEOUT_S = 10.0
 GET_TIMEOUT_S = 20.0
 FIRST_BYTE_SHARE = 0.5
 """Of `timeout_s`: a server silent for that long is given up, with time left to ask once more."""
-MAX_BODY_BYTES = 1 << 26
 
+_HEADERS = "Accept: */*\r\nAccept-Encoding: identity\r\nUser-Agent: ttc_client\r\n"
 _TRANSIENT = frozenset({408, 425, 429})
 _TOO_LONG = re.compile(r"context length|input_tokens|too long|max_model_len", re.IGNORECASE)
 _HINTS = {
@@ -54,7 +60,7 @@ class Server:
     how the server is reached, the latter known to the session already.
     """
 
-    session: aiohttp.ClientSession
+    session: Session
     url: str
     timeout_s: float
     api_key: str | None = field(default=None, repr=False)
@@ -113,30 +119,34 @@ class Server:
         timeout_s: float,
         headers: Mapping[str, str] | None = None,
     ) -> bytes:
-        sent = {
-            "Content-Type": "application/json",
-            "Accept-Encoding": "identity",
-            **(headers or {}),
-        }
-        if self.api_key:
-            sent["Authorization"] = f"Bearer {self.api_key}"
-        data = None if payload is None else self._encode(path, payload)
         try:
-            async with self.session.request(
-                method,
-                self.url + path,
-                data=data,
-                headers=sent,
-                allow_redirects=False,
-                proxy=self.proxy,
-                timeout=_timeout(timeout_s),
-            ) as response:
-                body = await self.whole(path, response.content.iter_any())
-        except (aiohttp.ClientError, OSError, ValueError) as error:
+            route = find_route(self.url, self.proxy)
+            request = self._request(route, method, path, payload, headers or {})
+            reply = await self.session.exchange(
+                route, request, timeout_s, timeout_s * FIRST_BYTE_SHARE
+            )
+        except TooLongError as error:
+            raise self.protocol_error(path, str(error), error.body) from error
+        except (NoProxyError, ProxyRefusedError, OSError, ValueError) as error:
             raise self.broken_off(path, timeout_s, error) from error
-        if response.status != 200:
-            raise self.failure(path, response.status, body, response.headers)
-        return body
+        if reply.status != 200:
+            raise self.failure(path, reply.status, reply.body, reply.headers)
+        return reply.body
+
+    def _request(
+        self, route: Route, method: str, path: str, payload: object, headers: Mapping[str, str]
+    ) -> bytes:
+        lines = [f"{name}: {value}\r\n" for name, value in headers.items()]
+        if self.api_key:
+            if not self.api_key.isprintable():
+                raise ValueError("no such characters may stand in headers")
+            lines.append(f"Authorization: Bearer {self.api_key}\r\n")
+        body = b""
+        if payload is not None:
+            body = self._encode(path, payload)
+            lines.append(f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n")
+        head = f"{method} {route.base}{path} HTTP/1.1\r\n{route.headers}{_HEADERS}"
+        return f"{head}{''.join(lines)}\r\n".encode("latin-1") + body
 
     def _encode(self, path: str, payload: object) -> bytes:
         try:
@@ -148,15 +158,6 @@ class Server:
                 url=self.url,
             ) from error
 
-    async def whole(self, path: str, pieces: AsyncIterable[bytes]) -> bytes:
-        """Join a body's pieces; one that is too large is refused before memory is full."""
-        body = bytearray()
-        async for piece in pieces:
-            body += piece
-            if len(body) > MAX_BODY_BYTES:
-                raise self.protocol_error(path, f"more than {MAX_BODY_BYTES} bytes", bytes(body))
-        return bytes(body)
-
     def broken_off(self, path: str, timeout_s: float, error: Exception) -> ServerError:
         """Return one of our errors for what went wrong on the way to a server and back."""
         kind, text = self._what_broke(path, timeout_s, error)
@@ -167,7 +168,7 @@ class Server:
     ) -> tuple[type[ServerError], str]:
         url = self.url
         match error:
-            case aiohttp.ConnectionTimeoutError():
+            case ConnectTimeoutError():
                 return TransientServerError, (
                     f"{url} accepted no connection within {CONNECT_TIMEOUT_S:g} s: is the server "
                     "running, and the host and port right?"
@@ -177,7 +178,7 @@ class Server:
                     f"{url}{path} gave no answer within {timeout_s:g} s: is it a model "
                     "server, and not overloaded? --timeout sets how long to wait"
                 )
-            case aiohttp.InvalidURL():  # ours was checked, and it may hold a password
+            case NoProxyError():
                 return RequestError, (
                     f"the proxy on the way to {url} has no valid URL: check HTTP_PROXY and "
                     "HTTPS_PROXY"
@@ -187,15 +188,15 @@ class Server:
                     f"the certificate of {url} is not trusted ({error}): name the CA that signed "
                     "it with --ca-bundle"
                 )
-            case aiohttp.ClientHttpProxyError():
+            case ProxyRefusedError():
                 return (
                     TransientServerError,
                     f"the proxy on the way to {url} answered {error.status}",
                 )
-            case aiohttp.ClientConnectorError():
+            case UnreachableError():
                 return TransientServerError, (
-                    f"nothing answers at {url} ({error.strerror or error.os_error}): is the "
-                    "server running, and the host and port right?"
+                    f"nothing answers at {url} ({error}): is the server running, and the host and "
+                    "port right?"
                 )
             case ValueError():
                 return RequestError, (
@@ -221,9 +222,9 @@ class Server:
                 url=self.url,
                 status=status,
                 body=said,
-                retry_after_s=seconds_to_wait(headers.get("Retry-After")),
+                retry_after_s=seconds_to_wait(headers.get("retry-after")),
             )
-        if location := headers.get("Location"):
+        if location := headers.get("location"):
             text += f" (redirected to {self._hidden(location)}: use that URL)"
         kind = ContextLengthError if status == 400 and _TOO_LONG.search(said) else RequestError
         return kind(text, url=self.url, status=status, body=said)
@@ -277,13 +278,6 @@ class Server:
 
     def _hidden(self, text: str) -> str:
         return self._without_key(text.encode(errors="replace")).decode()
-
-
-@lru_cache
-def _timeout(timeout_s: float) -> aiohttp.ClientTimeout:
-    return aiohttp.ClientTimeout(
-        total=timeout_s, connect=CONNECT_TIMEOUT_S, sock_read=timeout_s * FIRST_BYTE_SHARE
-    )
 
 
 def _as_it_is(reply: T) -> T:

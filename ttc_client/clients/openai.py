@@ -5,7 +5,8 @@ alone gives whole completions, which is enough for greedy, majority and best-of-
 """
 
 import re
-from collections.abc import Generator
+import ssl
+from collections.abc import AsyncIterable, Generator
 from contextlib import AbstractAsyncContextManager, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -16,7 +17,8 @@ import httpx2
 import msgspec
 import openai
 
-from ttc_client.clients.http import CONNECT_TIMEOUT_S, FIRST_BYTE_SHARE, MAX_BODY_BYTES, Server
+from ttc_client.clients.connection import MAX_BODY_BYTES, BrokenOffError, TooLongError
+from ttc_client.clients.http import FIRST_BYTE_SHARE, Server
 from ttc_client.clients.openai_replies import (
     Chat,
     Chunk,
@@ -27,7 +29,15 @@ from ttc_client.clients.openai_replies import (
     written,
 )
 from ttc_client.clients.replies import Unexpected
-from ttc_client.clients.session import KEEP_ALIVE_S, tls_context
+from ttc_client.clients.routes import NoProxyError
+from ttc_client.clients.session import (
+    CONNECT_TIMEOUT_S,
+    KEEP_ALIVE_S,
+    ConnectTimeoutError,
+    ProxyRefusedError,
+    UnreachableError,
+    tls_context,
+)
 from ttc_client.clients.together import together
 from ttc_client.clients.vllm import served_model
 from ttc_client.errors import RequestError, ServerError, TransientServerError
@@ -213,7 +223,7 @@ class OpenAIPolicy:
         """Return the body as it came, because the SDK checks neither its size nor its shape."""
         with _our_errors(self.server, path):
             async with exchange as response:
-                return await self.server.whole(path, response.iter_bytes())
+                return await _whole(response.iter_bytes())
 
 
 def _open(server: Server) -> openai.AsyncOpenAI:
@@ -228,7 +238,7 @@ def _open(server: Server) -> openai.AsyncOpenAI:
             limits=httpx2.Limits(max_connections=0, keepalive_expiry=KEEP_ALIVE_S),
         )
     except (ValueError, httpx2.InvalidURL):  # names the proxy with its password
-        raise server.broken_off("", server.timeout_s, aiohttp.InvalidURL("")) from None
+        raise server.broken_off("", server.timeout_s, NoProxyError()) from None
     return openai.AsyncOpenAI(
         base_url=f"{server.url}/v1",
         api_key=server.api_key or "none",
@@ -249,12 +259,36 @@ def _check_length(max_tokens: int, length: int, num_tokens: int) -> None:
         raise Unexpected(f"more than {MAX_BODY_BYTES} characters")
 
 
+async def _whole(pieces: AsyncIterable[bytes]) -> bytes:
+    """Join a body's pieces; one that is too large is refused before memory is full."""
+    body = bytearray()
+    async for piece in pieces:
+        body += piece
+        if len(body) > MAX_BODY_BYTES:
+            raise TooLongError(bytes(body))
+    return bytes(body)
+
+
 def _below_the_sdk(error: Exception) -> Exception:
-    """Return the error of the HTTP library that an error of the SDK stands for."""
+    """Return what went wrong with the connection, where an error of the SDK stands for that."""
     cause: BaseException | None = error
     while cause is not None and not isinstance(cause, (aiohttp.ClientError, OSError)):
         cause = cause.__cause__ or cause.__context__
-    return cause or error
+    match cause:
+        case aiohttp.ConnectionTimeoutError():
+            return ConnectTimeoutError()
+        case TimeoutError() | ssl.CertificateError():
+            return cause
+        case aiohttp.ClientHttpProxyError():
+            return ProxyRefusedError(cause.status)
+        case aiohttp.InvalidURL():
+            return NoProxyError()
+        case aiohttp.ClientConnectorError():
+            return UnreachableError(cause.strerror or str(cause.os_error))
+        case aiohttp.ClientError():
+            return BrokenOffError(f"{type(cause).__name__}: {cause}")
+        case _:
+            return error
 
 
 @contextmanager
@@ -267,6 +301,8 @@ def _our_errors(server: Server, path: str) -> Generator[None]:
         raise server.failure(
             path, response.status_code, response.content, response.headers
         ) from error
+    except TooLongError as error:
+        raise server.protocol_error(path, str(error), error.body) from error
     except (openai.APIConnectionError, httpx2.HTTPError, aiohttp.ClientError) as error:
         cause = _below_the_sdk(error)  # the SDK lets the others through
         raise server.broken_off(path, server.timeout_s, cause) from cause

@@ -1,20 +1,45 @@
-"""The connections that all servers of a process share: TLS, keep-alive, addresses."""
+"""The connections that all servers of a process share: opened as needed, used again, closed."""
 
-import re
+import asyncio
+import socket
 import ssl
 import sys
+from collections import defaultdict
 from contextlib import suppress
 from pathlib import Path
-from urllib.parse import urlsplit
+from typing import Any, Self
 
-import aiohttp
+from aiohappyeyeballs import start_connection  # pyright: ignore[reportUnknownVariableType]
 
+from ttc_client.clients.connection import Connection, Reply
+from ttc_client.clients.routes import Hop, Route
 from ttc_client.errors import ConfigError
 
+CONNECT_TIMEOUT_S = 10.0
 KEEP_ALIVE_S = 4.0
 """Below the 5 s after which vLLM closes an idle connection."""
 
+_ADDRESSES_KEPT_S = 10.0
+"""So that a thousand connections look a host up once."""
+_NEXT_ADDRESS_S = 0.25
+"""After which a host's next address is tried beside one that does not answer (RFC 8305)."""
 _MOST_FILES = 1 << 14
+
+
+class ConnectTimeoutError(TimeoutError):
+    """No connection was accepted in time."""
+
+
+class UnreachableError(ConnectionError):
+    """No connection was accepted."""
+
+
+class ProxyRefusedError(Exception):
+    """The proxy opened no tunnel; `status` is its answer."""
+
+    def __init__(self, status: int) -> None:
+        super().__init__(f"the proxy answered {status}")
+        self.status = status
 
 
 def tls_context(ca_bundle: Path | None) -> ssl.SSLContext:
@@ -34,27 +59,113 @@ def tls_context(ca_bundle: Path | None) -> ssl.SSLContext:
     return context
 
 
-def open_session(tls: ssl.SSLContext | None = None) -> aiohttp.ClientSession:
-    """Return the session that all servers of a process share; close it with `async with`.
+class Session:
+    """The open connections, by the way that they go; close them with `async with`.
 
-    It may need more connections than the 256 or 1024 files that a process may open unless it asks
-    for more, so it asks.
+    `num_opened` counts those that were ever opened.
     """
-    _allow_files()
-    connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=KEEP_ALIVE_S, ssl=tls or True)
-    return aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar())
 
+    def __init__(
+        self, tls: ssl.SSLContext | None = None, keep_alive_s: float = KEEP_ALIVE_S
+    ) -> None:
+        self.num_opened = 0
+        self._tls = tls or tls_context(None)
+        self._keep_alive_s = keep_alive_s
+        self._idle: defaultdict[Route, list[Connection]] = defaultdict(list)
+        self._addresses: dict[Hop, tuple[float, list[Any]]] = {}
+        self._looking_up = asyncio.Lock()
+        self._now_s = asyncio.get_running_loop().time
+        _allow_files()
 
-def base_url(url: str, what: str) -> str:
-    """Return a server's URL without a trailing `/` or `/v1`, or raise ConfigError."""
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ConfigError(f"{what} is {url!r}: it must be a URL such as http://localhost:8000")
-    return re.sub(r"(/v1)?/*$", "", url)
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        for idle in self._idle.values():
+            for connection in idle:
+                connection.close()
+        await asyncio.sleep(0)  # lets the sockets close
+
+    async def exchange(
+        self, route: Route, request: bytes, timeout_s: float, silence_s: float
+    ) -> Reply:
+        """Send a request to a server, and return its reply.
+
+        Raises ConnectTimeoutError, UnreachableError, ProxyRefusedError, ssl.CertificateError, and
+        what `Connection.exchange` raises.
+        """
+        connection = self._idle_one(route) or await self._connect(route)
+        reply = await connection.exchange(request, timeout_s, silence_s)
+        if connection.usable:
+            connection.idle_since_s = self._now_s()
+            self._idle[route].append(connection)
+        else:
+            connection.close()
+        return reply
+
+    def _idle_one(self, route: Route) -> Connection | None:
+        """Return the connection used last, as it is the likeliest to be still open."""
+        idle = self._idle[route]
+        while idle:
+            connection = idle.pop()
+            if connection.usable and self._now_s() - connection.idle_since_s < self._keep_alive_s:
+                return connection
+            connection.close()
+        return None
+
+    async def _connect(self, route: Route) -> Connection:
+        try:
+            async with asyncio.timeout(CONNECT_TIMEOUT_S):
+                connection = await self._open(route.first)
+                if route.behind:
+                    await self._tunnel(connection, route.connect, route.behind)
+        except TimeoutError as error:
+            raise ConnectTimeoutError from error
+        except ssl.CertificateError:
+            raise
+        except OSError as error:
+            raise UnreachableError(error.strerror or str(error)) from error
+        self.num_opened += 1
+        return connection
+
+    async def _open(self, hop: Hop) -> Connection:
+        addresses = await self._look_up(hop)
+        sock = await start_connection(addresses, happy_eyeballs_delay=_NEXT_ADDRESS_S)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        tls: dict[str, Any] = {"ssl": self._tls, "server_hostname": hop.host} if hop.tls else {}
+        loop = asyncio.get_running_loop()
+        _, connection = await loop.create_connection(Connection, sock=sock, **tls)
+        return connection
+
+    async def _look_up(self, hop: Hop) -> list[Any]:
+        async with self._looking_up:
+            until_s, addresses = self._addresses.get(hop, (0.0, []))
+            if self._now_s() >= until_s:
+                loop = asyncio.get_running_loop()
+                addresses = await loop.getaddrinfo(hop.host, hop.port, type=socket.SOCK_STREAM)
+                self._addresses[hop] = self._now_s() + _ADDRESSES_KEPT_S, addresses
+            return addresses
+
+    async def _tunnel(self, connection: Connection, request: str, behind: Hop) -> None:
+        """Make a connection to a proxy one to the server behind it."""
+        patience_s = CONNECT_TIMEOUT_S
+        try:
+            reply = await connection.exchange(
+                request.encode(), patience_s, patience_s, is_connect=True
+            )
+            if not 200 <= reply.status < 300:
+                raise ProxyRefusedError(reply.status)
+            await connection.start_tls(self._tls, behind.host)
+        except BaseException:
+            connection.close()
+            raise
 
 
 def _allow_files() -> None:
-    """Raise the soft limit on open files as far as may be needed and the hard one lets it."""
+    """Raise the soft limit on open files as far as may be needed and the hard one lets it.
+
+    Many connections may need more than the 256 or 1024 that a process has unless it asks.
+    """
     if sys.platform == "win32":  # knows no such limit
         return
     import resource

@@ -5,11 +5,10 @@ import re
 from contextlib import suppress
 from dataclasses import replace
 
-import aiohttp
 import msgspec
 
 from ttc_client.clients.http import Server
-from ttc_client.clients.session import tls_context
+from ttc_client.clients.session import Session, tls_context
 from ttc_client.errors import ProtocolError, RequestError
 
 _VERSION_PATHS = ("/version", "/info")
@@ -44,21 +43,10 @@ async def prefix_cache_hits(server: Server) -> float | None:
 
 async def survives_idling(server: Server, idle_s: float) -> bool:
     """Return whether the server keeps a connection open that is idle for that long."""
-    reused = False
-
-    async def note(*_: object) -> None:
-        nonlocal reused
-        reused = True
-
-    trace = aiohttp.TraceConfig()
-    trace.on_connection_reuseconn.append(note)
-    connector = aiohttp.TCPConnector(
-        limit=1, keepalive_timeout=idle_s + _PATIENCE_S, ssl=tls_context(server.ca_bundle)
-    )
-    async with aiohttp.ClientSession(connector=connector, trace_configs=[trace]) as session:
+    async with Session(tls_context(server.ca_bundle), idle_s + _PATIENCE_S) as session:
         alone = replace(server, session=session)
         for pause_s in (idle_s, 0):
             with suppress(RequestError):  # an answer is an answer
                 await alone.get_text("/health")
             await asyncio.sleep(pause_s)
-    return reused
+    return session.num_opened == 1

@@ -1,0 +1,92 @@
+"""The way to a server, directly or through a proxy, and what requests on it say of that.
+
+Knows nothing of sockets.
+"""
+
+import re
+from base64 import b64encode
+from dataclasses import dataclass
+from functools import lru_cache
+from urllib.parse import SplitResult, quote, unquote, urlsplit
+
+from ttc_client.errors import ConfigError
+
+_PORTS = {"http": 80, "https": 443}
+
+
+class NoProxyError(Exception):
+    """The URL of a proxy is none. It may hold a password, and so is not shown."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hop:
+    """A host to connect to, in TLS or not."""
+
+    host: str
+    port: int
+    tls: bool
+
+    @property
+    def authority(self) -> str:
+        """Host and port as they stand in a URL."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{host}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Route:
+    """Connect to `first`, and from there through a tunnel to `behind`, if there is one.
+
+    `base` is what the targets of all requests begin with, and `headers` are lines that all have;
+    `connect` is the request that opens the tunnel.
+    """
+
+    first: Hop
+    base: str
+    headers: str
+    behind: Hop | None = None
+    connect: str = ""
+
+
+def base_url(url: str, what: str) -> str:
+    """Return a server's URL without a trailing `/` or `/v1`, or raise ConfigError."""
+    if _hop(urlsplit(url)) is None:
+        raise ConfigError(f"{what} is {url!r}: it must be a URL such as http://localhost:8000")
+    return re.sub(r"(/v1)?/*$", "", url)
+
+
+@lru_cache(maxsize=1024)
+def find_route(url: str, proxy: str | None) -> Route:
+    """Return the way to a server's URL, which is one; raises NoProxyError."""
+    parts = urlsplit(url)
+    server = _hop(parts)
+    assert server is not None
+    path = quote(parts.path, safe="/%:@!$&'()*+,;=~")
+    host = f"Host: {server.authority}\r\n"
+    if proxy is None:
+        return Route(server, path, host)
+    via = _hop(urlsplit(proxy))
+    if via is None:
+        raise NoProxyError
+    credentials = _credentials(urlsplit(proxy))
+    if server.tls:
+        connect = f"CONNECT {server.authority} HTTP/1.1\r\n{host}{credentials}\r\n"
+        return Route(via, path, host, server, connect)
+    return Route(via, f"http://{server.authority}{path}", host + credentials)
+
+
+def _hop(parts: SplitResult) -> Hop | None:
+    try:
+        port, host = parts.port, (parts.hostname or "").encode("idna").decode()
+    except ValueError:
+        return None
+    if parts.scheme not in _PORTS or not host:
+        return None
+    return Hop(host, port or _PORTS[parts.scheme], parts.scheme == "https")
+
+
+def _credentials(proxy: SplitResult) -> str:
+    if proxy.username is None:
+        return ""
+    pair = f"{unquote(proxy.username)}:{unquote(proxy.password or '')}"
+    return f"Proxy-Authorization: Basic {b64encode(pair.encode()).decode()}\r\n"
