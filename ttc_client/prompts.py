@@ -117,4 +117,4 @@ def qwen_prm_solution(problem: str, steps: Sequence[str]) -> str:
 
 def split_steps(text: str) -> tuple[str, ...]:
     """Return the steps of a text without their delimiters; blank ones are none."""
-    return tuple(step.strip() for step in text.split(STEP_DELIMITER) if step.strip())
+    return tuple(step for part in text.split(STEP_DELIMITER) if (step := part.strip()))

@@ -118,6 +118,19 @@ class Trajectory:
         """Tokens generated along this trajectory."""
         return sum(step.num_tokens for step in self.steps)
 
+    def scored(self, scores: tuple[float, ...], value: float) -> "Trajectory":
+        """Return it with the PRM's scores, and the value that they make."""
+        return Trajectory(
+            self.problem,
+            self.prompt,
+            self.prompt_ids,
+            self.steps,
+            scores,
+            self.path,
+            self.readings,
+            value,
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class ScoredStep:

@@ -9,6 +9,7 @@ addresses or JSON.
 import asyncio
 import ssl
 from dataclasses import dataclass
+from typing import cast
 
 import httptools
 
@@ -46,10 +47,11 @@ class Reply:
         return {k.decode("latin-1"): v.decode("latin-1") for k, v in self.raw_headers.items()}
 
 
-class Connection(asyncio.Protocol):
+class Connection(asyncio.BufferedProtocol):
     """An open connection; `usable` says whether it may carry another exchange.
 
-    An exchange that fails or is cancelled closes it, which tells the server to stop.
+    An exchange that fails or is cancelled closes it, which tells the server to stop. `buffer` is
+    what it reads into; all connections may share one, as what is read is parsed at once.
     """
 
     usable = False
@@ -60,8 +62,10 @@ class Connection(asyncio.Protocol):
     _parser: httptools.HttpResponseParser
     _reply: asyncio.Future[Reply] | None = None
 
-    def __init__(self) -> None:
+    def __init__(self, buffer: memoryview) -> None:
+        self._buffer = buffer
         self._loop = asyncio.get_running_loop()
+        self._begin_reply()
 
     async def exchange(
         self, request: bytes, timeout_s: float, silence_s: float, *, is_connect: bool = False
@@ -71,12 +75,11 @@ class Connection(asyncio.Protocol):
         Raises TimeoutError unless the reply begins within `silence_s` and is whole within
         `timeout_s`, with no long silence in between; BrokenOffError; TooLongError.
         """
-        loop = self._loop
+        loop, now_s = self._loop, self._loop.time()
         self.usable, self._is_connect = False, is_connect
         self._num_bytes = self._num_bytes_seen = 0
-        self._begin_reply()
-        self._silence_s, self._end_s = silence_s, loop.time() + timeout_s
-        self._timer = loop.call_later(min(silence_s, timeout_s), self._check_time)
+        self._silence_s, self._end_s = silence_s, now_s + timeout_s
+        self._timer = loop.call_at(now_s + min(silence_s, timeout_s), self._check_time)
         self._reply = loop.create_future()
         self._transport.write(request)
         try:
@@ -87,6 +90,7 @@ class Connection(asyncio.Protocol):
         finally:
             self._timer.cancel()
             self._reply = None
+            self._begin_reply()
 
     async def start_tls(self, context: ssl.SSLContext, host: str) -> None:
         """Go on in TLS with the server that this connection has become a tunnel to."""
@@ -132,23 +136,25 @@ class Connection(asyncio.Protocol):
     # asyncio calls these:
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast(asyncio.Transport, transport)  # uvloop's is none by its type
         self._parser = httptools.HttpResponseParser(self)
         self.usable = True
 
-    def data_received(self, data: bytes) -> None:
+    def get_buffer(self, sizehint: int) -> memoryview:
+        return self._buffer
+
+    def buffer_updated(self, nbytes: int) -> None:
         if not self._is_waiting:
             self.close()
             return
-        self._num_bytes += len(data)
+        self._num_bytes += nbytes
         if self._num_bytes > MAX_BODY_BYTES:
             self._fail(TooLongError(b"".join(self._pieces)))
             return
         try:
-            self._parser.feed_data(data)
+            self._parser.feed_data(self._buffer[:nbytes])
         except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
-            self._fail(BrokenOffError(f"{error}: {data[:_SHOWN]!r}"))
+            self._fail(BrokenOffError(f"{error}: {bytes(self._buffer[:nbytes][:_SHOWN])!r}"))
 
     def connection_lost(self, exc: Exception | None) -> None:
         if exc is None and self._has_body and not _LENGTHS & self._headers.keys():

@@ -8,6 +8,7 @@ import re
 import time
 from collections.abc import Iterable
 from email.utils import parsedate_to_datetime
+from operator import attrgetter
 from typing import Protocol, TypeVar
 
 import msgspec
@@ -29,7 +30,7 @@ P = TypeVar("P", bound=_Indexed)
 
 def in_order(parts: Iterable[P], count: int) -> list[P]:
     """Return the parts of an answer by their index, or raise Unexpected unless all are there."""
-    ordered = sorted(parts, key=lambda part: part.index)
+    ordered = sorted(parts, key=attrgetter("index"))
     if [part.index for part in ordered] != list(range(count)):
         raise Unexpected(f"{len(ordered)} answers instead of {count}, one of each index")
     return ordered

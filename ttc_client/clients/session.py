@@ -23,6 +23,7 @@ _ADDRESSES_KEPT_S = 10.0
 """So that a thousand connections look a host up once."""
 _NEXT_ADDRESS_S = 0.25
 """After which a host's next address is tried beside one that does not answer (RFC 8305)."""
+_READ_BYTES = 1 << 18
 _MOST_FILES = 1 << 14
 
 
@@ -74,6 +75,7 @@ class Session:
         self._idle: defaultdict[Route, list[Connection]] = defaultdict(list)
         self._addresses: dict[Hop, tuple[float, list[Any]]] = {}
         self._looking_up = asyncio.Lock()
+        self._buffer = memoryview(bytearray(_READ_BYTES))
         self._now_s = asyncio.get_running_loop().time
         _allow_files()
 
@@ -134,7 +136,9 @@ class Session:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         tls: dict[str, Any] = {"ssl": self._tls, "server_hostname": hop.host} if hop.tls else {}
         loop = asyncio.get_running_loop()
-        _, connection = await loop.create_connection(Connection, sock=sock, **tls)
+        _, connection = await loop.create_connection(
+            lambda: Connection(self._buffer), sock=sock, **tls
+        )
         return connection
 
     async def _look_up(self, hop: Hop) -> list[Any]:

@@ -200,17 +200,16 @@ def _step(request: SampleRequest, max_tokens: int, choice: _Choice) -> Step:
 
 
 def _finish(request: SampleRequest, choice: _Choice) -> Finish:
-    match choice.finish_reason, choice.stop_reason:
-        case "length", _:
-            return "length"
-        case "stop", str(stop):
-            if stop not in request.stop or not choice.text.endswith(stop):
-                raise Unexpected(f"a choice ended by {stop!r}, not asked for or cut off")
-            return "stop"
-        case "stop", _:  # the model's own end, or one of its stop tokens
-            return "eos"
-        case reason, _:
-            raise Unexpected(f"a choice that ended with {reason!r}")
+    reason, stop = choice.finish_reason, choice.stop_reason
+    if reason == "length":
+        return "length"
+    if reason != "stop":
+        raise Unexpected(f"a choice that ended with {reason!r}")
+    if not isinstance(stop, str):  # the model's own end, or one of its stop tokens
+        return "eos"
+    if stop not in request.stop or not choice.text.endswith(stop):
+        raise Unexpected(f"a choice ended by {stop!r}, not asked for or cut off")
+    return "stop"
 
 
 async def _is_llama3(server: Server, model: str) -> bool:

@@ -1,33 +1,56 @@
 """A time limit over several attempts, whose clock stands still while we wait for ourselves."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Generator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import Generator
+from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
+from types import TracebackType
+from typing import Self
 
 
-@dataclass(slots=True)
-class _Clock:
-    """A time limit, how many wait for us within it, and what was left when the first began."""
-
-    timeout: asyncio.Timeout
-    num_waiting: int = 0
-    left_s: float = 0.0
-
-
-_clock: ContextVar[_Clock | None] = ContextVar("clock", default=None)
-
-
-@asynccontextmanager
-async def deadline(seconds: float) -> AsyncGenerator[asyncio.Timeout]:
+class Deadline:
     """Raise TimeoutError from the block unless it ends within so many seconds."""
-    async with asyncio.timeout(seconds) as timeout:
-        outer = _clock.set(_Clock(timeout))
-        try:
-            yield timeout
-        finally:
-            _clock.reset(outer)
+
+    def __init__(self, seconds: float) -> None:
+        self._timeout = asyncio.Timeout(asyncio.get_running_loop().time() + seconds)
+        self._num_waiting = 0
+        self._left_s = 0.0
+
+    async def __aenter__(self) -> Self:
+        await self._timeout.__aenter__()
+        self._outer = _deadline.set(self)
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        _deadline.reset(self._outer)
+        await self._timeout.__aexit__(kind, error, traceback)
+
+    @property
+    def left_s(self) -> float:
+        """Seconds left, while the clock runs."""
+        end_s = self._timeout.when()
+        return float("inf") if end_s is None else end_s - asyncio.get_running_loop().time()
+
+    def stop(self) -> None:
+        """Stop the clock until it goes on as often as it was stopped."""
+        if self._num_waiting == 0 and not self._timeout.expired():
+            self._left_s = self.left_s
+            self._timeout.reschedule(None)
+        self._num_waiting += 1
+
+    def go_on(self) -> None:
+        """Let the clock go on."""
+        self._num_waiting -= 1
+        if self._num_waiting == 0 and not self._timeout.expired():
+            self._timeout.reschedule(asyncio.get_running_loop().time() + self._left_s)
+
+
+_deadline: ContextVar[Deadline | None] = ContextVar("deadline", default=None)
 
 
 @contextmanager
@@ -36,18 +59,12 @@ def clock_stopped() -> Generator[None]:
 
     Of several such blocks at once, the clock goes on when the last one ends.
     """
-    clock = _clock.get()
-    if clock is None or clock.timeout.expired():
+    deadline = _deadline.get()
+    if deadline is None:
         yield
         return
-    now = asyncio.get_running_loop().time
-    if clock.num_waiting == 0:
-        clock.left_s = (clock.timeout.when() or now()) - now()
-        clock.timeout.reschedule(None)
-    clock.num_waiting += 1
+    deadline.stop()
     try:
         yield
     finally:
-        clock.num_waiting -= 1
-        if clock.num_waiting == 0 and not clock.timeout.expired():
-            clock.timeout.reschedule(now() + clock.left_s)
+        deadline.go_on()

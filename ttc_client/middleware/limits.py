@@ -1,8 +1,7 @@
 """Bound the sequences in flight at a server, and serve the search that began first first."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from heapq import heapify, heappop, heappush
 
@@ -35,18 +34,9 @@ class Limiter:
     _full_s: float = 0.0
     _full_since: float | None = None
 
-    @asynccontextmanager
-    async def slots(self, num_sequences: int) -> AsyncGenerator[None]:
-        """Hold that many slots, waiting for them without a time-out."""
-        if not self._waiting and self._fits(num_sequences):
-            self.in_flight += num_sequences
-        else:
-            with clock_stopped():
-                await self._wait(num_sequences)
-        try:
-            yield
-        finally:
-            self._release(num_sequences)
+    def slots(self, num_sequences: int) -> "_Slots":
+        """Hold that many slots in an `async with`, waiting for them without a time-out."""
+        return _Slots(self, num_sequences)
 
     @property
     def full_s(self) -> float:
@@ -58,6 +48,19 @@ class Limiter:
     def resize(self, capacity: int) -> None:
         """Change the bound; what is in flight above it stays so."""
         self.capacity = capacity
+        self._admit()
+
+    async def acquire(self, num_sequences: int) -> None:
+        """Take that many slots; see `slots`."""
+        if not self._waiting and self._fits(num_sequences):
+            self.in_flight += num_sequences
+        else:
+            with clock_stopped():
+                await self._wait(num_sequences)
+
+    def release(self, num_sequences: int) -> None:
+        """Give slots back that were taken."""
+        self.in_flight -= num_sequences
         self._admit()
 
     async def _wait(self, num_sequences: int) -> None:
@@ -75,7 +78,7 @@ class Limiter:
                 self._forget_cancelled()
                 self._admit()  # it may have stood in the way of smaller ones
             else:
-                self._release(num_sequences)
+                self.release(num_sequences)
             raise
 
     def _forget_cancelled(self) -> None:
@@ -89,10 +92,6 @@ class Limiter:
     def _fits(self, num_sequences: int) -> bool:
         return not self.in_flight or self.in_flight + num_sequences <= self.capacity
 
-    def _release(self, num_sequences: int) -> None:
-        self.in_flight -= num_sequences
-        self._admit()
-
     def _admit(self) -> None:
         while self._waiting:
             *_, num_sequences, admitted = self._waiting[0]
@@ -105,6 +104,18 @@ class Limiter:
                 admitted.set_result(None)
             heappop(self._waiting)
         self._full_s, self._full_since = self.full_s, None
+
+
+@dataclass(slots=True)
+class _Slots:
+    limiter: Limiter
+    num_sequences: int
+
+    async def __aenter__(self) -> None:
+        await self.limiter.acquire(self.num_sequences)
+
+    async def __aexit__(self, *_: object) -> None:
+        self.limiter.release(self.num_sequences)
 
 
 def limited(port: Port[R, A], limiter: Limiter) -> Port[R, A]:

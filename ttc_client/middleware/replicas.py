@@ -2,8 +2,8 @@
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Callable, Generator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from hashlib import blake2b
 
@@ -95,20 +95,21 @@ class Replicas:
         return home
 
     def _fit(self) -> list[Replica]:
+        if not any(replica.failures for replica in self.members):
+            return list(self.members)
         now = asyncio.get_running_loop().time()
         fit = [replica for replica in self.members if replica.fit(now)]
         return fit or [replica for replica in self.members if not replica.gone]
 
-    @contextmanager
-    def working(self, replica: Replica, request: Request) -> Generator[None]:
-        """Count a request's load, and how it ended."""
+    async def send(self, request: R, replica: Replica, port: Port[R, A]) -> A:
+        """Send a request to a replica, and count its load and how it ended."""
         probes = replica.failures > 0 and replica.fit(asyncio.get_running_loop().time())
         if probes:
             replica.probe = request
         num_tokens = request.num_tokens
         replica.tokens_in_flight += num_tokens
         try:
-            yield
+            answer = await port(request)
         except (TransientServerError, GarbledError) as error:
             self._failed(replica, error)
             self._homes.pop(hash(request.session), None)
@@ -121,6 +122,7 @@ class Replicas:
             raise
         else:
             self._answered(replica)
+            return answer
         finally:
             replica.tokens_in_flight -= num_tokens
             if probes:
@@ -159,8 +161,8 @@ def balanced(replicas: Replicas, ports: Sequence[Port[R, A]]) -> Port[R, A]:
     async def call(request: R) -> A:
         while True:
             replica = await replicas.choose(request)
-            with suppress(_GoneError), replicas.working(replica, request):
-                return await port_of[replica](request)
+            with suppress(_GoneError):
+                return await replicas.send(request, replica, port_of[replica])
 
     return call
 

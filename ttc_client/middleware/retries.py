@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from ttc_client.errors import GarbledError, ServerError, TransientServerError
 from ttc_client.middleware import A
-from ttc_client.middleware.deadlines import deadline
+from ttc_client.middleware.deadlines import Deadline
 from ttc_client.middleware.levels import MOST
 
 Q = TypeVar("Q")
@@ -63,7 +63,7 @@ def retrying(
         failure: ServerError | None = None
         attempts = garbled = 0
         try:
-            async with deadline(timeout_s) as timeout:
+            async with Deadline(timeout_s) as deadline:
                 while True:
                     try:
                         answer = await port(request)
@@ -74,7 +74,7 @@ def retrying(
                         garbled = garbled + 1 if isinstance(error, GarbledError) else 0
                         if garbled == _MAX_GARBLED:
                             raise
-                        if pause_s > _left_s(timeout):
+                        if pause_s > deadline.left_s:
                             raise _given_up(error, attempts, f"in {timeout_s:g} s") from error
                         if not budget.spend(error):
                             raise _given_up(error, attempts, _BUDGET_SPENT) from error
@@ -100,11 +100,6 @@ def _pause_s(error: ServerError, attempts: int) -> float:
     if isinstance(error, TransientServerError) and error.retry_after_s is not None:
         return max(pause_s, error.retry_after_s + random.uniform(0, _FIRST_PAUSE_S))
     return pause_s
-
-
-def _left_s(timeout: asyncio.Timeout) -> float:
-    end = timeout.when()
-    return float("inf") if end is None else end - asyncio.get_running_loop().time()
 
 
 def _given_up(failure: ServerError, attempts: int, why: str) -> TransientServerError:

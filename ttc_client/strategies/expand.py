@@ -102,10 +102,9 @@ class Expander:
         reply = await prm(ScoreRequest(parent.problem, known, items, parent.path, subtree))
         reduction = self.params.reduction
         return tuple(
-            replace(
-                child,
-                scores=parent.scores + scores[: len(child.readings) - len(known)],
-                value=reduce_scores(parent.scores + scores, reduction) if scores else parent.value,
+            child.scored(
+                parent.scores + scores[: len(child.readings) - len(known)],
+                reduce_scores(parent.scores + scores, reduction) if scores else parent.value,
             )
             for child, scores in zip(children, reply.scores, strict=True)
         )
