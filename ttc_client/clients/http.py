@@ -138,7 +138,7 @@ class Server:
     ) -> bytes:
         lines = [f"{name}: {value}\r\n" for name, value in headers.items()]
         if self.api_key:
-            if not self.api_key.isprintable():
+            if not (self.api_key.isascii() and self.api_key.isprintable()):
                 raise ValueError("no such characters may stand in headers")
             lines.append(f"Authorization: Bearer {self.api_key}\r\n")
         body = b""
