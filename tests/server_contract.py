@@ -294,8 +294,8 @@ async def read_as(server: Server, prompt: str | Sequence[int]) -> tuple[int, ...
 
 async def counter(server: Server, name: str) -> float:
     """Return one of the server's own counters."""
-    async with server.session.get(server.url + "/metrics") as response:
-        found = re.findall(rf"^vllm:{name}{{.*}} (.+)$", await response.text(), re.MULTILINE)
+    metrics = await server.get_text("/metrics")
+    found = re.findall(rf"^vllm:{name}{{.*}} (.+)$", metrics, re.MULTILINE)
     return sum(map(float, found))
 
 

@@ -31,6 +31,12 @@ def test_another_concurrency_is_refused_from_python_too(value):
         SearchConfig(concurrency=value)
 
 
+@pytest.mark.parametrize("name", ["", "X Session", "X-Session:", "X\r\nY", "Schlüssel"])
+def test_a_header_that_cannot_be_one_is_refused(name):
+    with pytest.raises(ConfigError, match=r"session_header is .* such as X-Session-ID"):
+        SearchConfig(session_header=name)
+
+
 def test_a_key_that_no_header_can_carry_is_refused_unseen():
     with pytest.raises(ConfigError, match=r"TTC_PRM_API_KEY .* line break") as raised:
         SearchConfig(prm_api_key="sk-secret\n")

@@ -5,6 +5,7 @@ The only place that reads the environment.
 
 import difflib
 import ipaddress
+import re
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
@@ -77,6 +78,7 @@ class SearchConfig(SearchParams):
         check_choice("prm_format", self.prm_format, PRMFormat)
         for name in SECRETS:
             _check_key(name, getattr(self, name))
+        _check_header(self.session_header)
         _check_concurrency(self.concurrency)
         if not self.timeout_s > 0:
             raise ConfigError(f"timeout_s is {self.timeout_s}: it must be above 0")
@@ -94,6 +96,11 @@ def _check_key(name: str, key: str | None) -> None:
             f"{ENVIRONMENT_PREFIX}{name.upper()} holds a character that no HTTP header can carry: "
             "is there a line break at its end?"
         )
+
+
+def _check_header(name: str | None) -> None:
+    if name is not None and not re.fullmatch(r"[\w!#$%&'*+.^`|~-]+", name, re.ASCII):
+        raise ConfigError(f"session_header is {name!r}: it must be a name such as X-Session-ID")
 
 
 def _check_concurrency(value: object) -> None:

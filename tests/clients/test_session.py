@@ -1,8 +1,166 @@
-"""What the connections of a process need of it."""
+"""The connections of a process: when one is used again, how one is made, and what they need."""
 
+import asyncio
 import resource
+import socket
+from contextlib import asynccontextmanager, closing, suppress
+from pathlib import Path
 
-from ttc_client.clients.session import Session
+import pytest
+
+from tests.scripted_server import own_ca, scripted_server
+from ttc_client.clients.http import Server
+from ttc_client.clients.session import Session, tls_context
+from ttc_client.errors import ServerError, TransientServerError
+
+
+async def ask(opened: Session, url: str, proxy: str | None = None) -> str:
+    return await Server(opened, url, 5, proxy=proxy).get_text("/ask")
+
+
+@asynccontextmanager
+async def a_proxy(answer: bytes):
+    """Run a proxy that answers a CONNECT so, and then passes on what comes; note its requests."""
+    asked, tasks = [], set()
+
+    async def pass_on(reader, writer):
+        with closing(writer), suppress(ConnectionError):
+            while data := await reader.read(1 << 16):
+                writer.write(data)
+
+    async def serve(reader, writer):
+        tasks.add(asyncio.current_task())
+        asked.append((await reader.readuntil(b"\r\n\r\n")).decode())
+        writer.write(answer)
+        if b" 200 " not in answer:
+            writer.close()
+            return
+        host, port = asked[-1].split()[1].split(":")
+        there, back = await asyncio.open_connection(host, int(port))
+        async with asyncio.TaskGroup() as group:
+            group.create_task(pass_on(reader, back))
+            group.create_task(pass_on(there, writer))
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    async with server:
+        yield "http://me:secret@{}:{}".format(*server.sockets[0].getsockname()), asked
+        await asyncio.wait(tasks, timeout=5)
+
+
+async def test_a_connection_is_used_again_until_it_has_been_idle_for_long():
+    async with scripted_server({"/ask": lambda _: {}}) as server:
+        async with Session() as opened:
+            for _ in range(3):
+                await ask(opened, server.url)
+            assert opened.num_opened == 1
+        async with Session(keep_alive_s=0) as opened:
+            for _ in range(3):
+                await ask(opened, server.url)
+            assert opened.num_opened == 3
+
+
+async def test_what_is_idle_for_long_is_closed_without_being_asked_for():
+    async def answer(_):
+        await asyncio.sleep(0.01)
+        return {}
+
+    async with scripted_server({"/ask": answer}) as server, Session(keep_alive_s=0.1) as opened:
+        before = num_files()
+        await asyncio.gather(*(ask(opened, server.url) for _ in range(20)))
+        assert num_files() >= before + 20
+        async with asyncio.timeout(5):
+            while num_files() > before:
+                await asyncio.sleep(0.02)
+
+
+def num_files() -> int:
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
+async def test_requests_at_once_have_a_connection_each_and_look_the_host_up_once(monkeypatch):
+    looked_up, all_there, look_up = [], asyncio.Event(), socket.getaddrinfo
+
+    def noted(host, port, flags=0, **how):
+        looked_up.append((host, flags))
+        return look_up(host, port, flags=flags, **how)
+
+    async def answer(_):
+        if len(server.requests) == 50:
+            all_there.set()
+        await all_there.wait()
+        return {}
+
+    monkeypatch.setattr(socket, "getaddrinfo", noted)
+    async with scripted_server({"/ask": answer}) as server, Session() as opened:
+        url = server.url.replace("127.0.0.1", "localhost")
+        await asyncio.gather(*(ask(opened, url) for _ in range(50)))
+        assert opened.num_opened == 50
+        await ask(opened, url)
+        assert opened.num_opened == 50
+    assert [host for host, flags in looked_up if not flags & socket.AI_NUMERICHOST] == ["localhost"]
+
+
+async def test_tls_passes_through_a_proxy_and_is_verified_behind_it(tmp_path):
+    tls, bundle = own_ca(tmp_path)
+    async with (
+        scripted_server({"/ask": lambda _: {}}, tls=tls) as server,
+        a_proxy(b"HTTP/1.1 200 Connection established\r\n\r\n") as (proxy, asked),
+    ):
+        url = server.url.replace("127.0.0.1", "localhost")
+        async with Session(tls_context(bundle)) as opened:
+            for _ in range(2):
+                assert await ask(opened, url, proxy) == "{}"
+            assert opened.num_opened == len(asked) == 1
+        async with Session() as opened:
+            with pytest.raises(ServerError, match="not trusted"):
+                await ask(opened, url, proxy)
+    authority = url.removeprefix("https://")
+    assert asked[0].startswith(f"CONNECT {authority} HTTP/1.1\r\nHost: {authority}\r\n")
+    assert "Proxy-Authorization: Basic bWU6c2VjcmV0\r\n" in asked[0]
+    assert "Proxy-Authorization" not in server.headers[0]
+
+
+@pytest.mark.parametrize(
+    ("answer", "says"),
+    [
+        (b"HTTP/1.1 407 No\r\nContent-Length: 4\r\n\r\nwhy?", "proxy .* answered 407"),
+        (b"", "nothing answers at https://localhost"),
+        (b"\x00", "nothing answers at https://localhost"),
+    ],
+)
+async def test_a_proxy_that_opens_no_tunnel_is_named_without_its_password(answer, says):
+    async with a_proxy(answer) as (proxy, _), Session() as opened:
+        with pytest.raises(TransientServerError, match=says) as raised:
+            await ask(opened, "https://localhost:1", proxy)
+    assert "secret" not in str(raised.value)
+
+
+async def test_a_server_without_tls_where_tls_is_wanted_is_said_to_be_none():
+    async with scripted_server({"/ask": lambda _: {}}) as server, Session() as opened:
+        with pytest.raises(TransientServerError, match=r"nothing answers .*SSL"):
+            await ask(opened, server.url.replace("http:", "https:"))
+
+
+async def test_what_is_cancelled_while_it_connects_leaves_nothing_behind():
+    connected = asyncio.Event()
+
+    async def say_nothing(reader, writer):  # and so never finish the TLS handshake
+        connected.set()
+        assert await reader.read() != b""
+        writer.close()
+        connected.clear()
+
+    listener = await asyncio.start_server(say_nothing, "127.0.0.1", 0)
+    port = listener.sockets[0].getsockname()[1]
+    async with listener, Session() as opened:
+        asking = asyncio.create_task(ask(opened, f"https://127.0.0.1:{port}"))
+        await asyncio.wait_for(connected.wait(), 5)
+        asking.cancel()
+        await asyncio.wait([asking])
+        async with asyncio.timeout(5):
+            while connected.is_set():
+                await asyncio.sleep(0.01)
+    assert asking.cancelled()
 
 
 async def test_more_files_than_usual_may_be_open():

@@ -127,7 +127,7 @@ class Server:
             )
         except TooLongError as error:
             raise self.protocol_error(path, str(error), error.body) from error
-        except (NoProxyError, ProxyRefusedError, OSError, ValueError) as error:
+        except (NoProxyError, ProxyRefusedError, OSError) as error:
             raise self.broken_off(path, timeout_s, error) from error
         if reply.status != 200:
             raise self.failure(path, reply.status, reply.body, reply.headers)
@@ -138,15 +138,13 @@ class Server:
     ) -> bytes:
         lines = [f"{name}: {value}\r\n" for name, value in headers.items()]
         if self.api_key:
-            if not (self.api_key.isascii() and self.api_key.isprintable()):
-                raise ValueError("no such characters may stand in headers")
             lines.append(f"Authorization: Bearer {self.api_key}\r\n")
         body = b""
         if payload is not None:
             body = self._encode(path, payload)
             lines.append(f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n")
         head = f"{method} {route.base}{path} HTTP/1.1\r\n{route.headers}{_HEADERS}"
-        return f"{head}{''.join(lines)}\r\n".encode("latin-1") + body
+        return f"{head}{''.join(lines)}\r\n".encode() + body
 
     def _encode(self, path: str, payload: object) -> bytes:
         try:
@@ -197,11 +195,6 @@ class Server:
                 return TransientServerError, (
                     f"nothing answers at {url} ({error}): is the server running, and the host and "
                     "port right?"
-                )
-            case ValueError():
-                return RequestError, (
-                    f"{url}{path} cannot be asked ({error}): check {self.key_variable} and the "
-                    "proxy"
                 )
             case _:
                 return TransientServerError, (

@@ -4,8 +4,10 @@ import asyncio
 import socket
 import ssl
 import sys
-from collections import defaultdict
+from collections import defaultdict, deque
 from contextlib import suppress
+from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Any, Self
 
@@ -72,20 +74,22 @@ class Session:
         self.num_opened = 0
         self._tls = tls or tls_context(None)
         self._keep_alive_s = keep_alive_s
-        self._idle: defaultdict[Route, list[Connection]] = defaultdict(list)
+        self._idle: defaultdict[Route, deque[Connection]] = defaultdict(deque)
         self._addresses: dict[Hop, tuple[float, list[Any]]] = {}
         self._looking_up = asyncio.Lock()
         self._buffer = memoryview(bytearray(_READ_BYTES))
-        self._now_s = asyncio.get_running_loop().time
+        self._loop = asyncio.get_running_loop()
+        self._clean_up: asyncio.TimerHandle | None = None
         _allow_files()
 
     async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        for idle in self._idle.values():
-            for connection in idle:
-                connection.close()
+        if self._clean_up:
+            self._clean_up.cancel()
+        for connection in chain.from_iterable(self._idle.values()):
+            connection.close()
         await asyncio.sleep(0)  # lets the sockets close
 
     async def exchange(
@@ -99,8 +103,10 @@ class Session:
         connection = self._idle_one(route) or await self._connect(route)
         reply = await connection.exchange(request, timeout_s, silence_s)
         if connection.usable:
-            connection.idle_since_s = self._now_s()
+            connection.idle_since_s = self._loop.time()
             self._idle[route].append(connection)
+            if self._clean_up is None:
+                self._clean_up = self._later()
         else:
             connection.close()
         return reply
@@ -110,10 +116,23 @@ class Session:
         idle = self._idle[route]
         while idle:
             connection = idle.pop()
-            if connection.usable and self._now_s() - connection.idle_since_s < self._keep_alive_s:
+            if connection.usable and not self._is_old(connection):
                 return connection
             connection.close()
         return None
+
+    def _is_old(self, connection: Connection) -> bool:
+        return self._loop.time() - connection.idle_since_s >= self._keep_alive_s
+
+    def _close_old(self) -> None:
+        """Close what was not needed for a while, and look again while there is more."""
+        for idle in self._idle.values():
+            while idle and self._is_old(idle[0]):
+                idle.popleft().close()
+        self._clean_up = self._later() if any(self._idle.values()) else None
+
+    def _later(self) -> asyncio.TimerHandle:
+        return self._loop.call_later(self._keep_alive_s, self._close_old)
 
     async def _connect(self, route: Route) -> Connection:
         try:
@@ -135,8 +154,7 @@ class Session:
         sock = await start_connection(addresses, happy_eyeballs_delay=_NEXT_ADDRESS_S)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         tls: dict[str, Any] = {"ssl": self._tls, "server_hostname": hop.host} if hop.tls else {}
-        loop = asyncio.get_running_loop()
-        _, connection = await loop.create_connection(
+        _, connection = await self._loop.create_connection(
             lambda: Connection(self._buffer), sock=sock, **tls
         )
         return connection
@@ -144,10 +162,9 @@ class Session:
     async def _look_up(self, hop: Hop) -> list[Any]:
         async with self._looking_up:
             until_s, addresses = self._addresses.get(hop, (0.0, []))
-            if self._now_s() >= until_s:
-                loop = asyncio.get_running_loop()
-                addresses = await loop.getaddrinfo(hop.host, hop.port, type=socket.SOCK_STREAM)
-                self._addresses[hop] = self._now_s() + _ADDRESSES_KEPT_S, addresses
+            if self._loop.time() >= until_s:
+                addresses = await _addresses(hop)
+                self._addresses[hop] = self._loop.time() + _ADDRESSES_KEPT_S, addresses
             return addresses
 
     async def _tunnel(self, connection: Connection, request: str, behind: Hop) -> None:
@@ -163,6 +180,14 @@ class Session:
         except BaseException:
             connection.close()
             raise
+
+
+async def _addresses(hop: Hop) -> list[Any]:
+    find = partial(socket.getaddrinfo, hop.host, hop.port, type=socket.SOCK_STREAM)
+    try:
+        return find(flags=socket.AI_NUMERICHOST)
+    except socket.gaierror:  # a name, and so a question that takes a thread
+        return await asyncio.to_thread(find)
 
 
 def _allow_files() -> None:

@@ -1,0 +1,163 @@
+"""One connection, byte by byte: what is a reply, and when the connection may be used again."""
+
+import asyncio
+from contextlib import asynccontextmanager, suppress
+
+import pytest
+
+from ttc_client.clients import connection
+from ttc_client.clients.connection import BrokenOffError, Connection, TooLongError
+
+OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi"
+
+
+@asynccontextmanager
+async def connected(*pieces: bytes, pause_s: float = 0.0, closes: bool = False):
+    """Open a connection to a server that answers the first bytes it gets with these pieces."""
+    gone = asyncio.Event()
+
+    async def serve(reader, writer):
+        await reader.readuntil(b"\r\n\r\n")
+        for piece in pieces:
+            writer.write(piece)
+            await asyncio.sleep(pause_s)
+        if closes:
+            writer.close()
+        with suppress(ConnectionError):
+            while await reader.read(1000):
+                pass
+        gone.set()
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    host, port = server.sockets[0].getsockname()
+    buffer = memoryview(bytearray(1 << 10))
+    async with server:
+        loop = asyncio.get_running_loop()
+        _, opened = await loop.create_connection(lambda: Connection(buffer), host, port)
+        opened.gone = gone
+        try:
+            yield opened
+        finally:
+            opened.close()
+            await asyncio.wait_for(gone.wait(), 5)
+
+
+async def ask(opened: Connection, timeout_s: float = 5.0, silence_s: float = 5.0):
+    return await opened.exchange(b"GET / HTTP/1.1\r\n\r\n", timeout_s, silence_s)
+
+
+@pytest.mark.parametrize("pause_s", [0.0, 0.02])
+@pytest.mark.parametrize(
+    "pieces",
+    [
+        (OK,),
+        (OK[:10], OK[10:25], OK[25:]),
+        (
+            b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n",
+            b"1\r\nh\r\n1\r\ni\r\n0\r\n\r\n",
+        ),
+        (b"HTTP/1.1 100 Continue\r\nX: 1\r\n\r\n", OK),
+    ],
+)
+async def test_a_reply_comes_in_pieces(pieces, pause_s):
+    async with connected(*pieces, pause_s=pause_s) as opened:
+        reply = await ask(opened)
+        assert (reply.status, reply.body) == (200, b"hi")
+        assert "x" not in reply.headers
+        assert opened.usable
+
+
+async def test_a_body_larger_than_the_buffer_is_whole():
+    body = bytes(range(256)) * 40
+    head = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body)
+    async with connected(head + body) as opened:
+        assert (await ask(opened)).body == body
+
+
+async def test_a_reply_of_unknown_length_ends_with_the_connection():
+    async with connected(b"HTTP/1.1 200 OK\r\n\r\n", b"hi", closes=True) as opened:
+        assert (await ask(opened)).body == b"hi"
+        assert not opened.usable
+
+
+@pytest.mark.parametrize(
+    "first",
+    [
+        OK.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"),
+        OK.replace(b"1.1", b"1.0"),
+        OK + OK,
+        OK + OK[:20],
+        OK + OK + OK,
+        OK + b"\x00",
+    ],
+)
+async def test_after_some_replies_the_connection_is_not_used_again(first):
+    async with connected(first) as opened:
+        reply = await ask(opened)
+        assert (reply.body, reply.headers["content-length"]) == (b"hi", "2")
+        assert not opened.usable
+
+
+async def test_what_comes_unasked_closes_the_connection():
+    async with connected(OK, OK, pause_s=0.1) as opened:
+        await ask(opened)
+        assert opened.usable
+        await asyncio.wait_for(opened.gone.wait(), 5)
+        assert not opened.usable
+
+
+@pytest.mark.parametrize(
+    "pieces",
+    [
+        (),
+        (b"\x15\x03\x01",),
+        (OK[:-1],),
+        (b"HTTP/1.1 200 OK\r\nContent-",),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\nhi",),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\nhi!",),
+        (b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\nhi",),
+    ],
+)
+async def test_what_is_no_whole_reply_is_broken_off(pieces):
+    async with connected(*pieces, closes=True) as opened:
+        with pytest.raises(BrokenOffError):
+            await ask(opened)
+        assert not opened.usable
+
+
+@pytest.mark.parametrize(
+    "pieces",
+    [(b"HTTP/1.1 200 OK\r\n", b"X: y\r\n" * 1000), (OK.replace(b"2", b"2000"), b" " * 1999)],
+)
+async def test_headers_and_bodies_without_end_are_refused(pieces, monkeypatch):
+    monkeypatch.setattr(connection, "MAX_BODY_BYTES", 1000)
+    async with connected(*pieces) as opened:
+        with pytest.raises(TooLongError, match="more than 1000 bytes"):
+            await ask(opened)
+
+
+async def test_silence_is_borne_for_a_while_only_and_talk_not_for_ever():
+    async with connected() as opened:
+        with pytest.raises(TimeoutError):
+            await ask(opened, silence_s=0.05)
+        assert not opened.usable
+    slow = [OK[i : i + 5] for i in range(0, len(OK), 5)]
+    async with connected(*slow, pause_s=0.01) as opened:
+        assert (await ask(opened, silence_s=0.3)).body == b"hi"
+    async with connected(*slow, pause_s=0.1) as opened:
+        started_s = asyncio.get_running_loop().time()
+        with pytest.raises(TimeoutError):
+            await ask(opened, timeout_s=0.5, silence_s=0.3)
+        assert 0.4 < asyncio.get_running_loop().time() - started_s < 2
+
+
+async def test_the_server_sees_that_an_exchange_is_cancelled():
+    async with connected() as opened:
+        exchange = asyncio.create_task(ask(opened))
+        await asyncio.sleep(0.01)
+        exchange.cancel()
+        await asyncio.wait([exchange])
+        await asyncio.wait_for(opened.gone.wait(), 5)
+        assert exchange.cancelled()
+        assert not opened.usable
