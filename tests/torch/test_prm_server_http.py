@@ -20,6 +20,7 @@ from starlette.applications import Starlette
 from ttc_client import wire
 from ttc_client.clients.http import Server
 from ttc_client.clients.scores import ScoreProtocol
+from ttc_client.clients.session import Session
 from ttc_client.errors import ContextLengthError
 from ttc_client.ports import ScoreRequest
 from ttc_servers.prm.__main__ import load, parse_args
@@ -114,10 +115,10 @@ async def test_200_clients_of_whom_a_third_leave(loaded, http: aiohttp.ClientSes
                 assert found[client] == pytest.approx(expected.scores[0], abs=1e-4)
 
 
-async def test_the_projects_client_understands_it(loaded, http: aiohttp.ClientSession):
+async def test_the_projects_client_understands_it(loaded):
     _, app = loaded()
-    async with serving(app) as url:
-        client = ScoreProtocol(Server(http, url, timeout_s=30))
+    async with serving(app) as url, Session() as session:
+        client = ScoreProtocol(Server(session, url, timeout_s=30))
         request = ScoreRequest("2 + 2?", (STEPS[0],), ((STEPS[1], STEPS[2]), ("No.",)))
         reply = await client.score(request)
         assert [len(item) for item in reply.scores] == [2, 1]
