@@ -1,6 +1,8 @@
 """One connection, byte by byte: what is a reply, and when the connection may be used again."""
 
 import asyncio
+import random
+from collections import Counter
 from contextlib import asynccontextmanager, suppress
 
 import pytest
@@ -9,6 +11,13 @@ from ttc_client.clients import connection
 from ttc_client.clients.connection import BrokenOffError, Connection, TooLongError
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi"
+REPLIES = (
+    OK,
+    b"HTTP/1.1 503 No\r\nRetry-After: 1\r\nContent-Length: 3\r\n\r\nwhy",
+    b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\n\r\n",
+    b"HTTP/1.1 100 Continue\r\n\r\n" + OK,
+    b"HTTP/1.0 200 OK\r\n\r\nhi",
+)
 
 
 @asynccontextmanager
@@ -161,3 +170,56 @@ async def test_the_server_sees_that_an_exchange_is_cancelled():
         await asyncio.wait_for(opened.gone.wait(), 5)
         assert exchange.cancelled()
         assert not opened.usable
+
+
+class NoTransport:
+    """Send nothing, and tell the connection when it is closed."""
+
+    def __init__(self, opened: Connection) -> None:
+        self.opened, self.closed = opened, False
+        opened.connection_made(self)
+
+    def write(self, data: bytes) -> None:
+        pass
+
+    def abort(self) -> None:
+        self.closed = True
+
+
+def spoiled(luck: random.Random) -> bytes:
+    """Return a reply with bytes changed, left out, doubled or put in."""
+    reply = bytearray(luck.choice(REPLIES))
+    for _ in range(luck.randrange(4)):
+        at = luck.randrange(len(reply))
+        some = reply[at : at + luck.randrange(1, 12)]
+        what = luck.choice((b"", some * 2, luck.randbytes(len(some)), b"\r\n", b"99", b":"))
+        reply[at : at + len(some)] = what
+        reply = reply or bytearray(b"H")
+    return bytes(reply)
+
+
+async def test_whatever_comes_ends_in_a_reply_or_an_error_of_ours():
+    ends = Counter()
+    buffer = memoryview(bytearray(1 << 10))
+    for seed in range(3000):
+        luck = random.Random(seed)
+        opened = Connection(buffer)
+        transport = NoTransport(opened)
+        asking = asyncio.create_task(ask(opened))
+        await asyncio.sleep(0)
+        left = spoiled(luck)
+        while left and not transport.closed:
+            count = luck.randrange(1, len(left) + 1)
+            buffer[:count], left = left[:count], left[count:]
+            opened.buffer_updated(count)
+            if luck.random() < 0.5:
+                await asyncio.sleep(0)
+        opened.connection_lost(None)
+        await asyncio.wait([asking])
+        error = asking.exception()
+        ends[type(error)] += 1
+        assert error is None or isinstance(error, BrokenOffError), seed
+        assert not opened.usable
+        if error is None and (length := asking.result().headers.get("content-length")):
+            assert len(asking.result().body) == int(length), seed
+    assert set(ends) == {type(None), BrokenOffError}
