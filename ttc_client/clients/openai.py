@@ -287,6 +287,8 @@ def _below_the_sdk(error: Exception) -> Exception:
             return UnreachableError(cause.strerror or str(cause.os_error))
         case aiohttp.ClientError():
             return BrokenOffError(f"{type(cause).__name__}: {cause}")
+        case OSError():
+            return cause
         case _:
             return error
 
