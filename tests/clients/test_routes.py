@@ -28,7 +28,11 @@ def test_a_path_is_kept_and_quoted():
 
 
 @pytest.mark.parametrize(
-    "url", ["gpu:8000", "http://", "http://gpu:80000", "http://gpu:x", "http://" + "a" * 64, ""]
+    "url",
+    [
+        *("gpu:8000", "http://", "http://gpu:80000", "http://gpu:x", "http://[::1"),
+        *("http://" + "a" * 64, ""),
+    ],
 )
 def test_what_is_no_url_is_refused(url):
     with pytest.raises(ConfigError, match="it must be a URL"):
@@ -53,7 +57,9 @@ def test_tls_goes_through_a_tunnel_and_the_proxys_password_with_its_opening_alon
     assert (route.base, route.headers) == ("/x", "Host: gpu:443\r\n")
 
 
-@pytest.mark.parametrize("proxy", ["proxy:3128", "socks5://proxy:1", "http://", "http://p:x"])
+@pytest.mark.parametrize(
+    "proxy", ["proxy:3128", "socks5://proxy:1", "http://", "http://p:x", "http://[::1"]
+)
 def test_what_is_no_proxy_is_refused(proxy):
     with pytest.raises(NoProxyError):
         find_route("http://gpu", proxy)

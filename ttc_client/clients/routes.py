@@ -50,7 +50,7 @@ class Route:
 
 def base_url(url: str, what: str) -> str:
     """Return a server's URL without a trailing `/` or `/v1`, or raise ConfigError."""
-    if _hop(urlsplit(url)) is None:
+    if _hop(url) is None:
         raise ConfigError(f"{what} is {url!r}: it must be a URL such as http://localhost:8000")
     return re.sub(r"(/v1)?/*$", "", url)
 
@@ -58,14 +58,13 @@ def base_url(url: str, what: str) -> str:
 @lru_cache(maxsize=1024)
 def find_route(url: str, proxy: str | None) -> Route:
     """Return the way to a server's URL, which is one; raises NoProxyError."""
-    parts = urlsplit(url)
-    server = _hop(parts)
+    server = _hop(url)
     assert server is not None
-    path = quote(parts.path, safe="/%:@!$&'()*+,;=~")
+    path = quote(urlsplit(url).path, safe="/%:@!$&'()*+,;=~")
     host = f"Host: {server.authority}\r\n"
     if proxy is None:
         return Route(server, path, host)
-    via = _hop(urlsplit(proxy))
+    via = _hop(proxy)
     if via is None:
         raise NoProxyError
     credentials = _credentials(urlsplit(proxy))
@@ -75,8 +74,9 @@ def find_route(url: str, proxy: str | None) -> Route:
     return Route(via, f"http://{server.authority}{path}", host + credentials)
 
 
-def _hop(parts: SplitResult) -> Hop | None:
+def _hop(url: str) -> Hop | None:
     try:
+        parts = urlsplit(url)
         port, host = parts.port, (parts.hostname or "").encode("idna").decode()
     except ValueError:
         return None
