@@ -4,15 +4,17 @@ import asyncio
 import gc
 from contextlib import AsyncExitStack, suppress
 from dataclasses import replace
-from pathlib import Path
+from functools import partial
 
 import pytest
 
+from scripts.bench.soak import num_files
 from tests.chance_servers import chance_servers
 from tests.fault_proxy import FAULTS, fault_proxy
 from ttc_client import Client, SearchConfig, SearchResult
 from ttc_client.middleware import replicas, retries
 
+descriptors = partial(num_files, "/proc/self/fd")
 PROBLEMS = [f"What is {i}?" for i in range(12)]
 
 
@@ -104,7 +106,3 @@ async def test_a_thousand_cancelled_requests_leave_nothing_behind():
                 while descriptors() > files + 4 or len(asyncio.all_tasks()) > tasks + 4:
                     gc.collect()
                     await asyncio.sleep(0.05)
-
-
-def descriptors() -> int:
-    return len(list(Path("/proc/self/fd").iterdir()))

@@ -173,11 +173,9 @@ async def test_the_server_sees_that_an_exchange_is_cancelled():
 
 
 class NoTransport:
-    """Send nothing, and tell the connection when it is closed."""
+    """Send nothing."""
 
-    def __init__(self, opened: Connection) -> None:
-        self.opened, self.closed = opened, False
-        opened.connection_made(self)
+    closed = False
 
     def write(self, data: bytes) -> None:
         pass
@@ -204,7 +202,8 @@ async def test_whatever_comes_ends_in_a_reply_or_an_error_of_ours():
     for seed in range(3000):
         luck = random.Random(seed)
         opened = Connection(buffer)
-        transport = NoTransport(opened)
+        transport = NoTransport()
+        opened.connection_made(transport)
         asking = asyncio.create_task(ask(opened))
         await asyncio.sleep(0)
         left = spoiled(luck)

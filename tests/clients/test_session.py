@@ -4,10 +4,10 @@ import asyncio
 import resource
 import socket
 from contextlib import asynccontextmanager, closing, suppress
-from pathlib import Path
 
 import pytest
 
+from scripts.bench.soak import num_files
 from tests.scripted_server import own_ca, scripted_server
 from ttc_client.clients.http import Server
 from ttc_client.clients.session import Session, tls_context
@@ -65,16 +65,12 @@ async def test_what_is_idle_for_long_is_closed_without_being_asked_for():
         return {}
 
     async with scripted_server({"/ask": answer}) as server, Session(keep_alive_s=0.1) as opened:
-        before = num_files()
+        before = num_files("/proc/self/fd")
         await asyncio.gather(*(ask(opened, server.url) for _ in range(20)))
-        assert num_files() >= before + 20
+        assert num_files("/proc/self/fd") >= before + 20
         async with asyncio.timeout(5):
-            while num_files() > before:
+            while num_files("/proc/self/fd") > before:
                 await asyncio.sleep(0.02)
-
-
-def num_files() -> int:
-    return len(list(Path("/proc/self/fd").iterdir()))
 
 
 async def test_requests_at_once_have_a_connection_each_and_look_the_host_up_once(monkeypatch):

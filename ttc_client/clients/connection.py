@@ -120,18 +120,18 @@ class Connection(asyncio.BufferedProtocol):
         self._has_body = False
 
     @property
-    def _is_waiting(self) -> bool:
-        return self._reply is not None and not self._reply.done()
+    def _awaited(self) -> asyncio.Future[Reply] | None:
+        return self._reply if self._reply and not self._reply.done() else None
 
     def _succeed(self) -> None:
-        if self._reply and not self._reply.done():
+        if reply := self._awaited:
             status, body = self._parser.get_status_code(), b"".join(self._pieces)
-            self._reply.set_result(Reply(status, self._headers, body))
+            reply.set_result(Reply(status, self._headers, body))
 
     def _fail(self, error: Exception) -> None:
         self.usable = False
-        if self._reply and not self._reply.done():
-            self._reply.set_exception(error)
+        if reply := self._awaited:
+            reply.set_exception(error)
 
     # asyncio calls these:
 
@@ -144,7 +144,7 @@ class Connection(asyncio.BufferedProtocol):
         return self._buffer
 
     def buffer_updated(self, nbytes: int) -> None:
-        if not self._is_waiting:
+        if not self._awaited:
             self.close()
             return
         self._num_bytes += nbytes
@@ -181,5 +181,5 @@ class Connection(asyncio.BufferedProtocol):
     def on_message_complete(self) -> None:
         """Take a reply, unless it announces another (1xx)."""
         if self._parser.get_status_code() >= 200:
-            self.usable = self._is_waiting and self._parser.should_keep_alive()
+            self.usable = self._awaited is not None and self._parser.should_keep_alive()
             self._succeed()

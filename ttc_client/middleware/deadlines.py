@@ -4,8 +4,7 @@ import asyncio
 from collections.abc import Generator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 
 class Deadline:
@@ -21,14 +20,9 @@ class Deadline:
         self._outer = _deadline.set(self)
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *error: Any) -> None:
         _deadline.reset(self._outer)
-        await self._timeout.__aexit__(kind, error, traceback)
+        await self._timeout.__aexit__(*error)
 
     @property
     def left_s(self) -> float:
