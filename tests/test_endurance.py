@@ -20,9 +20,10 @@ async def test_a_run_through_faults_ends_with_the_same_lines_and_even_accounts(t
     shape = Shape(replicas=2, delay_s=0.1)
     found = await faults.compare(5, 8, shape, tmp_path)
     assert faults.sound(found), found
-    assert found["injected"].keys() == {"503", "no answer", "garbage"}
+    assert found["injected"].keys() == {"503", "connection", "garbled"}
     assert not faults.sound(found | {"same_results": False})
     assert not faults.sound(found | {"repeated": {"503": 1}})
+    assert not faults.sound(found | {"repeated": found["repeated"] + Counter({"time-out": 1})})
 
 
 async def test_cancelled_searches_leave_nothing_here_or_at_the_servers():
@@ -49,11 +50,3 @@ def test_growth_is_that_of_the_line_after_the_warm_up():
     leaking = [*warm, *(at(second, 250 + second / 10) for second in range(25, 100))]
     assert soak.growth(leaking, "rss_mb") == pytest.approx(7.4)
     assert soak.MAY_GROW["rss_mb"] < 7.4
-
-
-def test_an_account_tells_the_killed_replicas_part_from_the_rest():
-    causes = [Counter({"503": 2}), Counter({"no answer": 9, "garbage": 1})]
-    injected = [Counter({"503": 2}), Counter({"reset": 2, "truncated": 1, "garbage": 1})]
-    found = faults.account(causes, injected)
-    assert found["injected"] == found["repeated"] == {"503": 2, "no answer": 3, "garbage": 1}
-    assert found["repeated_by_the_kill"] == 6

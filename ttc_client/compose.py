@@ -113,7 +113,7 @@ async def _opened(connect: Callable[[], Awaitable[T]]) -> T:
         try:
             return await connect()
         except (TransientServerError, GarbledError) as error:
-            if isinstance(error.__cause__, TimeoutError):
+            if error.cause == "time-out":
                 raise
             await asyncio.sleep(pause_s * random.uniform(0.5, 1.5))
     return await connect()

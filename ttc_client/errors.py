@@ -27,6 +27,15 @@ class ServerError(TTCError):
         self.status = status
         self.body = body
 
+    @property
+    def cause(self) -> str:
+        """What went wrong, in a word: an HTTP status, "garbled", "time-out" or "connection"."""
+        if isinstance(self, GarbledError):
+            return "garbled"
+        if self.status is not None:
+            return str(self.status)
+        return "time-out" if isinstance(self.__cause__, TimeoutError) else "connection"
+
 
 class TransientServerError(ServerError):
     """A failure that may pass: no connection, a time-out, 408, 429, 5xx, a body cut short.

@@ -6,7 +6,7 @@ Knows nothing of screens or files.
 import asyncio
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from ttc_client.errors import ServerError
 from ttc_client.ports import PRM, Policy, SampleRequest, Samples, ScoreRequest, Scores
@@ -42,7 +42,7 @@ class Meter:
 
     def retried(self, error: ServerError) -> None:
         """Count a request that has to be sent again, and remember why."""
-        self.usage = replace(self.usage, retries=self.usage.retries + 1)
+        self.usage += Usage(retries={error.cause: 1})
         self.last_retry = str(error)
 
     def policy(self, port: Policy) -> Policy:
@@ -85,4 +85,4 @@ class Meter:
         return call
 
     def _cancelled(self) -> None:
-        self.usage = replace(self.usage, cancelled_requests=self.usage.cancelled_requests + 1)
+        self.usage += Usage(cancelled_requests=1)

@@ -91,7 +91,7 @@ class _View:
             share = votes / self._votes.total()
             parts.append(f"leading: {clean(self._texts[key])[:40]} ({share:.0%})")
         if usage.retries:
-            parts.append(f"{usage.retries} retries ({clean(meter.last_retry)[:80]})")
+            parts.append(f"{sum(usage.retries.values())} retries ({clean(meter.last_retry)[:80]})")
         return Text(" · ".join(parts), no_wrap=True, overflow="ellipsis")
 
     async def _count_answers(self) -> None:

@@ -5,7 +5,7 @@
 Everything is frozen. Knows nothing of servers, files or the screen.
 """
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from itertools import chain
 from operator import add, attrgetter
 from typing import Literal
@@ -28,7 +28,8 @@ class Usage:
     """What was spent, as the servers counted it. Adds up with `+`.
 
     A request that was closed early counts in `cancelled_requests`, and its tokens, which no
-    server reports, nowhere.
+    server reports, nowhere. `retries` counts the requests sent again by what was wrong with the
+    first (`ServerError.cause`).
     """
 
     completion_tokens: int = 0
@@ -39,13 +40,16 @@ class Usage:
     policy_requests: int = 0
     prm_requests: int = 0
     cancelled_requests: int = 0
-    retries: int = 0
+    retries: dict[str, int] = field(default_factory=dict[str, int])
 
     def __add__(self, other: "Usage") -> "Usage":
-        return Usage(*map(add, _counts(self), _counts(other)))
+        retries = dict(self.retries)
+        for cause, count in other.retries.items():
+            retries[cause] = retries.get(cause, 0) + count
+        return Usage(*map(add, _counts(self), _counts(other)), retries=retries)
 
 
-_counts = attrgetter(*(count.name for count in fields(Usage)))
+_counts = attrgetter(*(count.name for count in fields(Usage) if count.name != "retries"))
 
 
 @dataclass(frozen=True, slots=True)

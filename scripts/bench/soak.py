@@ -94,7 +94,7 @@ async def search(client: Client, number: int, counts: Counter[str]) -> None:
     try:
         with suppress(asyncio.CancelledError):
             result = await task
-            counts["retries"] += result.usage.retries
+            counts["retries"] += sum(result.usage.retries.values())
             counts["requests"] += result.usage.policy_requests + result.usage.prm_requests
         counts["cancelled" if task.cancelled() else "finished"] += 1
     except TTCError as error:

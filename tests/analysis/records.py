@@ -17,6 +17,7 @@ SPENT = Usage(
     prm_cached_tokens=200,
     policy_requests=4,
     prm_requests=8,
+    retries={"503": 2, "connection": 1},
 )
 
 
@@ -57,7 +58,7 @@ def record(
 
 def run(*records: Record, name: str = "run", **settings: Any) -> Run:
     """Make a run; every search that did not fail costs the same."""
-    costs = [Cost(**key_of(r)._asdict(), usage=SPENT, wall_s=2.0) for r in records if not r.error]
+    costs = [Cost(**key_of(r)._asdict(), usage=SPENT, wall_s=2.0) for r in records]
     return Run(
         path=Path(name),
         settings={"m": 4, "n": [r.n for r in records], **settings},

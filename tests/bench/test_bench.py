@@ -8,18 +8,20 @@ from types import FunctionType, ModuleType
 import pytest
 from aiohttp import web
 
-from tests.chance_servers import chance_servers, write
+from tests.chance_servers import chance_servers, score, write
 from tests.scripted_server import completions
 from tests.tables import table
 from ttc_client.bench.bench import Bench
 from ttc_client.bench.dataset import Problem
 from ttc_client.bench.grid import Grid
 from ttc_client.bench.journal import Journal
+from ttc_client.bench.records import key_of
 from ttc_client.bench.runs import read_run, read_traces
 from ttc_client.config import SearchConfig
 from ttc_client.errors import TTCError
 from ttc_client.optimal import Choice
 from ttc_client.runner import Client
+from ttc_client.types import Usage
 
 GRID = Grid(("greedy", "best-of-n", "beam", "dvts"), (4, 8), (0, 1))
 PROBLEMS = [Problem(str(i), f"problem {i}", str(i % 3)) for i in range(6)]
@@ -55,7 +57,7 @@ async def test_every_search_is_a_graded_line_in_the_plans_order_with_cost_and_tr
     assert 0 < sum(right) < NUM_SEARCHES
     assert standing.left == 0
     assert not standing.running
-    assert standing.tokens == sum(c.usage.completion_tokens for c in found.costs.values())
+    assert standing.usage == sum((c.usage for c in found.costs.values()), Usage())
 
 
 async def test_the_outcome_does_not_depend_on_how_many_run_at_once(tmp_path):
@@ -103,16 +105,19 @@ async def test_more_are_opened_as_the_servers_turn_out_to_take_more(tmp_path, mo
     assert max(most) > 4
 
 
-async def test_a_failed_search_is_an_error_line_and_is_retried_on_resume(tmp_path):
+async def test_a_failed_search_is_an_error_line_with_a_cost_and_is_retried_on_resume(tmp_path):
     def refuse(payload):
-        if len(payload["prompt"]) % 2:
+        if payload["problem"] == "problem 10":
             return web.json_response({"error": {"message": "I will not"}}, status=400)
-        return completions(write)(payload)
+        return score(payload)
 
     problems = [Problem("even", "problem 1", "1"), Problem("odd", "problem 10", "1")]
-    async with chance_servers(completions=refuse) as server:
+    async with chance_servers(score=refuse) as server:
         bench = await run(server.url, tmp_path / "run", problems)
-    failed = read_run(tmp_path / "run").failed
+    found = read_run(tmp_path / "run")
+    failed = found.failed
+    assert set(found.costs) == set(found.records)
+    assert all(found.costs[key_of(record)].usage.completion_tokens for record in failed)
     assert bench.standing.num_failed == len(failed) > 0
     assert len({record.id for record in failed}) == 1
     assert all("I will not" in record.error for record in failed)

@@ -67,6 +67,7 @@ async def test_what_may_pass_says_so(status):
         with pytest.raises(TransientServerError, match=f"answered {status}: because") as raised:
             await ask(server)
     assert (raised.value.status, raised.value.retry_after_s) == (status, 7.0)
+    assert raised.value.cause == str(status)
 
 
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 422, 307])
@@ -118,8 +119,11 @@ async def test_retry_after_may_be_a_date(header, wait_s):
 )
 async def test_a_body_that_is_not_json_is_garbled(body):
     async with answering(lambda _: web.Response(body=body)) as server:
-        with pytest.raises(GarbledError, match=f"{len(body)} bytes that are not all JSON"):
+        with pytest.raises(
+            GarbledError, match=f"{len(body)} bytes that are not all JSON"
+        ) as raised:
             await ask(server)
+    assert raised.value.cause == "garbled"
 
 
 @pytest.mark.parametrize("body", [b"{}", b'{"value": "7"}', b"[]", b"null", b'{"value": 1e999}'])
@@ -162,8 +166,9 @@ def test_the_parts_of_an_answer_are_put_in_order_and_must_be_complete():
 )
 async def test_an_exchange_broken_off_may_pass(raw):
     async with sending(raw) as server:
-        with pytest.raises(TransientServerError, match="broke off"):
+        with pytest.raises(TransientServerError, match="broke off") as raised:
             await ask(server)
+    assert raised.value.cause == "connection"
 
 
 async def test_a_body_without_end_is_refused_before_memory_is_full(monkeypatch):
@@ -179,8 +184,9 @@ async def test_a_server_that_is_silent_is_given_up():
 
     async with answering(never, timeout_s=0.2) as server:
         started = time.monotonic()
-        with pytest.raises(TransientServerError, match="no answer within"):
+        with pytest.raises(TransientServerError, match="no answer within") as raised:
             await ask(server)
+    assert raised.value.cause == "time-out"
     assert time.monotonic() - started < 0.19  # at the first byte's share, not at the whole
 
 

@@ -80,6 +80,7 @@ def test_a_report_has_all_figures_tables_and_the_page(finished, tmp_path):
     assert drawn == {path.stem for path in out.glob("*.png")}
     assert (out / "accuracy.csv").read_text().startswith("strategy,N,accuracy,low,high")
     assert "beam (weighted)" in (out / "tables.md").read_text()
+    assert "13 searches finished; 39 retries (503 ×26, connection ×13)" in index.read_text()
 
 
 @pytest.fixture

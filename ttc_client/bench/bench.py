@@ -16,7 +16,7 @@ from ttc_client.config import SearchConfig
 from ttc_client.meter import Meter
 from ttc_client.middleware.limits import Limiter
 from ttc_client.runner import Client, cause
-from ttc_client.types import Strategy
+from ttc_client.types import Strategy, Usage
 
 _OPEN_PER_SLOT = 2
 """How many candidates are searched for at once, for each sequence that a server may work on.
@@ -35,7 +35,7 @@ class Standing:
 
     `finished` and `correct` count searches by strategy and N, those of earlier sittings too;
     `correct` is by the vote that decides. `sitting` and `left` count candidates, the former in
-    this sitting.
+    this sitting; `ended` is what its searches spent that have ended, in whatever way.
     """
 
     num_searches: int
@@ -43,7 +43,7 @@ class Standing:
     finished: Counter[tuple[Strategy, int]] = field(default_factory=Counter[tuple[Strategy, int]])
     correct: Counter[tuple[Strategy, int]] = field(default_factory=Counter[tuple[Strategy, int]])
     num_failed: int = 0
-    num_tokens: int = 0
+    ended: Usage = field(default_factory=Usage)
     sitting: int = 0
     running: list[Meter] = field(default_factory=list[Meter])
     latest: tuple[Strategy, int] | None = None
@@ -51,9 +51,9 @@ class Standing:
     started_s: float = field(default_factory=time.monotonic)
 
     @property
-    def tokens(self) -> int:
-        """Tokens generated in this sitting, those of searches that still run included."""
-        return self.num_tokens + sum(meter.usage.completion_tokens for meter in self.running)
+    def usage(self) -> Usage:
+        """What was spent in this sitting, by searches that still run, too."""
+        return sum((meter.usage for meter in self.running), self.ended)
 
     @property
     def elapsed_s(self) -> float:
@@ -126,7 +126,9 @@ class Bench:
             standing.num_failed += 1
             standing.left -= search.n
             standing.latest_error = str(error) or type(error).__name__
-            await self._journal.write(Record(**key._asdict(), error=standing.latest_error))
+            record = Record(**key._asdict(), error=standing.latest_error)
+            cost = Cost(**key._asdict(), usage=meter.usage, wall_s=meter.elapsed_s)
+            await self._journal.write(record, cost)
         else:
             record = make_record(
                 key,
@@ -143,7 +145,7 @@ class Bench:
             standing.sitting += search.n
         finally:
             standing.running.remove(meter)
-            standing.num_tokens += meter.usage.completion_tokens
+            standing.ended += meter.usage
 
 
 def _key(job: Job) -> Key:

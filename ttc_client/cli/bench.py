@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 from rich.console import Console
+from rich.text import Text
 
 from ttc_client.analysis.curves import read_curves
 from ttc_client.bench.bench import Bench, Standing
@@ -16,7 +17,7 @@ from ttc_client.progress import show
 from ttc_client.report.bench_line import BenchView
 from ttc_client.report.summary import print_table
 from ttc_client.report.tables import ModelSizes, accuracy_table
-from ttc_client.report.terminal import print_json
+from ttc_client.report.terminal import print_json, retries
 from ttc_client.runner import Client
 
 
@@ -50,4 +51,6 @@ async def _run(plan: Plan, out: Path, resume: bool, traces: bool, console: Conso
             bench = Bench(plan.problems, plan.searches, journal, traces=traces)
             async with show(BenchView(bench.standing), console):
                 await bench.run(client)
+    if said := retries(bench.standing.usage):
+        console.print(Text(said, style="dim"))
     return bench.standing

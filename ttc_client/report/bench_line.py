@@ -6,7 +6,7 @@ from datetime import timedelta
 from rich.text import Text
 
 from ttc_client.bench.bench import Standing
-from ttc_client.report.terminal import clean
+from ttc_client.report.terminal import clean, retries
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,9 +23,12 @@ class BenchView:
         if (latest := standing.latest) and (count := standing.finished[latest]):
             strategy, n = latest
             parts.append(f"{strategy} at N={n}: {standing.correct[latest] / count:.1%} right")
-        parts.append(f"{standing.tokens / max(standing.elapsed_s, 1e-9):,.0f} tokens/s")
+        usage = standing.usage
+        parts.append(f"{usage.completion_tokens / max(standing.elapsed_s, 1e-9):,.0f} tokens/s")
         if (eta_s := standing.eta_s) is not None:
             parts.append(f"{timedelta(seconds=round(eta_s))} left")
+        if usage.retries:
+            parts.append(retries(usage))
         if standing.num_failed:
             parts.append(f"{standing.num_failed} failed ({clean(standing.latest_error)[:80]})")
         return Text(" · ".join(parts), no_wrap=True, overflow="ellipsis")

@@ -14,7 +14,7 @@ from rich.text import Text
 from rich.tree import Tree
 
 from ttc_client.modes import MODES
-from ttc_client.types import Allocation, Candidate, SearchResult, TreeNode
+from ttc_client.types import Allocation, Candidate, SearchResult, TreeNode, Usage
 
 _ANSWERS_SHOWN = 12
 _STEP_WIDTH = 72
@@ -109,11 +109,20 @@ def _cost(result: SearchResult) -> Text:
         f"{usage.prompt_tokens:,} prompt tokens{cached}",
         f"{usage.prm_tokens:,} PRM tokens" if result.prm else "",
         f"{usage.policy_requests} + {usage.prm_requests} requests",
-        f"{usage.retries} retries" if usage.retries else "",
+        retries(usage),
         f"{usage.cancelled_requests} closed early" if usage.cancelled_requests else "",
         f"{result.wall_s:.1f} s",
     ]
     return Text(" · ".join(part for part in parts if part))
+
+
+def retries(usage: Usage) -> str:
+    """Say how many requests were sent again, and why; nothing where none were."""
+    if not usage.retries:
+        return ""
+    often_first = sorted(usage.retries.items(), key=lambda item: -item[1])
+    causes = ", ".join(f"{cause} ×{count}" for cause, count in often_first)
+    return f"{sum(usage.retries.values())} retries ({causes})"
 
 
 def _tree(nodes: Sequence[TreeNode]) -> Tree:

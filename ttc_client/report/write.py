@@ -21,6 +21,8 @@ from ttc_client.report.tables import (
     group_table,
     side_by_side,
 )
+from ttc_client.report.terminal import retries
+from ttc_client.types import Usage
 
 Groups = Mapping[str, Sequence[str]]
 
@@ -99,7 +101,7 @@ def _figures(
 
 
 def _summary(runs: Sequence[Run]) -> list[str]:
-    """Say what each run is."""
+    """Say what each run is, and what its requests went through."""
     lines: list[str] = []
     for run in runs:
         settings = run.settings
@@ -107,9 +109,14 @@ def _summary(runs: Sequence[Run]) -> list[str]:
         lines.append(
             f"{run.path.name}: {len(run.problems)} problems of {settings.get('dataset')}; "
             f"{_origin(run)}; "
-            f"{len(run.records)} searches finished{failed}"
+            f"{len(run.records)} searches finished{failed}{_retries(run)}"
         )
     return lines
+
+
+def _retries(run: Run) -> str:
+    said = retries(sum((cost.usage for cost in run.costs.values()), Usage()))
+    return f"; {said}" if said else ""
 
 
 def _origin(run: Run) -> str:
