@@ -37,6 +37,21 @@ def test_a_header_that_cannot_be_one_is_refused(name):
         SearchConfig(session_header=name)
 
 
+@pytest.mark.parametrize(
+    ("url", "says"),
+    [
+        ("http://u:secret@[::1", "policy is no URL"),
+        ("http://u:sec\u2100ret@gpu1", "policy is no URL"),
+        ("http://u:secret@gpu1", "of gpu1 with a user name or a query"),
+        ("http://gpu1?key=secret", "of gpu1 with a user name or a query"),
+    ],
+)
+def test_a_url_that_is_none_or_holds_a_secret_is_refused_unseen(url, says):
+    with pytest.raises(ConfigError, match=says) as raised:
+        SearchConfig(policy=url, strategy="majority")
+    assert "secret" not in f"{raised.value}{raised.value.__cause__}"
+
+
 def test_a_key_that_no_header_can_carry_is_refused_unseen():
     with pytest.raises(ConfigError, match=r"TTC_PRM_API_KEY .* line break") as raised:
         SearchConfig(prm_api_key="sk-secret\n")

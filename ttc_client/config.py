@@ -109,8 +109,13 @@ def _check_concurrency(value: object) -> None:
 
 
 def _check_url(name: str, url: str) -> None:
-    """Refuse what would put a password into results and messages."""
-    parts = urlsplit(url)
+    """Refuse what is no URL, and what would put a password into results and messages."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        raise ConfigError(
+            f"{name} is no URL: it must be one such as http://localhost:8000"
+        ) from None
     if parts.username or parts.password or parts.query:
         raise ConfigError(
             f"{name} is a URL of {parts.hostname} with a user name or a query: leave these out, "

@@ -1,6 +1,7 @@
 """One server over HTTP: what goes wrong, and as which error it comes out."""
 
 import asyncio
+import gzip
 import time
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -124,6 +125,13 @@ async def test_a_body_that_is_not_json_is_garbled(body):
         ) as raised:
             await ask(server)
     assert raised.value.cause == "garbled"
+
+
+async def test_a_body_that_is_compressed_unasked_is_refused_in_words():
+    packed = {"body": gzip.compress(b'{"value": 7}'), "headers": {"Content-Encoding": "gzip"}}
+    async with answering(lambda _: web.Response(**packed)) as server:
+        with pytest.raises(ProtocolError, match="its encoding is gzip, which was not asked for"):
+            await ask(server)
 
 
 @pytest.mark.parametrize("body", [b"{}", b'{"value": "7"}', b"[]", b"null", b'{"value": 1e999}'])

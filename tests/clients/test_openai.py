@@ -12,7 +12,7 @@ from tests.clients.policy_servers import llama_cpp
 from tests.clients.test_http import sending
 from tests.clients.test_policy_contract import ask
 from tests.scripted_server import models, own_ca, scripted_server
-from ttc_client.clients import connection, openai
+from ttc_client.clients import connection, openai, openai_sdk
 from ttc_client.clients.http import Server
 from ttc_client.clients.openai import OpenAIPolicy
 from ttc_client.clients.session import Session
@@ -183,7 +183,7 @@ async def test_there_may_be_as_many_connections_as_requests():
 
 
 async def test_a_body_without_end_is_refused_before_memory_is_full(monkeypatch):
-    for module in (connection, openai):
+    for module in (connection, openai_sdk):
         monkeypatch.setattr(module, "MAX_BODY_BYTES", 1000)
     endless = {"text": " " * 1001, "content_type": "application/json"}
     async with policy(**{"/v1/completions": lambda _: web.Response(**endless)}) as (_, client):

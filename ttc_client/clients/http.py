@@ -131,6 +131,9 @@ class Server:
             raise self.broken_off(path, timeout_s, error) from error
         if reply.status != 200:
             raise self.failure(path, reply.status, reply.body, reply.headers)
+        if (encoding := reply.raw_headers.get(b"content-encoding", b"identity")) != b"identity":
+            problem = f"its encoding is {encoding.decode('latin-1')}, which was not asked for"
+            raise self.protocol_error(path, problem)
         return reply.body
 
     def _request(
@@ -173,8 +176,9 @@ class Server:
                 )
             case TimeoutError():
                 return TransientServerError, (
-                    f"{url}{path} gave no answer within {timeout_s:g} s: is it a model "
-                    "server, and not overloaded? --timeout sets how long to wait"
+                    f"{url}{path} gave no answer within {timeout_s:g} s, or no sign of one within "
+                    f"{timeout_s * FIRST_BYTE_SHARE:g} s: is it a model server, and not "
+                    "overloaded? --timeout sets how long to wait"
                 )
             case NoProxyError():
                 return RequestError, (

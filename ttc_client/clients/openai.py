@@ -5,20 +5,15 @@ alone gives whole completions, which is enough for greedy, majority and best-of-
 """
 
 import re
-import ssl
-from collections.abc import AsyncIterable, Generator
-from contextlib import AbstractAsyncContextManager, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
-import aiohttp
-import httpx2
 import msgspec
 import openai
 
-from ttc_client.clients.connection import MAX_BODY_BYTES, BrokenOffError, TooLongError
-from ttc_client.clients.http import FIRST_BYTE_SHARE, Server
+from ttc_client.clients.connection import MAX_BODY_BYTES
+from ttc_client.clients.http import Server
 from ttc_client.clients.openai_replies import (
     Chat,
     Chunk,
@@ -28,16 +23,8 @@ from ttc_client.clients.openai_replies import (
     whole_finish,
     written,
 )
+from ttc_client.clients.openai_sdk import open_sdk, our_errors, whole_body
 from ttc_client.clients.replies import Unexpected
-from ttc_client.clients.routes import NoProxyError
-from ttc_client.clients.session import (
-    CONNECT_TIMEOUT_S,
-    KEEP_ALIVE_S,
-    ConnectTimeoutError,
-    ProxyRefusedError,
-    UnreachableError,
-    tls_context,
-)
 from ttc_client.clients.together import together
 from ttc_client.clients.vllm import served_model
 from ttc_client.errors import RequestError, ServerError, TransientServerError
@@ -54,7 +41,6 @@ _ONE_CHOICE = re.compile("only one completion choice", re.IGNORECASE)
 """How llama.cpp refuses `n`, also with a 500."""
 
 _NOT_OFFERED = (404, 405, 501)
-_ERROR_STATUS = re.compile("[45][0-9]{2}")
 
 _SPARE_CHUNKS = 1000
 """A stream may have a chunk per token, and these without one: a first, a last, signs of life."""
@@ -80,7 +66,7 @@ class OpenAIPolicy:
     @classmethod
     async def connect(cls, server: Server, model: str | None, system_prompt: str) -> "OpenAIPolicy":
         """Open the SDK's client and ask which model is served."""
-        client = _open(server)
+        client = open_sdk(server)
         try:
             name = model or (await served_model(server, None))[0]
             return cls(server, client, name, system_prompt)
@@ -130,7 +116,8 @@ class OpenAIPolicy:
         if request.n > 1 and self.single:
             return await self._one_by_one(request)
         try:
-            body = await self._body(
+            body = await whole_body(
+                self.server,
                 _PATH,
                 self.client.completions.with_streaming_response.create(
                     **self._sampling(request), **self._prompt(request), n=request.n, stream=False
@@ -186,7 +173,7 @@ class OpenAIPolicy:
             sampling["seed"] = (request.seed + index) % 2**31
         prompt: dict[str, Any] = {**self._prompt(request), "stop": None}
         text, num_tokens, num_chunks = "", 0, 0
-        with _our_errors(self.server, _PATH):
+        with our_errors(self.server, _PATH):
             stream: Any = await self.client.completions.create(**sampling, **prompt, stream=True)
             async with stream:
                 async for chunk in stream:
@@ -211,7 +198,8 @@ class OpenAIPolicy:
         messages: list[Any] = [{"role": "user", "content": request.trajectory.problem}]
         if self.system_prompt:
             messages.insert(0, {"role": "system", "content": self.system_prompt})
-        body = await self._body(
+        body = await whole_body(
+            self.server,
             _CHAT_PATH,
             self.client.chat.completions.with_streaming_response.create(
                 **self._sampling(request), messages=messages, n=request.n, stream=False
@@ -219,104 +207,9 @@ class OpenAIPolicy:
         )
         return self.server.read(_CHAT_PATH, body, Chat, partial(whole_completions, request))
 
-    async def _body(self, path: str, exchange: AbstractAsyncContextManager[Any]) -> bytes:
-        """Return the body as it came, because the SDK checks neither its size nor its shape."""
-        with _our_errors(self.server, path):
-            async with exchange as response:
-                return await _whole(response.iter_bytes())
-
-
-def _open(server: Server) -> openai.AsyncOpenAI:
-    """Open the SDK's client, which leaves retries, limits and the environment to us."""
-    tls = tls_context(server.ca_bundle)
-    try:
-        http_client = openai.DefaultAioHttpClient(
-            proxy=server.proxy,
-            verify=tls,
-            trust_env=False,
-            # 0, as aiohttp says it: None would leave aiohttp's own 100
-            limits=httpx2.Limits(max_connections=0, keepalive_expiry=KEEP_ALIVE_S),
-        )
-    except (ValueError, httpx2.InvalidURL):  # names the proxy with its password
-        raise server.broken_off("", server.timeout_s, NoProxyError()) from None
-    return openai.AsyncOpenAI(
-        base_url=f"{server.url}/v1",
-        api_key=server.api_key or "none",
-        timeout=openai.Timeout(
-            server.timeout_s,
-            connect=CONNECT_TIMEOUT_S,
-            read=server.timeout_s * FIRST_BYTE_SHARE,
-        ),
-        max_retries=0,
-        http_client=http_client,
-    )
-
 
 def _check_length(max_tokens: int, length: int, num_tokens: int) -> None:
     if num_tokens > max_tokens:
         raise Unexpected(f"{num_tokens} tokens where {max_tokens} were allowed")
     if length > MAX_BODY_BYTES:
         raise Unexpected(f"more than {MAX_BODY_BYTES} characters")
-
-
-async def _whole(pieces: AsyncIterable[bytes]) -> bytes:
-    """Join a body's pieces; one that is too large is refused before memory is full."""
-    body = bytearray()
-    async for piece in pieces:
-        body += piece
-        if len(body) > MAX_BODY_BYTES:
-            raise TooLongError(bytes(body))
-    return bytes(body)
-
-
-def _below_the_sdk(error: Exception) -> Exception:
-    """Return what went wrong with the connection, where an error of the SDK stands for that."""
-    cause: BaseException | None = error
-    while cause is not None and not isinstance(cause, (aiohttp.ClientError, OSError)):
-        cause = cause.__cause__ or cause.__context__
-    match cause:
-        case aiohttp.ConnectionTimeoutError():
-            return ConnectTimeoutError()
-        case TimeoutError() | ssl.CertificateError():
-            return cause
-        case aiohttp.ClientHttpProxyError():
-            return ProxyRefusedError(cause.status)
-        case aiohttp.InvalidURL():
-            return NoProxyError()
-        case aiohttp.ClientConnectorError():
-            return UnreachableError(cause.strerror or str(cause.os_error))
-        case aiohttp.ClientError():
-            return BrokenOffError(f"{type(cause).__name__}: {cause}")
-        case OSError():
-            return cause
-        case _:
-            return error
-
-
-@contextmanager
-def _our_errors(server: Server, path: str) -> Generator[None]:
-    """Raise the SDK's errors as ours."""
-    try:
-        yield
-    except openai.APIStatusError as error:
-        response = error.response
-        raise server.failure(
-            path, response.status_code, response.content, response.headers
-        ) from error
-    except TooLongError as error:
-        raise server.protocol_error(path, str(error), error.body) from error
-    except (openai.APIConnectionError, httpx2.HTTPError, aiohttp.ClientError) as error:
-        cause = _below_the_sdk(error)  # the SDK lets the others through
-        raise server.broken_off(path, server.timeout_s, cause) from cause
-    except openai.APIError as error:
-        if error.body is None or isinstance(error, openai.APIResponseValidationError):
-            raise server.protocol_error(path, str(error)) from error
-        code = str(error.code)  # of an error said within a stream
-        status = int(code) if _ERROR_STATUS.fullmatch(code) else 500
-        said = error.message.encode(errors="replace")
-        raise server.failure(path, status, said, {}) from error
-    except (openai.OpenAIError, msgspec.ValidationError, ValueError, RecursionError) as error:
-        body = getattr(error, "doc", "")  # what is not JSON
-        raise server.protocol_error(path, str(error), body) from error
-    except Unexpected as unexpected:
-        raise server.protocol_error(path, str(unexpected)) from unexpected
