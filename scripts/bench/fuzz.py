@@ -263,7 +263,8 @@ def _wrong_scores(scores: Scores) -> str:
 
 
 def _wrong_usage(usage: Usage) -> str:
-    wrong = {name: count for name, count in asdict(usage).items() if not 0 <= count < 2**63}
+    counts = asdict(usage) | {"retries": sum(usage.retries.values())}
+    wrong = {name: count for name, count in counts.items() if not 0 <= count < 2**63}
     return f"the usage {wrong}" if wrong else ""
 
 
