@@ -10,10 +10,9 @@ from typing import Literal, TypeVar
 
 from ttc_client.clients.connect import PolicyClient, PRMClient, connect_policy, connect_prm
 from ttc_client.clients.http import Server
-from ttc_client.clients.together import both, together
 from ttc_client.config import SearchConfig
 from ttc_client.doctor.preflight import preflight
-from ttc_client.errors import GarbledError, TransientServerError
+from ttc_client.errors import GarbledError, TimedOutError, TransientServerError
 from ttc_client.meter import Meter
 from ttc_client.middleware import A, Port, R
 from ttc_client.middleware.levels import Level
@@ -22,6 +21,7 @@ from ttc_client.middleware.replicas import Replica, Replicas, balanced, unless_g
 from ttc_client.middleware.retries import RetryBudget, retrying
 from ttc_client.ports import PRM, Policy, Samples, Scores
 from ttc_client.servers import policy_server, prm_server, server_urls, session_for
+from ttc_client.together import both, together
 from ttc_client.types import Trajectory
 
 _OPENING_PAUSES_S = (0.3, 0.9)
@@ -113,7 +113,7 @@ async def _opened(connect: Callable[[], Awaitable[T]]) -> T:
         try:
             return await connect()
         except (TransientServerError, GarbledError) as error:
-            if error.cause == "time-out":
+            if isinstance(error, TimedOutError):
                 raise
             await asyncio.sleep(pause_s * random.uniform(0.5, 1.5))
     return await connect()

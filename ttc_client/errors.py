@@ -32,9 +32,9 @@ class ServerError(TTCError):
         """What went wrong, in a word: an HTTP status, "garbled", "time-out" or "connection"."""
         if isinstance(self, GarbledError):
             return "garbled"
-        if self.status is not None:
-            return str(self.status)
-        return "time-out" if isinstance(self.__cause__, TimeoutError) else "connection"
+        if isinstance(self, TimedOutError):
+            return "time-out"
+        return "connection" if self.status is None else str(self.status)
 
 
 class TransientServerError(ServerError):
@@ -54,6 +54,10 @@ class TransientServerError(ServerError):
     ) -> None:
         super().__init__(message, url=url, status=status, body=body)
         self.retry_after_s = retry_after_s
+
+
+class TimedOutError(TransientServerError):
+    """No connection, no sign of an answer, or no whole answer in time."""
 
 
 class RequestError(ServerError):

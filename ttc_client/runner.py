@@ -1,13 +1,13 @@
 """Solve problems: open the servers once, search, vote, and return typed results."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import AsyncExitStack
-from typing import Self, cast
+from typing import Self
 
 from ttc_client.answers import AnswerPool
 from ttc_client.compose import open_servers
 from ttc_client.config import SearchConfig
-from ttc_client.errors import ConfigError, TTCError
+from ttc_client.errors import ConfigError
 from ttc_client.grading import Grades, grade
 from ttc_client.meter import Meter
 from ttc_client.middleware.turns import taking_turns
@@ -83,11 +83,8 @@ class Client:
         if not problem.strip():
             raise ConfigError("the problem is empty: give it as an argument, a file or on stdin")
         meter = meter or Meter()
-        try:
-            with taking_turns():
-                sampled = await self._search(problem, meter, params)
-        except BaseExceptionGroup as group:
-            raise cause(group) from group
+        with taking_turns():
+            sampled = await self._search(problem, meter, params)
         return await self._result(problem, sampled, meter, params)
 
     async def _search(
@@ -135,18 +132,3 @@ class Client:
             allocation=found,
             compat=params.compat,
         )
-
-
-def cause(failure: BaseException) -> BaseException:
-    """Return what made a group of tasks fail: the first of our errors, else the first at all."""
-    leaves = list(_leaves(failure))
-    return next((leaf for leaf in leaves if isinstance(leaf, TTCError)), leaves[0])
-
-
-def _leaves(failure: BaseException) -> Iterator[BaseException]:
-    if isinstance(failure, BaseExceptionGroup):
-        group = cast("BaseExceptionGroup[BaseException]", failure)
-        for member in group.exceptions:
-            yield from _leaves(member)
-    else:
-        yield failure

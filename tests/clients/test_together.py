@@ -4,8 +4,8 @@ import asyncio
 
 import pytest
 
-from ttc_client.clients.together import both, together
 from ttc_client.errors import TransientServerError
+from ttc_client.together import both, together
 
 
 async def test_the_answers_come_in_the_order_of_the_requests():

@@ -206,9 +206,8 @@ async def test_a_failed_subtree_closes_the_others():
         raise RuntimeError("no such policy")
 
     policy = ScriptedPolicy(write, lambda r: None if r is policy.requests[0] else asyncio.Event())
-    with pytest.raises(ExceptionGroup) as caught:
+    with pytest.raises(RuntimeError, match="no such policy"):
         await search(SearchParams(strategy="dvts", n=16), policy)
-    assert caught.group_contains(RuntimeError)
     assert len(policy.cancelled) == 3
 
 

@@ -20,6 +20,7 @@ from typing import NamedTuple, Self
 
 from ttc_client.answers.canonical import inline_key, string_key
 from ttc_client.errors import TTCError
+from ttc_client.together import together
 
 _START = (
     "import sys; sys.path[:] = sys.argv[3:]; from ttc_client.answers.worker import main; main()"
@@ -99,12 +100,8 @@ class AnswerPool:
                 hard.append(answer)
             else:
                 keys[answer] = Key(key)
-        try:
-            async with asyncio.TaskGroup() as tasks:
-                computed = [tasks.create_task(self._compute(answer, deadline)) for answer in hard]
-        except ExceptionGroup as errors:
-            raise errors.exceptions[0] from None
-        keys.update(zip(hard, (task.result() for task in computed), strict=True))
+        computed = await together(self._compute(answer, deadline) for answer in hard)
+        keys.update(zip(hard, computed, strict=True))
         return [keys[answer] for answer in answers]
 
     async def equal(self, pred: str, gold: str) -> bool:

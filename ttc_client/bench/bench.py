@@ -15,7 +15,8 @@ from ttc_client.bench.records import Cost, Key, Record, Trace, is_right, make_re
 from ttc_client.config import SearchConfig
 from ttc_client.meter import Meter
 from ttc_client.middleware.limits import Limiter
-from ttc_client.runner import Client, cause
+from ttc_client.runner import Client
+from ttc_client.together import together
 from ttc_client.types import Strategy, Usage
 
 _OPEN_PER_SLOT = 2
@@ -100,12 +101,7 @@ class Bench:
         """
         left = [job for job in self._plan if _key(job) not in self._journal.finished]
         room, jobs = Limiter(_OPEN_PER_SLOT * client.capacity), iter(left)
-        try:
-            async with asyncio.TaskGroup() as group:
-                for _ in left[:_MOST_WORKERS]:
-                    group.create_task(self._work(client, jobs, room))
-        except BaseExceptionGroup as error:
-            raise cause(error) from error
+        await together(self._work(client, jobs, room) for _ in left[:_MOST_WORKERS])
         await asyncio.to_thread(self._journal.sort, map(_key, self._plan))
 
     async def _work(self, client: Client, jobs: Iterator[Job], room: Limiter) -> None:

@@ -16,7 +16,9 @@ import httptools
 MAX_BODY_BYTES = 1 << 26
 """A reply that is larger, its headers included, is refused before memory is full."""
 
-_SHOWN = 100
+_SHOWN = 1 << 13
+"""Of what is no HTTP; long, since whoever shows it hides secrets first, which must be whole."""
+
 _CLOSED = "it closed the connection"
 _LENGTHS = {b"content-length", b"transfer-encoding"}
 
@@ -183,3 +185,5 @@ class Connection(asyncio.BufferedProtocol):
         if self._parser.get_status_code() >= 200:
             self.usable = self._awaited is not None and self._parser.should_keep_alive()
             self._succeed()
+        else:
+            self._has_body = False

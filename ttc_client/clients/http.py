@@ -30,6 +30,7 @@ from ttc_client.errors import (
     ProtocolError,
     RequestError,
     ServerError,
+    TimedOutError,
     TransientServerError,
 )
 
@@ -126,9 +127,9 @@ class Server:
                 route, request, timeout_s, timeout_s * FIRST_BYTE_SHARE
             )
         except TooLongError as error:
-            raise self.protocol_error(path, str(error), error.body) from error
+            raise self.protocol_error(path, str(error), error.body) from None
         except (NoProxyError, ProxyRefusedError, OSError) as error:
-            raise self.broken_off(path, timeout_s, error) from error
+            raise self.broken_off(path, timeout_s, error) from None  # whose text may hold a key
         if reply.status != 200:
             raise self.failure(path, reply.status, reply.body, reply.headers)
         if (encoding := reply.raw_headers.get(b"content-encoding", b"identity")) != b"identity":
@@ -153,16 +154,20 @@ class Server:
         try:
             return msgspec.json.encode(payload)
         except UnicodeEncodeError as error:
-            raise RequestError(
-                f"{self.url}{path} cannot be sent {error.object[error.start : error.end]!r}, which "
-                "is no character: is the problem's text UTF-8?",
-                url=self.url,
-            ) from error
+            raise self.not_text(path, error) from error
+
+    def not_text(self, path: str, error: UnicodeEncodeError) -> RequestError:
+        """Return the error for a request that cannot be sent."""
+        return RequestError(
+            f"{self.url}{path} cannot be sent {error.object[error.start : error.end]!r}, which "
+            "is no character: is the problem's text UTF-8?",
+            url=self.url,
+        )
 
     def broken_off(self, path: str, timeout_s: float, error: Exception) -> ServerError:
         """Return one of our errors for what went wrong on the way to a server and back."""
         kind, text = self._what_broke(path, timeout_s, error)
-        return kind(self._hidden(text), url=self.url)
+        return kind(shown(self._hidden(text), limit=1000), url=self.url)
 
     def _what_broke(
         self, path: str, timeout_s: float, error: Exception
@@ -170,12 +175,12 @@ class Server:
         url = self.url
         match error:
             case ConnectTimeoutError():
-                return TransientServerError, (
+                return TimedOutError, (
                     f"{url} accepted no connection within {CONNECT_TIMEOUT_S:g} s: is the server "
                     "running, and the host and port right?"
                 )
             case TimeoutError():
-                return TransientServerError, (
+                return TimedOutError, (
                     f"{url}{path} gave no answer within {timeout_s:g} s, or no sign of one within "
                     f"{timeout_s * FIRST_BYTE_SHARE:g} s: is it a model server, and not "
                     "overloaded? --timeout sets how long to wait"
@@ -209,7 +214,7 @@ class Server:
         self, path: str, status: int, body: bytes, headers: Mapping[str, str]
     ) -> ServerError:
         """Return the error for an answer that is not 200, in the server's own words."""
-        said = error_message(self._without_key(body))
+        said = shown(self._hidden(error_message(self._without_key(body))), limit=1000)
         text = f"{self.url}{path} answered {status}" + (f": {said}" if said else "")
         if hint := _HINTS.get(status):
             text += f" ({hint.format(key_variable=self.key_variable)})"

@@ -25,11 +25,11 @@ from ttc_client.clients.openai_replies import (
 )
 from ttc_client.clients.openai_sdk import open_sdk, our_errors, whole_body
 from ttc_client.clients.replies import Unexpected
-from ttc_client.clients.together import together
 from ttc_client.clients.vllm import served_model
 from ttc_client.errors import RequestError, ServerError, TransientServerError
 from ttc_client.ports import SampleRequest, Samples
 from ttc_client.prompts import STEP_DELIMITER, policy_prompt
+from ttc_client.together import together
 from ttc_client.types import Step, Trajectory, Usage
 
 _NEUTRAL = {"top_k": -1, "min_p": 0.0, "repetition_penalty": 1.0}
@@ -179,7 +179,7 @@ class OpenAIPolicy:
                 async for chunk in stream:
                     num_chunks += 1
                     for piece in msgspec.convert(chunk, Chunk, from_attributes=True).choices or ():
-                        (piece.text or "").encode()  # what is no text is a ValueError
+                        _check_text(piece.text or "")
                         seen = max(0, len(text) - len(STEP_DELIMITER))
                         text += piece.text or ""
                         num_tokens += bool(piece.text)
@@ -206,6 +206,13 @@ class OpenAIPolicy:
             ),
         )
         return self.server.read(_CHAT_PATH, body, Chat, partial(whole_completions, request))
+
+
+def _check_text(text: str) -> None:
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise Unexpected(str(error)) from None
 
 
 def _check_length(max_tokens: int, length: int, num_tokens: int) -> None:

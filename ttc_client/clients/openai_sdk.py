@@ -2,7 +2,7 @@
 
 import re
 import ssl
-from collections.abc import AsyncIterable, Generator
+from collections.abc import AsyncGenerator, AsyncIterable, Generator
 from contextlib import AbstractAsyncContextManager, contextmanager
 from typing import Any
 
@@ -37,6 +37,7 @@ def open_sdk(server: Server) -> openai.AsyncOpenAI:
             trust_env=False,
             # 0, as aiohttp says it: None would leave aiohttp's own 100
             limits=httpx2.Limits(max_connections=0, keepalive_expiry=KEEP_ALIVE_S),
+            event_hooks={"response": [_bound]},
         )
     except (ValueError, httpx2.InvalidURL):  # names the proxy with its password
         raise server.broken_off("", server.timeout_s, NoProxyError()) from None
@@ -51,6 +52,30 @@ def open_sdk(server: Server) -> openai.AsyncOpenAI:
         max_retries=0,
         http_client=http_client,
     )
+
+
+class _Bounded(httpx2.AsyncByteStream):
+    """A body, or a stream, that is refused before memory is full."""
+
+    def __init__(self, stream: httpx2.AsyncByteStream) -> None:
+        self._stream = stream
+
+    async def __aiter__(self) -> AsyncGenerator[bytes]:
+        num_bytes = 0
+        async for piece in self._stream:
+            num_bytes += len(piece)
+            if num_bytes > MAX_BODY_BYTES:
+                raise TooLongError(piece)
+            yield piece
+
+    async def aclose(self) -> None:
+        await self._stream.aclose()
+
+
+async def _bound(response: httpx2.Response) -> None:
+    """Bound what the SDK reads by itself, too: what comes with an error, and a stream's lines."""
+    if isinstance(response.stream, httpx2.AsyncByteStream):
+        response.stream = _Bounded(response.stream)
 
 
 async def whole_body(
@@ -105,21 +130,23 @@ def our_errors(server: Server, path: str) -> Generator[None]:
         response = error.response
         raise server.failure(
             path, response.status_code, response.content, response.headers
-        ) from error
+        ) from None  # whose text may hold a key, as those below
     except TooLongError as error:
-        raise server.protocol_error(path, str(error), error.body) from error
+        raise server.protocol_error(path, str(error), error.body) from None
     except (openai.APIConnectionError, httpx2.HTTPError, aiohttp.ClientError) as error:
         cause = _below_the_sdk(error)  # the SDK lets the others through
-        raise server.broken_off(path, server.timeout_s, cause) from cause
+        raise server.broken_off(path, server.timeout_s, cause) from None
     except openai.APIError as error:
         if error.body is None or isinstance(error, openai.APIResponseValidationError):
-            raise server.protocol_error(path, str(error)) from error
+            raise server.protocol_error(path, str(error)) from None
         code = str(error.code)  # of an error said within a stream
         status = int(code) if _ERROR_STATUS.fullmatch(code) else 500
         said = error.message.encode(errors="replace")
-        raise server.failure(path, status, said, {}) from error
+        raise server.failure(path, status, said, {}) from None
+    except UnicodeEncodeError as error:
+        raise server.not_text(path, error) from None
     except (openai.OpenAIError, msgspec.ValidationError, ValueError, RecursionError) as error:
         body = getattr(error, "doc", "")  # what is not JSON
-        raise server.protocol_error(path, str(error), body) from error
+        raise server.protocol_error(path, str(error), body) from None
     except Unexpected as unexpected:
         raise server.protocol_error(path, str(unexpected)) from unexpected

@@ -69,7 +69,7 @@ def error_message(body: bytes) -> str:
             reply = msgspec.json.decode(body, type=shape)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             continue
-        return shown(reply.message, limit=1000)
+        return reply.message
     return shown(body)
 
 

@@ -76,7 +76,7 @@ class Session:
         self._keep_alive_s = keep_alive_s
         self._idle: defaultdict[Route, deque[Connection]] = defaultdict(deque)
         self._addresses: dict[Hop, tuple[float, list[Any]]] = {}
-        self._looking_up = asyncio.Lock()
+        self._looking_up: defaultdict[Hop, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._buffer = memoryview(bytearray(_READ_BYTES))
         self._loop = asyncio.get_running_loop()
         self._clean_up: asyncio.TimerHandle | None = None
@@ -151,7 +151,7 @@ class Session:
 
     async def _open(self, hop: Hop) -> Connection:
         addresses = await self._look_up(hop)
-        sock = await start_connection(addresses, happy_eyeballs_delay=_NEXT_ADDRESS_S)
+        sock = await _first_to_accept(addresses)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         tls: dict[str, Any] = {"ssl": self._tls, "server_hostname": hop.host} if hop.tls else {}
         _, connection = await self._loop.create_connection(
@@ -160,7 +160,7 @@ class Session:
         return connection
 
     async def _look_up(self, hop: Hop) -> list[Any]:
-        async with self._looking_up:
+        async with self._looking_up[hop]:  # a name that hangs holds up no other
             until_s, addresses = self._addresses.get(hop, (0.0, []))
             if self._loop.time() >= until_s:
                 addresses = await _addresses(hop)
@@ -180,6 +180,16 @@ class Session:
         except BaseException:
             connection.close()
             raise
+
+
+async def _first_to_accept(addresses: list[Any]) -> socket.socket:
+    task = asyncio.current_task()
+    num_cancelled = task.cancelling() if task else 0
+    sock = await start_connection(addresses, happy_eyeballs_delay=_NEXT_ADDRESS_S)
+    if task and task.cancelling() > num_cancelled:  # which it loses where one address is slow
+        sock.close()
+        raise asyncio.CancelledError
+    return sock
 
 
 async def _addresses(hop: Hop) -> list[Any]:

@@ -6,11 +6,19 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any, Self
 
+from ttc_client.errors import ServerError
+
 
 class Deadline:
-    """Raise TimeoutError from the block unless it ends within so many seconds."""
+    """Raise TimeoutError from the block unless it ends within so many seconds.
+
+    `reason` is why it waits for servers, where it does.
+    """
+
+    reason: ServerError | None = None
 
     def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
         self._timeout = asyncio.Timeout(asyncio.get_running_loop().time() + seconds)
         self._num_waiting = 0
         self._left_s = 0.0
@@ -30,6 +38,11 @@ class Deadline:
         end_s = self._timeout.when()
         return float("inf") if end_s is None else end_s - asyncio.get_running_loop().time()
 
+    @property
+    def is_half_over(self) -> bool:
+        """Whether less than half of the time is left."""
+        return self.left_s < self._seconds / 2
+
     def stop(self) -> None:
         """Stop the clock until it goes on as often as it was stopped."""
         if self._num_waiting == 0 and not self._timeout.expired():
@@ -45,6 +58,11 @@ class Deadline:
 
 
 _deadline: ContextVar[Deadline | None] = ContextVar("deadline", default=None)
+
+
+def current_deadline() -> Deadline | None:
+    """Return the deadline around what runs now."""
+    return _deadline.get()
 
 
 @contextmanager

@@ -7,8 +7,9 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from hashlib import blake2b
 
-from ttc_client.errors import GarbledError, TransientServerError
+from ttc_client.errors import GarbledError, ServerError, TransientServerError
 from ttc_client.middleware import A, Port, R, Request
+from ttc_client.middleware.deadlines import Deadline, current_deadline
 
 _FAILURES = 5
 """In a row, none answered in between: the server is gone, the requests were not just unlucky."""
@@ -71,13 +72,17 @@ class Replicas:
     _homes: OrderedDict[int, Replica] = field(default_factory=OrderedDict[int, Replica])
     """By the session's hash, since its name holds the problem."""
     _changed: asyncio.Event = field(default_factory=asyncio.Event)
+    _last_failure: ServerError | None = None
 
     async def choose(self, request: Request) -> Replica:
         """Return the replica that holds the request's prefix, unless overloaded or set aside.
 
         Otherwise the idlest takes the session over. Where all are gone, wait for a probe.
         """
-        while not (fit := self._fit()):
+        deadline = current_deadline()
+        while not (fit := self._fit(deadline)):
+            if deadline:
+                deadline.reason = self._last_failure
             await self._changed.wait()
         if len(self.members) == 1:
             return fit[0]
@@ -94,9 +99,11 @@ class Replicas:
             self._homes.popitem(last=False)
         return home
 
-    def _fit(self) -> list[Replica]:
-        if not any(replica.failures for replica in self.members):
-            return list(self.members)
+    def _fit(self, deadline: Deadline | None) -> list[Replica]:
+        """Return who may get a request: what has little time left is no probe if it need not be."""
+        working = [replica for replica in self.members if not replica.failures]
+        if len(working) == len(self.members) or (working and deadline and deadline.is_half_over):
+            return working
         now = asyncio.get_running_loop().time()
         fit = [replica for replica in self.members if replica.fit(now)]
         return fit or [replica for replica in self.members if not replica.gone]
@@ -137,6 +144,7 @@ class Replicas:
     def _failed(self, replica: Replica, error: TransientServerError | GarbledError) -> None:
         """Set a replica aside; a pause that it asks for is its own, where another can take over."""
         loop = asyncio.get_running_loop()
+        self._last_failure = error
         asked_s = 0.0
         if isinstance(error, TransientServerError):
             asked_s = error.retry_after_s or 0.0
@@ -147,7 +155,13 @@ class Replicas:
             return  # sent before it was set aside
         replica.pause_s = min(_LONGEST_PAUSE_S, 2 * replica.pause_s or _FIRST_PAUSE_S)
         replica.aside_until = loop.time() + max(replica.pause_s, asked_s)
-        loop.call_at(replica.aside_until, self._wake)
+        loop.call_at(replica.aside_until, self._due, replica, replica.aside_until)
+
+    def _due(self, replica: Replica, until: float) -> None:
+        """Let a replica be probed, even where the loop's timers are a little early."""
+        if replica.aside_until == until:
+            replica.aside_until = min(until, asyncio.get_running_loop().time())
+        self._wake()
 
     def _wake(self) -> None:
         self._changed.set()

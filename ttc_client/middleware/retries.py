@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
-from ttc_client.errors import GarbledError, ServerError, TransientServerError
+from ttc_client.errors import GarbledError, ServerError, TimedOutError, TransientServerError
 from ttc_client.middleware import A
 from ttc_client.middleware.deadlines import Deadline
 from ttc_client.middleware.levels import MOST
@@ -32,15 +32,13 @@ class RetryBudget:
     """
 
     left: float = RESERVE
-    last_failure: ServerError | None = None
 
     def earn(self) -> None:
         """Count an answer."""
         self.left = min(RESERVE, self.left + _PER_ANSWER)
 
-    def spend(self, failure: ServerError) -> bool:
+    def spend(self) -> bool:
         """Take one repetition, if there is one left."""
-        self.last_failure = failure
         if self.left < 1:
             return False
         self.left -= 1
@@ -62,8 +60,9 @@ def retrying(
     async def call(request: Q) -> A:
         failure: ServerError | None = None
         attempts = garbled = 0
+        deadline = Deadline(timeout_s)
         try:
-            async with Deadline(timeout_s) as deadline:
+            async with deadline:
                 while True:
                     try:
                         answer = await port(request)
@@ -76,7 +75,7 @@ def retrying(
                             raise
                         if pause_s > deadline.left_s:
                             raise _given_up(error, attempts, f"in {timeout_s:g} s") from error
-                        if not budget.spend(error):
+                        if not budget.spend():
                             raise _given_up(error, attempts, _BUDGET_SPENT) from error
                         on_retry(error)
                         await asyncio.sleep(pause_s)
@@ -84,13 +83,14 @@ def retrying(
                         budget.earn()
                         return answer
         except TimeoutError as error:
-            failure = failure or budget.last_failure or _SILENCE
-            raise _given_up(failure, attempts + 1, f"in {timeout_s:g} s") from error
+            raise _given_up(
+                failure or deadline.reason or _SILENCE, attempts + 1, f"in {timeout_s:g} s"
+            ) from error
 
     return call
 
 
-_SILENCE = TransientServerError("no server answered", url="")
+_SILENCE = TimedOutError("no server gave a whole answer", url="")
 _BUDGET_SPENT = "as this run has no repetitions left: too many of its requests fail"
 
 

@@ -1,14 +1,15 @@
 """The toolkit's best-of-n, beam search and DVTS. What they depart in is listed in the package."""
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
+from itertools import chain
 
 from ttc_client.params import SearchParams
 from ttc_client.ports import PRM, Policy, ScoreRequest
 from ttc_client.prompts import STEP_DELIMITER
 from ttc_client.rewards import reduce_scores
 from ttc_client.strategies.expand import sample
+from ttc_client.together import together
 from ttc_client.types import Strategy, Trajectory
 
 _DVTS_MAX_TOKENS = 2048
@@ -58,10 +59,8 @@ class Expand:
         children = await self._sample(parent, n, temperature, first=first, to_end=to_end)
         if self.prm is None:
             return children
-        async with asyncio.TaskGroup() as group:
-            read = [group.create_task(self._roll_out(child, lookahead)) for child in children]
-        texts = [task.result().text for task in read]
-        return await self._score(self.prm, parent, children, texts)
+        read = await together(self._roll_out(child, lookahead) for child in children)
+        return await self._score(self.prm, parent, children, [rolled.text for rolled in read])
 
     async def _sample(
         self,
@@ -126,12 +125,11 @@ async def best_of_n(
     root: Trajectory, expand: Expand, params: SearchParams
 ) -> tuple[Trajectory, ...]:
     """Return N whole completions, sampled M to a request."""
-    async with asyncio.TaskGroup() as group:
-        requests = [
-            group.create_task(expand(root, min(params.m, params.n - i), first=i, to_end=True))
-            for i in range(0, params.n, params.m)
-        ]
-    return tuple(completion for request in requests for completion in request.result())
+    completions = await together(
+        expand(root, min(params.m, params.n - i), first=i, to_end=True)
+        for i in range(0, params.n, params.m)
+    )
+    return tuple(chain.from_iterable(completions))
 
 
 async def beam(root: Trajectory, expand: Expand, params: SearchParams) -> tuple[Trajectory, ...]:
@@ -156,12 +154,10 @@ async def _fill(
     beams: list[Trajectory], expand: Expand, n: int, *, to_end: bool
 ) -> list[Trajectory]:
     """Expand N beams, the kept ones repeated in turn, and return the children in that order."""
-    async with asyncio.TaskGroup() as group:
-        requests = [
-            group.create_task(expand(beam, len(range(place, n, len(beams))), to_end=to_end))
-            for place, beam in enumerate(beams)
-        ]
-    children = [request.result() for request in requests]
+    children = await together(
+        expand(beam, len(range(place, n, len(beams))), to_end=to_end)
+        for place, beam in enumerate(beams)
+    )
     return [children[i % len(beams)][i // len(beams)] for i in range(n)]
 
 
@@ -176,12 +172,10 @@ def _best(active: list[Trajectory], width: int) -> list[Trajectory]:
 
 async def dvts(root: Trajectory, expand: Expand, params: SearchParams) -> tuple[Trajectory, ...]:
     """Return all that the N/M subtrees sample, subtree by subtree."""
-    async with asyncio.TaskGroup() as group:
-        subtrees = [
-            group.create_task(_subtree(root, first, expand, params))
-            for first in range(0, params.n, params.m)
-        ]
-    return tuple(trajectory for subtree in subtrees for trajectory in subtree.result())
+    subtrees = await together(
+        _subtree(root, first, expand, params) for first in range(0, params.n, params.m)
+    )
+    return tuple(chain.from_iterable(subtrees))
 
 
 async def _subtree(

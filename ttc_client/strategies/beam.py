@@ -5,6 +5,7 @@ from collections.abc import Iterable
 
 from ttc_client.params import SearchParams
 from ttc_client.strategies.expand import Expander
+from ttc_client.together import stopped
 from ttc_client.types import Trajectory
 
 
@@ -37,14 +38,14 @@ async def _expand_all(
     the outcome depends on the ranking alone, never on which answer came first.
     """
     level: list[Trajectory] = []
-    async with asyncio.TaskGroup() as group:
-        requests = [group.create_task(expand(b, params.m, to_end=to_end)) for b in beams]
+    requests = [asyncio.create_task(expand(b, params.m, to_end=to_end)) for b in beams]
+    try:
         for request in requests:
             level += await request
             if _num_completions(level) >= missing:
                 break
-        for request in requests:
-            request.cancel()
+    finally:
+        await stopped(requests)
     return level
 
 

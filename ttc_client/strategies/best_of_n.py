@@ -1,9 +1,10 @@
 """Best-of-N and majority voting: independent completions, told apart by how they are judged."""
 
-import asyncio
+from itertools import chain
 
 from ttc_client.params import SearchParams
 from ttc_client.strategies.expand import Expander, merge_alike
+from ttc_client.together import together
 from ttc_client.types import Trajectory
 
 
@@ -15,9 +16,8 @@ async def best_of_n(
     Majority voting (Wang et al. 2022) is the same without a PRM. They are sampled M to a
     request, so that the first are scored while others are still being written.
     """
-    async with asyncio.TaskGroup() as group:
-        requests = [
-            group.create_task(expand(root, min(params.m, params.n - i), first=i, to_end=True))
-            for i in range(0, params.n, params.m)
-        ]
-    return merge_alike(completion for request in requests for completion in request.result())
+    completions = await together(
+        expand(root, min(params.m, params.n - i), first=i, to_end=True)
+        for i in range(0, params.n, params.m)
+    )
+    return merge_alike(chain.from_iterable(completions))

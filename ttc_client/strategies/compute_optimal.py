@@ -1,8 +1,8 @@
 """Compute-optimal scaling: spend the budget as suits the problem's difficulty."""
 
-import asyncio
 from collections.abc import Iterable
 from dataclasses import replace
+from itertools import chain
 
 from ttc_client.optimal import Table
 from ttc_client.params import SearchParams
@@ -10,6 +10,7 @@ from ttc_client.strategies.beam import beam
 from ttc_client.strategies.best_of_n import best_of_n
 from ttc_client.strategies.dvts import dvts
 from ttc_client.strategies.expand import Expander
+from ttc_client.together import both
 from ttc_client.types import Allocation, Strategy, Trajectory
 
 _SEARCHES = {"best-of-n": best_of_n, "beam": beam, "dvts": dvts}
@@ -32,14 +33,11 @@ async def compute_optimal(
     probe = await _search(root, expand, params, range(size))
     found = _allocate(probe, params.table, n)
     tree = n - (n - size) // found.m * found.m if found.m else n
-    async with asyncio.TaskGroup() as group:
-        parts = [
-            group.create_task(_search(root, expand, params, range(size, tree))),
-            group.create_task(
-                _search(root, expand, params, range(tree, n), found.strategy, found.m)
-            ),
-        ]
-    return (*probe, *(trajectory for part in parts for trajectory in part.result()))
+    rest = await both(
+        _search(root, expand, params, range(size, tree)),
+        _search(root, expand, params, range(tree, n), found.strategy, found.m),
+    )
+    return (*probe, *chain.from_iterable(rest))
 
 
 def allocation(sampled: Iterable[Trajectory], params: SearchParams) -> Allocation | None:

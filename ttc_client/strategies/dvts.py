@@ -1,9 +1,10 @@
 """Diverse verifier tree search (DVTS): independent subtrees, each searched greedily."""
 
-import asyncio
+from itertools import chain
 
 from ttc_client.params import SearchParams
 from ttc_client.strategies.expand import Expander
+from ttc_client.together import together
 from ttc_client.types import Trajectory
 
 
@@ -12,12 +13,10 @@ async def dvts(root: Trajectory, expand: Expander, params: SearchParams) -> tupl
 
     The subtrees never wait for each other: each goes on as soon as its own M steps are scored.
     """
-    async with asyncio.TaskGroup() as group:
-        subtrees = [
-            group.create_task(_subtree(root, first, expand, params))
-            for first in range(0, params.n, params.m)
-        ]
-    return tuple(trajectory for subtree in subtrees for trajectory in subtree.result())
+    subtrees = await together(
+        _subtree(root, first, expand, params) for first in range(0, params.n, params.m)
+    )
+    return tuple(chain.from_iterable(subtrees))
 
 
 async def _subtree(

@@ -3,7 +3,6 @@
 Knows nothing of what is kept: that is the strategies' part.
 """
 
-import asyncio
 import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -12,6 +11,7 @@ from ttc_client.params import SearchParams
 from ttc_client.ports import PRM, Policy, SampleRequest, ScoreRequest
 from ttc_client.prompts import STEP_DELIMITER, split_steps
 from ttc_client.rewards import reduce_scores
+from ttc_client.together import together
 from ttc_client.types import Trajectory
 
 
@@ -82,9 +82,7 @@ class Expander:
                     (trajectory,) = await self._sample(trajectory, 1, temperature=0.0)
             return trajectory
 
-        async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(roll_out(child)) for child in children]
-        return tuple(task.result() for task in tasks)
+        return await together(map(roll_out, children))
 
     async def _score(
         self,
