@@ -10,7 +10,7 @@ import ttc_client
 PACKAGE = Path(ttc_client.__file__).parent
 
 LEVELS = {
-    0: {"types", "errors"},
+    0: {"types", "errors", "together"},
     1: {
         "ports",
         "params",

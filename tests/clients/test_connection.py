@@ -123,6 +123,7 @@ async def test_what_comes_unasked_closes_the_connection():
         (b"\x15\x03\x01",),
         (OK[:-1],),
         (b"HTTP/1.1 200 OK\r\nContent-",),
+        (b"HTTP/1.1 102 Processing\r\n\r\n",),
         (b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\nhi",),
         (b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\nhi!",),
         (b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\nhi",),

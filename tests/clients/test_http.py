@@ -2,9 +2,11 @@
 
 import asyncio
 import gzip
+import json
 import time
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from traceback import format_exception
 
 import msgspec
 import pytest
@@ -233,11 +235,22 @@ async def test_a_key_that_the_server_repeats_is_hidden():
         assert key not in repr(server)
 
 
-async def test_a_key_in_what_is_not_even_http_is_hidden():
-    async with sending(b"sk-0123456789\r\n\r\n") as server:
+@pytest.mark.parametrize("key", ["sk-0123456789", "sk-" + "0123456789" * 200])
+async def test_a_key_in_what_is_not_even_http_is_hidden(key):
+    async with sending(f"{key}\r\n\r\n".encode()) as server:
         with pytest.raises(TransientServerError, match=r"(?s)broke off.*\*\*\*") as raised:
-            await ask(replace(server, api_key="sk-0123456789"))
-    assert "sk-" not in str(raised.value)
+            await ask(replace(server, api_key=key))
+    assert "sk-" not in "".join(format_exception(raised.value))
+
+
+async def test_a_key_that_json_writes_differently_is_hidden():
+    key = "ab/cd/ef"
+    said = json.dumps({"error": {"message": f"bad key {key}"}}).replace("/", "\\/")
+    refuse = {"text": said, "status": 401, "content_type": "application/json"}
+    async with answering(lambda _: web.Response(**refuse), api_key=key) as server:
+        with pytest.raises(RequestError, match=r"bad key \*\*\*") as raised:
+            await ask(server)
+    assert key not in str(raised.value) + raised.value.body
 
 
 async def test_text_that_is_not_unicode_is_refused_here():

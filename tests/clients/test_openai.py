@@ -4,6 +4,7 @@ import asyncio
 import json
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from traceback import format_exception
 
 import pytest
 from aiohttp import web
@@ -154,7 +155,26 @@ async def test_what_is_not_http_is_an_error_of_ours_and_hides_the_key(silent):
                 await client.sample(ask(await client.root("p"), n=1))
         finally:
             await client.close()
-    assert "sk-" not in str(raised.value)
+    assert "sk-" not in "".join(format_exception(raised.value))
+
+
+async def test_a_key_in_a_refusal_is_in_no_traceback():
+    key = "sk-0123456789"
+
+    def refuse(_):
+        return web.json_response({"error": {"message": f"wrong key {key}"}}, status=401)
+
+    async with policy(**{"/v1/completions": refuse}) as (_, client):
+        client.server = replace(client.server, api_key=key)
+        with pytest.raises(RequestError, match=r"wrong key \*\*\*") as raised:
+            await client.sample(ask(await client.root("p"), n=1))
+    assert key not in "".join(format_exception(raised.value))
+
+
+async def test_a_problem_that_is_no_text_is_told_as_such():
+    async with policy() as (_, client):
+        with pytest.raises(RequestError, match="is the problem's text UTF-8"):
+            await client.sample(ask(await client.root("p\ud800"), n=1))
 
 
 @pytest.mark.parametrize("proxy", ["user:secret@host:1", "ftp://user:secret@host:1"])
@@ -189,6 +209,27 @@ async def test_a_body_without_end_is_refused_before_memory_is_full(monkeypatch):
     async with policy(**{"/v1/completions": lambda _: web.Response(**endless)}) as (_, client):
         with pytest.raises(ProtocolError, match="more than 1000 bytes"):
             await client.sample(ask(await client.root("p"), n=1))
+
+
+@pytest.mark.parametrize(
+    ("silent", "head"),
+    [
+        (False, b"HTTP/1.1 500 No\r\nContent-Type: application/json\r\n\r\n"),
+        (True, b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\ndata: "),
+    ],
+    ids=["error", "line"],
+)
+async def test_an_error_and_a_line_without_end_are_refused_too(silent, head, monkeypatch):
+    monkeypatch.setattr(openai_sdk, "MAX_BODY_BYTES", 1000)
+    monkeypatch.setattr(connection, "MAX_BODY_BYTES", 1000)
+    async with sending(head + b"x" * 1001) as server:
+        client = await OpenAIPolicy.connect(server, "model", "")
+        client.silent = silent
+        try:
+            with pytest.raises(ProtocolError, match="more than 1000 bytes"):
+                await client.sample(ask(await client.root("p"), n=1))
+        finally:
+            await client.close()
 
 
 async def test_chat_alone_gives_whole_completions_and_no_steps():

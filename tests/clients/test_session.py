@@ -3,12 +3,14 @@
 import asyncio
 import resource
 import socket
+import threading
 from contextlib import asynccontextmanager, closing, suppress
 
 import pytest
 
 from scripts.bench.soak import num_files
 from tests.scripted_server import own_ca, scripted_server
+from ttc_client.clients import session
 from ttc_client.clients.http import Server
 from ttc_client.clients.session import Session, tls_context
 from ttc_client.errors import ServerError, TransientServerError
@@ -167,3 +169,47 @@ async def test_more_files_than_usual_may_be_open():
             assert resource.getrlimit(resource.RLIMIT_NOFILE)[0] > 256
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+async def test_a_name_that_takes_long_to_look_up_holds_up_no_other(monkeypatch):
+    look_up, release = socket.getaddrinfo, threading.Event()
+
+    def slow(host, port, flags=0, **how):
+        if host == "dead.internal" and not flags & socket.AI_NUMERICHOST:
+            release.wait(10)
+            raise socket.gaierror("no such host")
+        return look_up(host, port, flags=flags, **how)
+
+    monkeypatch.setattr(socket, "getaddrinfo", slow)
+    async with scripted_server({"/ask": lambda _: {}}) as server, Session() as opened:
+        dead = asyncio.create_task(ask(opened, "http://dead.internal"))
+        await asyncio.sleep(0.05)
+        async with asyncio.timeout(5):
+            await ask(opened, server.url.replace("127.0.0.1", "localhost"))
+        assert not dead.done()
+        release.set()
+        with pytest.raises(TransientServerError, match="nothing answers at http://dead"):
+            await dead
+
+
+async def test_a_cancellation_that_the_connecting_loses_is_not_lost(monkeypatch):
+    connect = session.start_connection
+
+    async def swallows(addresses, **how):
+        sock = await connect(addresses, **how)
+        asyncio.current_task().cancel()
+        with suppress(asyncio.CancelledError):
+            await asyncio.sleep(0)
+        return sock
+
+    monkeypatch.setattr(session, "start_connection", swallows)
+    async with scripted_server({"/ask": lambda _: {}}) as server, Session() as opened:
+        before = num_files("/proc/self/fd")
+        task = asyncio.create_task(ask(opened, server.url))
+        await asyncio.wait([task])
+        assert task.cancelled()
+        assert opened.num_opened == 0
+        async with asyncio.timeout(5):
+            while num_files("/proc/self/fd") > before:  # the server's end
+                await asyncio.sleep(0.01)
+    assert not server.payloads("/ask")

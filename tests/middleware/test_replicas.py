@@ -223,3 +223,67 @@ async def test_few_sessions_are_remembered(monkeypatch):
     for i in range(50):
         await cluster.call(Request(session=str(i)))
     assert len(cluster.replicas._homes) == 10
+
+
+async def test_a_replica_that_hangs_fails_no_request_while_another_works():
+    """What it has held for half of its time is not the one to probe it again."""
+    seen, hangs = [], asyncio.Event()
+    replicas = Replicas([Replica(name) for name in "ab"])
+
+    def port(replica: Replica):
+        async def call(request: Request) -> str:
+            if replica.url == "b" and hangs.is_set():
+                await asyncio.sleep(300)
+                raise passing(None)
+            await asyncio.sleep(1)
+            return replica.url
+
+        return call
+
+    call = retrying(
+        balanced(replicas, [port(member) for member in replicas.members]),
+        600,
+        RetryBudget(),
+        seen.append,
+    )
+
+    async def search(session: int) -> None:
+        for step in range(1000):
+            await call(Request(session=f"{session} {step // 50}"))
+
+    async def hang() -> None:
+        await asyncio.sleep(100)
+        hangs.set()
+
+    await asyncio.gather(hang(), *map(search, range(16)))
+    assert 8 <= len(seen) <= 16
+
+
+async def test_a_request_that_waits_for_a_probe_in_vain_ends_with_what_is_wrong():
+    cluster = Cluster("a")
+    cluster.down.add("a")
+    cluster.fails = lambda: passing(503, retry_after_s=1e6)
+    first = asyncio.create_task(cluster.retrying()(Request()))
+    await asyncio.sleep(0.1)
+    for _ in range(6):
+        cluster.replicas.members[0].failures += 1
+    with pytest.raises(TransientServerError, match="busy; given up after 1 attempts in 600 s"):
+        await cluster.retrying()(Request())
+    with pytest.raises(TransientServerError, match="busy; given up"):
+        await first
+
+
+async def test_a_replica_is_probed_though_the_timer_is_early(monkeypatch):
+    loop = asyncio.get_running_loop()
+    call_at = loop.call_at
+    monkeypatch.setattr(
+        loop, "call_at", lambda when, *do, **how: call_at(when - 0.01, *do, **how), raising=False
+    )
+    cluster = Cluster("a")
+    cluster.down.add("a")
+    replica = cluster.replicas.members[0]
+    replica.failures = 5
+    with pytest.raises(TransientServerError):
+        await cluster.call(Request())
+    cluster.down.clear()
+    assert await cluster.call(Request()) == "a"

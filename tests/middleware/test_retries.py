@@ -112,6 +112,15 @@ async def test_the_error_that_ends_it_says_what_the_server_said():
     assert raised.value.status == 503
 
 
+async def test_what_is_merely_slow_is_not_blamed_on_the_failure_of_another():
+    budget = RetryBudget()
+    with pytest.raises(TransientServerError):
+        await repeat(Port(passing()), timeout_s=1, budget=budget)(Request())
+    slow = repeat(Port("fine", seconds=700), budget=budget)
+    with pytest.raises(TransientServerError, match="no server gave a whole answer; given up after"):
+        await slow(Request())
+
+
 async def test_a_run_has_a_budget_which_answers_refill():
     budget, answered = RetryBudget(), Port("fine")
     broken = repeat(Port(passing(retry_after_s=0)), timeout_s=1e9, budget=budget)
