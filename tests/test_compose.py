@@ -1,6 +1,7 @@
 """Whole searches through every client, and through replicas, one of which is gone."""
 
 import asyncio
+import random
 from contextlib import AsyncExitStack, asynccontextmanager
 
 import pytest
@@ -13,6 +14,7 @@ from ttc_client import SearchConfig, compose, solve
 from ttc_client.compose import Servers, open_servers
 from ttc_client.errors import TransientServerError
 from ttc_client.meter import Meter
+from ttc_client.middleware import retries
 from ttc_client.ports import SampleRequest, ScoreRequest
 from ttc_client.types import Trajectory
 
@@ -120,6 +122,32 @@ async def test_a_replica_that_goes_away_is_done_without():
         assert len(policies[0].payloads("/v1/completions")) == 20
         assert 1 <= meter.usage.retries["connection"] <= 4
         assert meter.usage.policy_requests == meter.usage.prm_requests == 20
+
+
+async def test_a_continuation_that_fails_is_asked_for_again_alone_where_each_has_a_request(
+    monkeypatch,
+):
+    monkeypatch.setattr(retries, "_FIRST_PAUSE_S", 0.01)
+    kind, luck, refused = POLICY_SERVERS["tgi"], random.Random(0), []
+    replies = kind.replies(write)
+    generate = replies[kind.path]
+
+    def refuse_some(payload):
+        if luck.random() < 0.2:
+            refused.append(payload)
+            return web.json_response({"error": "overloaded"}, status=503)
+        return generate(payload)
+
+    async with scripted_server({**replies, kind.path: refuse_some}) as server:
+        settings = {"strategy": "majority", "policy_api": "tgi", "check": False}
+        async with open_servers(SearchConfig(policy=(server.url,), **settings)) as servers:
+            meter = Meter()
+            request = SampleRequest(Trajectory("p", "x"), 64, 0.8, 1.0, 64, ("\n\n",), seed=3)
+            samples = await servers.policy(meter)(request)
+        assert len(samples.steps) == 64
+        assert len(server.payloads(kind.path)) == 64 + len(refused)
+        assert meter.usage.retries == {"503": len(refused)}
+        assert meter.usage.policy_requests == 64
 
 
 async def test_a_replica_that_is_gone_from_the_start_is_named():

@@ -19,6 +19,7 @@ from ttc_client.middleware.levels import Level
 from ttc_client.middleware.limits import Limiter, levelled, limited
 from ttc_client.middleware.replicas import Replica, Replicas, balanced, unless_gone
 from ttc_client.middleware.retries import RetryBudget, retrying
+from ttc_client.middleware.singly import singly
 from ttc_client.ports import PRM, Policy, Samples, Scores
 from ttc_client.servers import policy_server, prm_server, server_urls, session_for
 from ttc_client.together import both, together
@@ -53,6 +54,7 @@ class Servers:
     prm_name: str | None
     _root: Callable[[_RootRequest], Awaitable[Trajectory]]
     _policy: Policy
+    _asks_singly: Callable[[], bool]
     _prm: PRM | None
     _limiters: Sequence[Limiter]
     _budget: RetryBudget = field(default_factory=RetryBudget)
@@ -68,7 +70,7 @@ class Servers:
 
     def policy(self, meter: Meter) -> Policy:
         """Return the policy for one search."""
-        return meter.policy(self._retrying(self._policy, meter))
+        return meter.policy(singly(self._retrying(self._policy, meter), self._asks_singly))
 
     def prm(self, meter: Meter) -> PRM | None:
         """Return the PRM for one search, or None where it needs none."""
@@ -147,6 +149,7 @@ def _stacked(
         prm_name=f"{prms[0].name} at {', '.join(prm_urls)}" if prms else None,
         _root=balanced(policy_replicas, [_root(policy) for policy in policies]),
         _policy=balanced(policy_replicas, sample),
+        _asks_singly=lambda: any(policy.asks_singly for policy in policies),
         _prm=balanced(prm_replicas, score) if prms else None,
         _limiters=[bounded.limiter for bounded in samplers],
     )

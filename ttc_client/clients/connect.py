@@ -24,10 +24,16 @@ _NO_SUCH_PATH = (404, 405, 501)
 
 
 class PolicyClient(Protocol):
-    """A policy at one server; `root` gives the empty trajectory of a problem."""
+    """A policy at one server; `root` gives the empty trajectory of a problem.
+
+    `asks_singly` says whether it sends a request for each continuation.
+    """
 
     @property
     def model(self) -> str: ...
+
+    @property
+    def asks_singly(self) -> bool: ...
 
     async def root(self, problem: str) -> Trajectory: ...
 

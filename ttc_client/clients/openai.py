@@ -5,7 +5,7 @@ alone gives whole completions, which is enough for greedy, majority and best-of-
 """
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -27,6 +27,7 @@ from ttc_client.clients.openai_sdk import open_sdk, our_errors, whole_body
 from ttc_client.clients.replies import Unexpected
 from ttc_client.clients.vllm import served_model
 from ttc_client.errors import RequestError, ServerError, TransientServerError
+from ttc_client.middleware.singly import one_by_one
 from ttc_client.ports import SampleRequest, Samples
 from ttc_client.prompts import STEP_DELIMITER, policy_prompt
 from ttc_client.together import together
@@ -73,6 +74,11 @@ class OpenAIPolicy:
         except BaseException:
             await client.close()
             raise
+
+    @property
+    def asks_singly(self) -> bool:
+        """Whether it sends a request for each continuation."""
+        return self.single or self.silent
 
     async def close(self) -> None:
         """Close the SDK's connections."""
@@ -137,10 +143,7 @@ class OpenAIPolicy:
 
     async def _one_by_one(self, request: SampleRequest) -> Samples:
         self.single = True
-        seeds = [None if request.seed is None else request.seed + i for i in range(request.n)]
-        singles = await together(self._complete(replace(request, n=1, seed=s)) for s in seeds)
-        steps = tuple(step for samples in singles for step in samples.steps)
-        return Samples(steps, (), sum((samples.usage for samples in singles), Usage()))
+        return await one_by_one(self._complete, request)
 
     def _prompt(self, request: SampleRequest) -> dict[str, Any]:
         text = request.trajectory.prompt + request.trajectory.text

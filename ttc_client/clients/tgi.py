@@ -107,6 +107,7 @@ class TGIPolicy:
 
     tgi: TGIModel
     system_prompt: str
+    asks_singly = True
 
     @classmethod
     async def connect(cls, server: Server, model: str | None, system_prompt: str) -> "TGIPolicy":

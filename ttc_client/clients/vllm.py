@@ -85,6 +85,7 @@ class VLLMPolicy:
     context_length: int | None
     system_prompt: str
     is_llama3: bool
+    asks_singly = False
 
     @classmethod
     async def connect(cls, server: Server, model: str | None, system_prompt: str) -> "VLLMPolicy":

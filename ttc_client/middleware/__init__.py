@@ -1,8 +1,8 @@
 """Wrappers around a port: retries, replicas and limits, each in one module.
 
 They serve the policy and the PRM alike, and stack in one order, set up in `compose`:
-metered(retrying(balanced(limited(unless_gone(client))))). So a back-off sleep never holds a slot,
-and what a search spent is counted once, whoever sent it.
+metered(singly(retrying(balanced(limited(unless_gone(client)))))). So a back-off sleep never holds a
+slot, and what a search spent is counted once, whoever sent it.
 """
 
 from collections.abc import Awaitable, Callable
