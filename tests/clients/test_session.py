@@ -13,7 +13,7 @@ from tests.scripted_server import own_ca, scripted_server
 from ttc_client.clients import session
 from ttc_client.clients.http import Server
 from ttc_client.clients.session import Session, tls_context
-from ttc_client.errors import ServerError, TransientServerError
+from ttc_client.errors import RequestError, ServerError, TransientServerError
 
 
 async def ask(opened: Session, url: str, proxy: str | None = None) -> str:
@@ -119,16 +119,17 @@ async def test_tls_passes_through_a_proxy_and_is_verified_behind_it(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("answer", "says"),
+    ("answer", "error", "says"),
     [
-        (b"HTTP/1.1 407 No\r\nContent-Length: 4\r\n\r\nwhy?", "proxy .* answered 407"),
-        (b"", "nothing answers at https://localhost"),
-        (b"\x00", "nothing answers at https://localhost"),
+        (b"HTTP/1.1 407 No\r\n\r\n", RequestError, "proxy .* answered 407"),
+        (b"HTTP/1.1 502 No\r\n\r\n", TransientServerError, "proxy .* answered 502"),
+        (b"", TransientServerError, "nothing answers at https://localhost"),
+        (b"\x00", TransientServerError, "nothing answers at https://localhost"),
     ],
 )
-async def test_a_proxy_that_opens_no_tunnel_is_named_without_its_password(answer, says):
+async def test_a_proxy_that_opens_no_tunnel_is_named_without_its_password(answer, error, says):
     async with a_proxy(answer) as (proxy, _), Session() as opened:
-        with pytest.raises(TransientServerError, match=says) as raised:
+        with pytest.raises(error, match=says) as raised:
             await ask(opened, "https://localhost:1", proxy)
     assert "secret" not in str(raised.value)
 

@@ -196,10 +196,8 @@ class Server:
                     "it with --ca-bundle"
                 )
             case ProxyRefusedError():
-                return (
-                    TransientServerError,
-                    f"the proxy on the way to {url} answered {error.status}",
-                )
+                kind = TransientServerError if _may_pass(error.status) else RequestError
+                return kind, f"the proxy on the way to {url} answered {error.status}"
             case UnreachableError():
                 return TransientServerError, (
                     f"nothing answers at {url} ({error}): is the server running, and the host and "
@@ -218,7 +216,7 @@ class Server:
         text = f"{self.url}{path} answered {status}" + (f": {said}" if said else "")
         if hint := _HINTS.get(status):
             text += f" ({hint.format(key_variable=self.key_variable)})"
-        if status in _TRANSIENT or (status >= 500 and status != 501):
+        if _may_pass(status):
             return TransientServerError(
                 text,
                 url=self.url,
@@ -280,6 +278,10 @@ class Server:
 
     def _hidden(self, text: str) -> str:
         return self._without_key(text.encode(errors="replace")).decode()
+
+
+def _may_pass(status: int) -> bool:
+    return status in _TRANSIENT or (status >= 500 and status != 501)
 
 
 def _as_it_is(reply: T) -> T:
