@@ -27,17 +27,17 @@ from tests.tables import table
 from ttc_client import Client, SearchConfig
 from ttc_client.clients.connect import connect_prm
 from ttc_client.clients.http import Server
-from ttc_client.clients.session import Session
-from ttc_client.clients.vllm import VLLMPolicy
-from ttc_client.doctor.examine import examine
-from ttc_client.errors import ContextLengthError
-from ttc_client.ports import SampleRequest, ScoreRequest
-from ttc_client.prompts import (
+from ttc_client.clients.prompts import (
     META_MATH_SYSTEM_PROMPT,
     RLHFLOW_SYSTEM,
     rlhflow_approval,
     rlhflow_question,
 )
+from ttc_client.clients.session import Session
+from ttc_client.clients.vllm import VLLMPolicy
+from ttc_client.doctor.examine import examine
+from ttc_client.errors import ContextLengthError
+from ttc_client.search.ports import SampleRequest, ScoreRequest
 from ttc_client.types import SearchResult, Step, Strategy, Trajectory
 
 MODELS = Path(ttc_servers.__file__).parent / "models"

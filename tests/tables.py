@@ -1,6 +1,6 @@
 """A table of compute-optimal scaling for tests: easy problems one way, hard ones another."""
 
-from ttc_client.optimal import Budget, Choice, Origin, Table
+from ttc_client.search.table import Budget, Choice, Origin, Table
 
 BEST_OF_N, DVTS = Choice("best-of-n", None), Choice("dvts", 4)
 

@@ -8,14 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from scripts.bench.scripted import Script, Stats, scripted_server
-from tests.fakes import ROOT, ScriptedPolicy, ScriptedPRM
+from tests.fakes.ports import ROOT, ScriptedPolicy, ScriptedPRM
+from tests.fakes.scripted_process import Script, Stats, scripted_server
 from ttc_client import Client, SearchConfig, SearchResult
 from ttc_client.clients.http import Server
 from ttc_client.clients.session import Session
-from ttc_client.params import SearchParams
-from ttc_client.prompts import split_steps
-from ttc_client.strategies import STRATEGIES, Expander, expand
+from ttc_client.search import expand
+from ttc_client.search.params import SearchParams
+from ttc_client.search.steps import split_steps
+from ttc_client.search.strategies import STRATEGIES, Expander
 
 BENCHES = Path(__file__).parents[1] / "scripts" / "bench"
 M = 4

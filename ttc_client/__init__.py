@@ -10,12 +10,12 @@ Tunstall, Rush 2024), after Snell et al. 2024 (arXiv 2408.03314).
 
 from typing import TYPE_CHECKING, Any
 
-from ttc_client.config import SearchConfig
 from ttc_client.errors import TTCError
+from ttc_client.settings.config import SearchConfig
 from ttc_client.types import AnswerGroup, Candidate, SearchResult, TreeNode, Usage
 
 if TYPE_CHECKING:
-    from ttc_client.runner import Client, solve
+    from ttc_client.runtime.client import Client, solve
 
 __all__ = [
     "AnswerGroup",
@@ -33,7 +33,7 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     """Import what speaks HTTP only when it is used, to keep `import ttc_client` quick."""
     if name in ("Client", "solve"):
-        from ttc_client import runner
+        from ttc_client.runtime import client
 
-        return getattr(runner, name)
+        return getattr(client, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -13,8 +13,7 @@ import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from scripted import print_table, write_json
-
+from tests.fakes.scripted_process import print_table, write_json
 from ttc_client.answers import AnswerPool
 
 TYPICAL = (

@@ -15,15 +15,14 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from scripted import Script, print_table, scripted_server, write_json
-
+from tests.fakes.scripted_process import Script, print_table, scripted_server, write_json
 from ttc_client import SearchConfig
-from ttc_client.compose import open_servers
-from ttc_client.meter import Exchange, Meter
-from ttc_client.params import SearchParams
-from ttc_client.ports import SampleRequest
-from ttc_client.strategies import Expander
-from ttc_client.strategies.dvts import dvts
+from ttc_client.middleware.meter import Exchange, Meter
+from ttc_client.runtime.stack import open_servers
+from ttc_client.search.dvts import dvts
+from ttc_client.search.params import SearchParams
+from ttc_client.search.ports import SampleRequest
+from ttc_client.search.strategies import Expander
 from ttc_client.types import Trajectory
 
 Search = Callable[[Sequence[Trajectory], Expander, SearchParams], Awaitable[list[Trajectory]]]

@@ -22,8 +22,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import aiohttp
-from scripted import Script, print_table, scripted_server, write_json
 
+from tests.fakes.scripted_process import Script, print_table, scripted_server, write_json
 from ttc_client import Client, SearchConfig, Usage
 from ttc_client.cli import GC_THRESHOLD
 

@@ -18,10 +18,9 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from vllm_cpu import VLLM, add_options, cpu_servers, numbers, parse, run
-
+from scripts.bench.vllm_cpu import VLLM, add_options, cpu_servers, numbers, parse, run
 from ttc_client import Client, SearchConfig
-from ttc_client.prompts import RLHFLOW_VERDICTS
+from ttc_client.clients.prompts import RLHFLOW_VERDICTS
 from ttc_servers.demomath import generate
 
 N, M = 16, 4

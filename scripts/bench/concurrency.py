@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.simulated import Server, saturating, simulate
+from tests.fakes.simulated import Server, saturating, simulate
 
 GRID = [round(4 * 2 ** (i / 2)) for i in range(21)]
 

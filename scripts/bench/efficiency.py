@@ -21,14 +21,23 @@ from typing import Any
 
 import msgspec
 from tokenizers import Tokenizer
-from vllm_cpu import MODELS, VLLM, Counters, add_options, cpu_servers, numbers, parse, run
 
+from scripts.bench.vllm_cpu import (
+    MODELS,
+    VLLM,
+    Counters,
+    add_options,
+    cpu_servers,
+    numbers,
+    parse,
+    run,
+)
 from ttc_client import Client, SearchConfig
 from ttc_client.clients.formats import RLHFLOW, questions
-from ttc_client.meter import Exchange, Meter
+from ttc_client.clients.prompts import RLHFLOW_VERDICTS
 from ttc_client.middleware.limits import Limiter
-from ttc_client.ports import SampleRequest, Samples, ScoreRequest
-from ttc_client.prompts import RLHFLOW_VERDICTS
+from ttc_client.middleware.meter import Exchange, Meter
+from ttc_client.search.ports import SampleRequest, Samples, ScoreRequest
 from ttc_client.types import Strategy
 from ttc_servers.demomath import generate
 

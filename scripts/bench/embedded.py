@@ -19,9 +19,9 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
-from vllm_cpu import cpu_servers
 
-from ttc_client.prompts import (
+from scripts.bench.vllm_cpu import cpu_servers
+from ttc_client.clients.prompts import (
     META_MATH_SYSTEM_PROMPT,
     RLHFLOW_SYSTEM,
     llama3_prompt,

@@ -20,7 +20,9 @@ from its_hub.core.algorithms.beam_search import BeamSearch
 from its_hub.core.lms.openai_lm import OpenAICompatibleLanguageModel
 from its_hub.core.lms.step_generation import StepGeneration
 
-PROMPTS = runpy.run_path(str(Path(__file__).parents[2] / "ttc_client" / "prompts.py"))
+_PACKAGE = Path(__file__).parents[2] / "ttc_client"
+PROMPTS = runpy.run_path(str(_PACKAGE / "clients" / "prompts.py"))
+split_steps = runpy.run_path(str(_PACKAGE / "search" / "steps.py"))["split_steps"]
 
 
 class ServedPRM(AbstractProcessRewardModel):
@@ -51,7 +53,7 @@ class ServedPRM(AbstractProcessRewardModel):
 
 
 def _conversation(problem: str, solution: str) -> str:
-    steps = PROMPTS["split_steps"](solution) or ("",)
+    steps = split_steps(solution) or ("",)
     turns = [PROMPTS["rlhflow_question"](problem, i, step) for i, step in enumerate(steps)]
     return PROMPTS["rlhflow_approval"]().join(turns)
 

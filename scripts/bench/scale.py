@@ -18,8 +18,7 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from scripted import Script, print_table, scripted_server, write_json
-
+from tests.fakes.scripted_process import Script, print_table, scripted_server, write_json
 from ttc_client import Client, SearchConfig
 from ttc_client.analysis.curves import read_curves
 from ttc_client.bench.bench import Bench

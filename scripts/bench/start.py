@@ -13,7 +13,7 @@ import sys
 import time
 from pathlib import Path
 
-from scripted import print_table, write_json
+from tests.fakes.scripted_process import print_table, write_json
 
 COMMANDS = {
     "python -c pass": [sys.executable, "-c", "pass"],

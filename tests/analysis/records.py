@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from ttc_client.bench.dataset import Problem
-from ttc_client.bench.records import Cost, GradedAnswer, Record, Sample, key_of
 from ttc_client.bench.runs import Run
+from ttc_client.runtime.records import Cost, GradedAnswer, Record, Sample, key_of
 from ttc_client.types import Strategy, Usage
 
 SPENT = Usage(

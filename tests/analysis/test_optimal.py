@@ -20,10 +20,10 @@ from ttc_client.analysis.optimal import (
     read_evidence,
     validate,
 )
-from ttc_client.bench.records import Record
 from ttc_client.bench.runs import Run
 from ttc_client.errors import ConfigError
-from ttc_client.optimal import bin_of
+from ttc_client.runtime.records import Record
+from ttc_client.search.table import bin_of
 from ttc_client.types import Allocation
 
 NAMES = [f"p{i}" for i in range(23)]

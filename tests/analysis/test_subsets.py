@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ttc_client.analysis.subsets import Samples, pass_rates, vote_rates
+from ttc_client.search.voting import tally
 from ttc_client.types import Candidate, Vote
-from ttc_client.voting import tally
 
 Sampled = list[tuple[int, float]]
 

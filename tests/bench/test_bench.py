@@ -8,19 +8,19 @@ from types import FunctionType, ModuleType
 import pytest
 from aiohttp import web
 
-from tests.chance_servers import chance_servers, score, write
-from tests.scripted_server import completions
+from tests.fakes.chance_servers import chance_servers, score, write
+from tests.fakes.scripted_server import completions
 from tests.tables import table
 from ttc_client.bench.bench import Bench
 from ttc_client.bench.dataset import Problem
 from ttc_client.bench.grid import Grid
 from ttc_client.bench.journal import Journal
-from ttc_client.bench.records import key_of
 from ttc_client.bench.runs import read_run, read_traces
-from ttc_client.config import SearchConfig
 from ttc_client.errors import TTCError
-from ttc_client.optimal import Choice
-from ttc_client.runner import Client
+from ttc_client.runtime.client import Client
+from ttc_client.runtime.records import key_of
+from ttc_client.search.table import Choice
+from ttc_client.settings.config import SearchConfig
 from ttc_client.types import Usage
 
 GRID = Grid(("greedy", "best-of-n", "beam", "dvts"), (4, 8), (0, 1))

@@ -7,9 +7,9 @@ import pytest
 
 from tests.analysis.records import record, run
 from ttc_client.bench.export import export
-from ttc_client.bench.records import Trace, key_of
 from ttc_client.bench.runs import Run
 from ttc_client.errors import ConfigError
+from ttc_client.runtime.records import Trace, key_of
 from ttc_client.types import TreeNode
 
 FOUR = [(1, 0.9), (0, 0.5), (0, 0.6), (-1, 0.99)]

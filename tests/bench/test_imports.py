@@ -11,7 +11,7 @@ import pyarrow
 import pyarrow.parquet
 import pytest
 
-from tests.chance_servers import chance_servers
+from tests.fakes.chance_servers import chance_servers
 from ttc_client.analysis.curves import read_curves
 from ttc_client.bench.bench import Bench
 from ttc_client.bench.dataset import Problem
@@ -19,12 +19,12 @@ from ttc_client.bench.export import export
 from ttc_client.bench.grid import Grid
 from ttc_client.bench.imports import Sampled, load_sampled
 from ttc_client.bench.journal import Journal
-from ttc_client.bench.records import Record
 from ttc_client.bench.regrade import Regrading
 from ttc_client.bench.runs import Run, read_run
-from ttc_client.config import SearchConfig
 from ttc_client.errors import ConfigError
-from ttc_client.runner import Client
+from ttc_client.runtime.client import Client
+from ttc_client.runtime.records import Record
+from ttc_client.settings.config import SearchConfig
 
 GOLDEN = Path(__file__).parents[1] / "sal" / "golden.jsonl"
 TWO = [r"so \boxed{1}", r"so \boxed{2}"]

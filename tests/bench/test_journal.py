@@ -5,12 +5,12 @@ import json
 
 import pytest
 
-from tests.test_store import disk_full_at
+from tests.runtime.test_store import disk_full_at
 from ttc_client.bench.dataset import Problem
 from ttc_client.bench.journal import Journal
-from ttc_client.bench.records import Cost, Key, Record, Trace, key_of
 from ttc_client.bench.runs import read_run, read_traces
 from ttc_client.errors import ConfigError, TTCError
+from ttc_client.runtime.records import Cost, Key, Record, Trace, key_of
 from ttc_client.types import Usage
 
 PROBLEMS = [Problem("a", "1+1?", "2"), Problem("b", "1+2?", "3")]

@@ -9,9 +9,9 @@ import pytest
 from tests.tables import table
 from ttc_client.bench.grid import Grid
 from ttc_client.bench.recipe import load_plan
-from ttc_client.config import SearchConfig
 from ttc_client.errors import ConfigError
-from ttc_client.table_file import write_table
+from ttc_client.settings.config import SearchConfig
+from ttc_client.settings.table_file import write_table
 
 
 def searches(grid: Grid, **settings) -> list[tuple[str, int, int]]:

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.chance_servers import chance_servers, write
-from tests.scripted_server import completions
+from tests.fakes.chance_servers import chance_servers, write
+from tests.fakes.scripted_server import completions
 
 TTC = [sys.executable, "-c", "from ttc_client.cli import main; main()"]
 GRID = ["-s", "greedy,best-of-n,beam,dvts", "-n", "4,8", "--seed", "0,1", "--max-steps", "4"]

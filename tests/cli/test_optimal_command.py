@@ -4,10 +4,10 @@ import json
 
 import pytest
 
-from tests.chance_servers import chance_servers
 from tests.cli.test_bench_command import ttc
+from tests.fakes.chance_servers import chance_servers
 from tests.tables import table
-from ttc_client.table_file import read_table, write_table
+from ttc_client.settings.table_file import read_table, write_table
 
 PROBLEM = r"Compute $\frac{3}{4} + \frac{5}{6}$."
 DEMO = {"policy": "policy", "prm": "a PRM (scoring protocol)"}

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 
-from tests.scripted_server import scripted_server
+from tests.fakes.scripted_server import scripted_server
 
 PROBLEM = r"Compute $\frac{3}{4} + \frac{5}{6}$."
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from aiohttp import web
 
-from tests.scripted_server import Handler
+from tests.fakes.scripted_server import Handler
 from ttc_client.errors import ProtocolError, RequestError, ServerError, TransientServerError
 
 

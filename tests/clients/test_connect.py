@@ -3,8 +3,8 @@
 import pytest
 from aiohttp import web
 
-from tests.clients.prm_servers import PRM_SERVERS
-from tests.scripted_server import completions, models, scripted_server, tokenize
+from tests.fakes.prm_servers import PRM_SERVERS
+from tests.fakes.scripted_server import completions, models, scripted_server, tokenize
 from ttc_client.clients.connect import connect_policy, connect_prm
 from ttc_client.clients.http import Server
 from ttc_client.clients.session import Session

@@ -12,7 +12,7 @@ import msgspec
 import pytest
 from aiohttp import web
 
-from tests.scripted_server import own_ca, scripted_server
+from tests.fakes.scripted_server import own_ca, scripted_server
 from ttc_client.clients import connection, http, session
 from ttc_client.clients.http import Server
 from ttc_client.clients.replies import Unexpected, in_order

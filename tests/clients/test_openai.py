@@ -9,10 +9,10 @@ from traceback import format_exception
 import pytest
 from aiohttp import web
 
-from tests.clients.policy_servers import llama_cpp
 from tests.clients.test_http import sending
 from tests.clients.test_policy_contract import ask
-from tests.scripted_server import models, own_ca, scripted_server
+from tests.fakes.policy_servers import llama_cpp
+from tests.fakes.scripted_server import models, own_ca, scripted_server
 from ttc_client.clients import connection, openai, openai_sdk
 from ttc_client.clients.http import Server
 from ttc_client.clients.openai import OpenAIPolicy

@@ -5,13 +5,13 @@ from contextlib import asynccontextmanager
 import pytest
 from aiohttp import web
 
-from tests.clients.prm_servers import PRM_SERVERS
-from tests.scripted_server import scripted_server, tokenize
+from tests.fakes.prm_servers import PRM_SERVERS
+from tests.fakes.scripted_server import scripted_server, tokenize
 from ttc_client.clients.connect import connect_prm
 from ttc_client.clients.http import Server
 from ttc_client.clients.session import Session
 from ttc_client.errors import ProtocolError
-from ttc_client.ports import ScoreRequest
+from ttc_client.search.ports import ScoreRequest
 
 REQUEST = ScoreRequest("What?", ("one",), (("two", "three"), ("four",)))
 

@@ -7,14 +7,14 @@ from dataclasses import replace
 import pytest
 
 from tests.clients.faults import FAULTS
-from tests.clients.policy_servers import POLICY_SERVERS, Asked
-from tests.scripted_server import scripted_server
+from tests.fakes.policy_servers import POLICY_SERVERS, Asked
+from tests.fakes.scripted_server import scripted_server
 from ttc_client.clients.connect import connect_policy
 from ttc_client.clients.http import Server
+from ttc_client.clients.prompts import llama3_prompt
 from ttc_client.clients.session import Session
 from ttc_client.errors import ConfigError
-from ttc_client.ports import SampleRequest
-from ttc_client.prompts import llama3_prompt
+from ttc_client.search.ports import SampleRequest
 from ttc_client.types import Step, Trajectory
 
 WRITTEN = {

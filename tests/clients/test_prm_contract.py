@@ -8,13 +8,13 @@ import pytest
 from aiohttp import web
 
 from tests.clients.faults import FAULTS
-from tests.clients.prm_servers import PRM_SERVERS
-from tests.scripted_server import scripted_server
+from tests.fakes.prm_servers import PRM_SERVERS
+from tests.fakes.scripted_server import scripted_server
 from ttc_client.clients.connect import connect_prm
 from ttc_client.clients.http import Server
 from ttc_client.clients.session import Session
 from ttc_client.errors import ProtocolError
-from ttc_client.ports import ScoreRequest
+from ttc_client.search.ports import ScoreRequest
 
 SCORES = {"zero": 0.75, "alpha": 0.9, "beta": 0.2, "gamma": 0.6, "delta": 0.4}
 REQUEST = ScoreRequest("What?", ("zero",), (("alpha", "beta"), ("gamma",), (), ("delta",)))

@@ -4,12 +4,12 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from tests.scripted_server import scripted_server
+from tests.fakes.scripted_server import scripted_server
 from ttc_client.clients.http import Server
 from ttc_client.clients.scores import ScoreProtocol
 from ttc_client.clients.session import Session
 from ttc_client.errors import ProtocolError
-from ttc_client.ports import ScoreRequest
+from ttc_client.search.ports import ScoreRequest
 from ttc_client.types import Usage
 
 REQUEST = ScoreRequest("What?", ("one",), (("two", "three"), ()))

@@ -8,8 +8,8 @@ from contextlib import asynccontextmanager, closing, suppress
 
 import pytest
 
-from scripts.bench.soak import num_files
-from tests.scripted_server import own_ca, scripted_server
+from scripts.torture.soak import num_files
+from tests.fakes.scripted_server import own_ca, scripted_server
 from ttc_client.clients import session
 from ttc_client.clients.http import Server
 from ttc_client.clients.session import Session, tls_context

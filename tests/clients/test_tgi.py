@@ -6,13 +6,13 @@ from contextlib import asynccontextmanager
 import pytest
 
 from tests.clients.test_policy_contract import ask
-from tests.clients.tgi_server import generated, tgi
-from tests.scripted_server import scripted_server
+from tests.fakes.scripted_server import scripted_server
+from tests.fakes.tgi_server import generated, tgi
 from ttc_client.clients.http import Server
+from ttc_client.clients.prompts import chatml_prompt
 from ttc_client.clients.session import Session
 from ttc_client.clients.tgi import TGIPolicy
 from ttc_client.errors import ContextLengthError, ProtocolError, RequestError
-from ttc_client.prompts import chatml_prompt
 from ttc_client.types import Step, Trajectory, Usage
 
 

@@ -5,14 +5,14 @@ from contextlib import asynccontextmanager
 import pytest
 from aiohttp import web
 
-from tests.clients.tgi_server import generated, tgi
-from tests.scripted_server import scripted_server
+from tests.fakes.scripted_server import scripted_server
+from tests.fakes.tgi_server import generated, tgi
 from ttc_client.clients.causal import first_of_two
 from ttc_client.clients.http import Server
 from ttc_client.clients.session import Session
 from ttc_client.clients.tgi_scoring import TGIScoring
 from ttc_client.errors import ProtocolError
-from ttc_client.ports import ScoreRequest
+from ttc_client.search.ports import ScoreRequest
 
 REQUEST = ScoreRequest("What?", ("one",), (("two",),))
 

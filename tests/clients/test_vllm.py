@@ -5,13 +5,13 @@ from dataclasses import replace
 
 import pytest
 
-from tests.scripted_server import completions, models, scripted_server, tokenize
+from tests.fakes.scripted_server import completions, models, scripted_server, tokenize
 from ttc_client.clients.http import Server
+from ttc_client.clients.prompts import llama3_prompt
 from ttc_client.clients.session import Session
 from ttc_client.clients.vllm import VLLMPolicy
 from ttc_client.errors import ConfigError, ContextLengthError, ProtocolError
-from ttc_client.ports import SampleRequest
-from ttc_client.prompts import llama3_prompt
+from ttc_client.search.ports import SampleRequest
 from ttc_client.types import Step, Trajectory
 
 

@@ -2,11 +2,11 @@
 
 import pytest
 
-from tests.doctor.fake_vllm import fake_vllm
+from tests.fakes.fake_vllm import fake_vllm
 from ttc_client.clients.connect import connect_policy
 from ttc_client.clients.vllm import VLLMPolicy
-from ttc_client.config import SearchConfig
 from ttc_client.doctor import sampling, tokens
+from ttc_client.settings.config import SearchConfig
 
 CHECKS = {
     "context": lambda server, policy: tokens.context(policy, SearchConfig()),

@@ -5,10 +5,10 @@ from contextlib import AsyncExitStack
 
 import pytest
 
-from tests.doctor.fake_vllm import fake_vllm
+from tests.fakes.fake_vllm import fake_vllm
 from ttc_client import SearchConfig
-from ttc_client.compose import open_servers
 from ttc_client.errors import ServerError
+from ttc_client.runtime.stack import open_servers
 
 
 async def opened(policy: dict, prm: dict, *, check: bool = True, prm_faults: tuple = ()) -> None:

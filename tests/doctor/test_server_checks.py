@@ -5,16 +5,16 @@ import asyncio
 import pytest
 from aiohttp import web
 
-from tests.doctor.fake_vllm import fake_vllm
-from tests.scripted_server import own_ca, scripted_server
+from tests.fakes.fake_vllm import fake_vllm
+from tests.fakes.scripted_server import own_ca, scripted_server
 from ttc_client.clients.connect import connect_prm
 from ttc_client.clients.http import Server
 from ttc_client.clients.session import Session, tls_context
-from ttc_client.config import SearchConfig
 from ttc_client.doctor import pair, prm
 from ttc_client.doctor.prm import Judgement
 from ttc_client.doctor.server import keep_alive, reachable, speed, versioned
 from ttc_client.errors import TransientServerError
+from ttc_client.settings.config import SearchConfig
 
 GOOD, BAD = Judgement(0.9, 0.1), Judgement(0.02, 0.03)
 

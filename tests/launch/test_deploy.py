@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from ttc_client.config import SearchConfig
+from ttc_client.settings.config import SearchConfig
 
 ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "servers" / "deploy"

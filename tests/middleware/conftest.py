@@ -1,6 +1,6 @@
 """Here the clock jumps: seconds and hours of waiting take no time."""
 
-from tests.virtual_time import VirtualLoop
+from tests.fakes.virtual_time import VirtualLoop
 
 
 def pytest_asyncio_loop_factories(config, item):

@@ -12,8 +12,8 @@ import asyncio
 
 import pytest
 
-from tests.simulated import Load, Server, saturating, simulate
-from tests.virtual_time import VirtualLoop
+from tests.fakes.simulated import Load, Server, saturating, simulate
+from tests.fakes.virtual_time import VirtualLoop
 from ttc_client.middleware.levels import MOST, START, Level
 from ttc_client.middleware.retries import RESERVE
 

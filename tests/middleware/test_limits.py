@@ -5,8 +5,8 @@ from contextvars import copy_context
 
 import pytest
 
+from tests.fakes.virtual_time import settle
 from tests.middleware.requests import Request, passing
-from tests.virtual_time import settle
 from ttc_client.errors import TransientServerError
 from ttc_client.middleware.levels import START, Level
 from ttc_client.middleware.limits import Limiter, levelled, limited

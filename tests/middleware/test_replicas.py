@@ -8,8 +8,8 @@ from itertools import pairwise
 
 import pytest
 
+from tests.fakes.virtual_time import now, settle
 from tests.middleware.requests import Request, passing
-from tests.virtual_time import now, settle
 from ttc_client.errors import RequestError, TransientServerError
 from ttc_client.middleware.limits import Limiter, limited
 from ttc_client.middleware.replicas import Replica, Replicas, balanced, unless_gone

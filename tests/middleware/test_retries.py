@@ -4,8 +4,8 @@ import asyncio
 
 import pytest
 
+from tests.fakes.virtual_time import now
 from tests.middleware.requests import Request, passing
-from tests.virtual_time import now
 from ttc_client.errors import GarbledError, ProtocolError, RequestError, TransientServerError
 from ttc_client.middleware.deadlines import clock_stopped
 from ttc_client.middleware.limits import Limiter, limited

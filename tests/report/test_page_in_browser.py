@@ -9,13 +9,13 @@ import pytest
 
 from tests.analysis.records import record, run
 from tests.browser import Tab, chromium, tab
-from tests.scripted_server import scripted_server
+from tests.fakes.scripted_server import scripted_server
 from ttc_client.bench.dataset import Problem
-from ttc_client.bench.records import Trace, key_of
 from ttc_client.bench.runs import Run
 from ttc_client.report.page import NUM_WHOLE
 from ttc_client.report.tables import ModelSizes
 from ttc_client.report.write import write_report
+from ttc_client.runtime.records import Trace, key_of
 from ttc_client.types import TreeNode
 
 EVIL = (

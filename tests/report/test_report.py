@@ -13,13 +13,13 @@ import pytest
 from tests.analysis.records import record, run
 from ttc_client.analysis.curves import read_curves
 from ttc_client.analysis.difficulty import bins, ease
-from ttc_client.bench.records import Trace, key_of
 from ttc_client.bench.runs import Run
 from ttc_client.errors import ConfigError
 from ttc_client.report import figures
 from ttc_client.report.page import votes_for
 from ttc_client.report.tables import ModelSizes
 from ttc_client.report.write import write_report
+from ttc_client.runtime.records import Trace, key_of
 from ttc_client.types import Allocation, TreeNode
 
 EVIL = '</script><script>alert(1)</script><img src=x onerror="alert(2)">'

@@ -21,11 +21,11 @@ import pytest
 
 from tests.sal.scripted import CASES, Case, judge, write
 from ttc_client import sal
-from ttc_client.params import SearchParams
-from ttc_client.ports import SampleRequest, Samples, ScoreRequest, Scores
-from ttc_client.rewards import reduce_scores
+from ttc_client.search.params import SearchParams
+from ttc_client.search.ports import SampleRequest, Samples, ScoreRequest, Scores
+from ttc_client.search.rewards import reduce_scores
+from ttc_client.search.voting import tally
 from ttc_client.types import Candidate, Step, Trajectory, Usage
-from ttc_client.voting import tally
 
 ROWS = [
     msgspec.json.decode(line)

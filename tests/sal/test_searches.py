@@ -2,14 +2,14 @@
 
 import pytest
 
-from tests.fakes import ROOT, ScriptedPolicy, ScriptedPRM, perfect, walk
+from tests.fakes.ports import ROOT, ScriptedPolicy, ScriptedPRM, perfect, walk
 from tests.tables import table
 from ttc_client import sal
 from ttc_client.errors import ConfigError
-from ttc_client.params import SearchParams
-from ttc_client.ports import SampleRequest
+from ttc_client.search.params import SearchParams
+from ttc_client.search.ports import SampleRequest
+from ttc_client.search.voting import tally
 from ttc_client.types import Candidate, Finish
-from ttc_client.voting import tally
 
 
 def params(strategy: str, n: int = 4, **settings) -> SearchParams:

@@ -15,7 +15,7 @@ import pytest
 import pytest_asyncio
 from tiny_llama import CONTEXT, reference_logits, write_model
 
-from ttc_client.prompts import RLHFLOW_SYSTEM, rlhflow_approval, rlhflow_question
+from ttc_client.clients.prompts import RLHFLOW_SYSTEM, rlhflow_approval, rlhflow_question
 from ttc_servers.embedded import embedded_servers, launch
 
 POLICY_SEED, PRM_SEED = 1, 2

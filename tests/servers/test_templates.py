@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from jinja2 import Environment, Template
 
-from ttc_client.prompts import (
+from ttc_client.clients.prompts import (
     META_MATH_SYSTEM_PROMPT,
     RLHFLOW_SYSTEM,
     llama3_prompt,

@@ -22,7 +22,7 @@ from transformers import (
     Qwen2ForCausalLM,
 )
 
-from ttc_client.wire import ScoreCall, ScoreReply
+from ttc_client.clients.wire import ScoreCall, ScoreReply
 from ttc_servers.prm.__main__ import load, parse_args
 from ttc_servers.prm.adapters import find_family
 from ttc_servers.prm.engine import Engine

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from ttc_client.wire import ScoreCall
+from ttc_client.clients.wire import ScoreCall
 from ttc_servers.prm.encoded import Encoded
 from ttc_servers.prm.engine import Engine, QueueFullError, ReplicaError
 from ttc_servers.prm.replica import Scored

@@ -17,12 +17,12 @@ import pytest
 import uvicorn
 from starlette.applications import Starlette
 
-from ttc_client import wire
+from ttc_client.clients import wire
 from ttc_client.clients.http import Server
 from ttc_client.clients.scores import ScoreProtocol
 from ttc_client.clients.session import Session
 from ttc_client.errors import ContextLengthError
-from ttc_client.ports import ScoreRequest
+from ttc_client.search.ports import ScoreRequest
 from ttc_servers.prm.__main__ import load, parse_args
 from ttc_servers.prm.app import MAX_BODY_BYTES, create_app
 from ttc_servers.prm.engine import Engine

@@ -11,8 +11,8 @@ from tests.server_contract import (
     rendered,
 )
 from ttc_client.clients.http import Server
+from ttc_client.clients.prompts import META_MATH_SYSTEM_PROMPT
 from ttc_client.clients.vllm import VLLMPolicy
-from ttc_client.prompts import META_MATH_SYSTEM_PROMPT
 
 LAUNCH_OPTIONS = ()
 

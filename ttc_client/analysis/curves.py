@@ -13,9 +13,9 @@ import numpy as np
 
 from ttc_client.analysis.statistics import Values
 from ttc_client.analysis.subsets import Samples, pass_rates, vote_rates
-from ttc_client.bench.records import Cost, Record, is_right, key_of
 from ttc_client.bench.runs import Run
-from ttc_client.params import UNSCORED_STRATEGIES, default_vote
+from ttc_client.runtime.records import Cost, Record, is_right, key_of
+from ttc_client.search.params import UNSCORED_STRATEGIES, default_vote
 from ttc_client.types import TREE_STRATEGIES, Strategy, Vote
 
 Measure = Literal["prm", "weighted", "majority", "pass", "table", "oracle bins", "model bins"]

@@ -16,7 +16,7 @@ from ttc_client.analysis.difficulty import NUM_BINS, Judge, ease, edges
 from ttc_client.analysis.statistics import Comparison, Estimate, compare, estimate
 from ttc_client.bench.runs import Run
 from ttc_client.errors import ConfigError
-from ttc_client.optimal import Budget, Choice, Origin, Table, bin_of
+from ttc_client.search.table import Budget, Choice, Origin, Table, bin_of
 from ttc_client.types import TREE_STRATEGIES, Strategy
 
 JUDGES: tuple[Judge, ...] = ("oracle", "model")

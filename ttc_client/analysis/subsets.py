@@ -11,7 +11,7 @@ from itertools import groupby
 import numpy as np
 from numpy.typing import NDArray
 
-from ttc_client.metrics import pass_at_k
+from ttc_client.analysis.metrics import pass_at_k
 from ttc_client.types import Vote
 
 _NUM_DRAWS = 256

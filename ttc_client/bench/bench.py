@@ -11,11 +11,11 @@ from dataclasses import dataclass, field
 
 from ttc_client.bench.dataset import Problem
 from ttc_client.bench.journal import Journal
-from ttc_client.bench.records import Cost, Key, Record, Trace, is_right, make_record
-from ttc_client.config import SearchConfig
-from ttc_client.meter import Meter
 from ttc_client.middleware.limits import Limiter
-from ttc_client.runner import Client
+from ttc_client.middleware.meter import Meter
+from ttc_client.runtime.client import Client
+from ttc_client.runtime.records import Cost, Key, Record, Trace, is_right, make_record
+from ttc_client.settings.config import SearchConfig
 from ttc_client.together import together
 from ttc_client.types import Strategy, Usage
 

@@ -4,13 +4,13 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Literal
 
 from ttc_client.bench.dataset import Problem
-from ttc_client.bench.records import Record, Trace, key_of, texts
 from ttc_client.bench.runs import Run, read_traces
 from ttc_client.errors import ConfigError
-from ttc_client.modes import MODES
-from ttc_client.rewards import reduce_scores
+from ttc_client.runtime.records import Record, Trace, key_of, texts
+from ttc_client.search.modes import MODES
+from ttc_client.search.rewards import reduce_scores
+from ttc_client.search.voting import tally
 from ttc_client.types import Candidate, Vote
-from ttc_client.voting import tally
 
 Format = Literal["sal", "sft", "prm"]
 Row = dict[str, Any]

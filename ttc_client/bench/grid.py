@@ -6,9 +6,9 @@ Pure; knows nothing of problems or servers.
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 
-from ttc_client.config import SearchConfig
 from ttc_client.errors import ConfigError
-from ttc_client.params import STEPWISE_STRATEGIES, SearchParams, least_n
+from ttc_client.search.params import STEPWISE_STRATEGIES, SearchParams, least_n
+from ttc_client.settings.config import SearchConfig
 from ttc_client.types import Strategy
 
 _PER_SEARCH = ("strategy", "n", "seed", "vote")

@@ -16,9 +16,9 @@ from typing import Annotated, Any
 import msgspec
 
 from ttc_client.bench.dataset import Problem, level_name, read_parquet, usual_cell
-from ttc_client.bench.records import Key
 from ttc_client.errors import ConfigError
-from ttc_client.params import UNSCORED_STRATEGIES
+from ttc_client.runtime.records import Key
+from ttc_client.search.params import UNSCORED_STRATEGIES
 from ttc_client.types import Finish, Strategy
 
 _STRATEGIES: dict[str, Strategy] = {

@@ -19,7 +19,6 @@ from typing import BinaryIO, Self
 import msgspec
 
 from ttc_client.bench.dataset import Problem
-from ttc_client.bench.records import Cost, Key, Record, Trace, is_right
 from ttc_client.bench.runs import (
     CONFIG,
     COSTS,
@@ -32,7 +31,8 @@ from ttc_client.bench.runs import (
     read_settings,
 )
 from ttc_client.errors import ConfigError, TTCError
-from ttc_client.store import append_whole
+from ttc_client.runtime.records import Cost, Key, Record, Trace, is_right
+from ttc_client.runtime.store import append_whole
 from ttc_client.types import Allocation, Strategy, Vote
 
 _SYNC_EVERY_S = 1.0

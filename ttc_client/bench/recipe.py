@@ -9,9 +9,15 @@ import msgspec
 
 from ttc_client.bench.dataset import Problem, Selection, load_problems
 from ttc_client.bench.grid import Grid, shared_settings
-from ttc_client.config import DEFAULT_FILE, SETTINGS, SearchConfig, merge_settings, read_toml
 from ttc_client.errors import ConfigError
-from ttc_client.params import TREE_STRATEGIES, UNSCORED_STRATEGIES, check_choice
+from ttc_client.search.params import TREE_STRATEGIES, UNSCORED_STRATEGIES, check_choice
+from ttc_client.settings.config import (
+    DEFAULT_FILE,
+    SETTINGS,
+    SearchConfig,
+    merge_settings,
+    read_toml,
+)
 from ttc_client.types import Strategy
 
 

@@ -8,10 +8,10 @@ from ttc_client.answers import AnswerPool
 from ttc_client.bench.dataset import Problem
 from ttc_client.bench.imports import Sampled
 from ttc_client.bench.journal import Journal
-from ttc_client.bench.records import Key, Trace, make_record
+from ttc_client.clients.prompts import META_MATH_SYSTEM_PROMPT
 from ttc_client.grading import grade
-from ttc_client.modes import MODES
-from ttc_client.prompts import META_MATH_SYSTEM_PROMPT
+from ttc_client.runtime.records import Key, Trace, make_record
+from ttc_client.search.modes import MODES
 from ttc_client.types import Candidate, Compat, ScoredStep, TreeNode
 
 

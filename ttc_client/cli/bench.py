@@ -13,12 +13,12 @@ from ttc_client.bench.journal import Journal
 from ttc_client.bench.recipe import Plan
 from ttc_client.bench.runs import read_run
 from ttc_client.errors import TTCError
-from ttc_client.progress import show
 from ttc_client.report.bench_line import BenchView
+from ttc_client.report.progress import show
 from ttc_client.report.summary import print_table
 from ttc_client.report.tables import ModelSizes, accuracy_table
 from ttc_client.report.terminal import print_json, retries
-from ttc_client.runner import Client
+from ttc_client.runtime.client import Client
 
 
 def run_bench(

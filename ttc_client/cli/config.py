@@ -7,8 +7,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from ttc_client.config import SECRETS, Settings
 from ttc_client.report.terminal import print_json
+from ttc_client.settings.config import SECRETS, Settings
 
 
 def show_settings(settings: Settings, *, json: bool) -> None:

@@ -4,10 +4,10 @@ import asyncio
 
 from rich.console import Console
 
-from ttc_client.config import SearchConfig
 from ttc_client.doctor.examine import examine
 from ttc_client.report.doctor import print_examination
 from ttc_client.report.terminal import print_json
+from ttc_client.settings.config import SearchConfig
 
 
 def examine_servers(config: SearchConfig, *, json: bool) -> bool:

@@ -5,10 +5,10 @@ from pathlib import Path
 import msgspec
 
 from ttc_client.bench.export import Format, export
-from ttc_client.bench.records import Record
 from ttc_client.bench.runs import read_run
-from ttc_client.params import check_choice
 from ttc_client.report.terminal import print_json
+from ttc_client.runtime.records import Record
+from ttc_client.search.params import check_choice
 from ttc_client.types import Strategy
 
 

@@ -16,8 +16,8 @@ from ttc_client.bench.regrade import Regrading
 from ttc_client.bench.runs import CONFIG
 from ttc_client.cli.bench import print_accuracies
 from ttc_client.errors import ConfigError, TTCError
-from ttc_client.params import check_choice
-from ttc_client.progress import show
+from ttc_client.report.progress import show
+from ttc_client.search.params import check_choice
 from ttc_client.types import Compat, Strategy
 
 

@@ -10,8 +10,8 @@ import typer
 
 from ttc_client.cli import EXIT_FAILED
 from ttc_client.cli.options import search_options
-from ttc_client.config import Settings, load_settings
 from ttc_client.errors import ConfigError
+from ttc_client.settings.config import Settings, load_settings
 
 Problem = Annotated[
     str | None, typer.Argument(help="The problem, in words and LaTeX; stdin if left out.")

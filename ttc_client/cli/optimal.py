@@ -12,7 +12,7 @@ from ttc_client.bench.runs import read_run
 from ttc_client.report.optimal import choices_table, validation_table
 from ttc_client.report.summary import print_table
 from ttc_client.report.terminal import print_json
-from ttc_client.table_file import write_table
+from ttc_client.settings.table_file import write_table
 
 
 def fit_table(paths: Sequence[Path], out: Path, *, json: bool) -> None:

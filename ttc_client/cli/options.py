@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal, get_args, get_origin
 
 import typer
 
-from ttc_client.config import SearchConfig
+from ttc_client.settings.config import SearchConfig
 
 SEARCH, SAMPLING, SERVERS = "Search", "Sampling", "Servers"
 

@@ -6,12 +6,12 @@ from pathlib import Path
 
 from rich.console import Console
 
-from ttc_client.config import SearchConfig
-from ttc_client.meter import Meter
-from ttc_client.progress import show_progress
+from ttc_client.middleware.meter import Meter
+from ttc_client.report.progress import show_progress
 from ttc_client.report.terminal import print_json, print_result
-from ttc_client.runner import Client
-from ttc_client.store import RunDirectory
+from ttc_client.runtime.client import Client
+from ttc_client.runtime.store import RunDirectory
+from ttc_client.settings.config import SearchConfig
 from ttc_client.types import SearchResult
 
 

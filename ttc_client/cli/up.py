@@ -2,7 +2,7 @@
 
 import asyncio
 
-from ttc_client.servers import demo_servers
+from ttc_client.settings.endpoints import demo_servers
 
 
 def run_servers(policy_port: int, prm_port: int) -> None:

@@ -12,13 +12,13 @@ import msgspec
 
 from ttc_client.clients.formats import PRMFormat, find_format, questions
 from ttc_client.clients.http import Server
+from ttc_client.clients.prompts import RLHFLOW_VERDICTS
 from ttc_client.clients.replies import Unexpected, in_order
 from ttc_client.clients.scores import checked_scores
 from ttc_client.clients.usage import TokenUsage
 from ttc_client.clients.vllm import served_model, tokenize
 from ttc_client.errors import ContextLengthError
-from ttc_client.ports import ScoreRequest, Scores
-from ttc_client.prompts import RLHFLOW_VERDICTS
+from ttc_client.search.ports import ScoreRequest, Scores
 from ttc_client.together import together
 
 

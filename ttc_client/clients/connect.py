@@ -6,18 +6,18 @@ from typing import Any, Protocol
 
 import msgspec
 
-from ttc_client import wire
+from ttc_client.clients import wire
 from ttc_client.clients.causal import CausalPRM, CompletionScoring, GenerativeScoring
 from ttc_client.clients.http import Server
 from ttc_client.clients.outcome import TEIPrediction, VLLMClassification
 from ttc_client.clients.pooling import StepPooling, TokenClassification
+from ttc_client.clients.prompts import QWEN_PRM_MARKER
 from ttc_client.clients.scores import ScoreProtocol
 from ttc_client.clients.tgi import TGIPolicy
 from ttc_client.clients.tgi_scoring import TGIScoring
 from ttc_client.clients.vllm import VLLMPolicy, served_model, tokenize
 from ttc_client.errors import ProtocolError, RequestError, TransientServerError
-from ttc_client.ports import SampleRequest, Samples, ScoreRequest, Scores
-from ttc_client.prompts import QWEN_PRM_MARKER
+from ttc_client.search.ports import SampleRequest, Samples, ScoreRequest, Scores
 from ttc_client.types import Trajectory
 
 _NO_SUCH_PATH = (404, 405, 501)

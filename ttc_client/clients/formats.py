@@ -7,13 +7,13 @@ a problem may hold markers as well. Knows nothing of servers.
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from ttc_client.ports import ScoreRequest
-from ttc_client.prompts import (
+from ttc_client.clients.prompts import (
     RLHFLOW_SYSTEM,
     math_shepherd_solution,
     rlhflow_approval,
     rlhflow_question,
 )
+from ttc_client.search.ports import ScoreRequest
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,12 +24,13 @@ from ttc_client.clients.openai_replies import (
     written,
 )
 from ttc_client.clients.openai_sdk import open_sdk, our_errors, whole_body
+from ttc_client.clients.prompts import policy_prompt
 from ttc_client.clients.replies import Unexpected
 from ttc_client.clients.vllm import served_model
 from ttc_client.errors import RequestError, ServerError, TransientServerError
 from ttc_client.middleware.singly import one_by_one
-from ttc_client.ports import SampleRequest, Samples
-from ttc_client.prompts import STEP_DELIMITER, policy_prompt
+from ttc_client.search.ports import SampleRequest, Samples
+from ttc_client.search.steps import STEP_DELIMITER
 from ttc_client.together import together
 from ttc_client.types import Step, Trajectory, Usage
 

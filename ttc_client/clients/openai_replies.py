@@ -11,8 +11,8 @@ from msgspec import UNSET, UnsetType
 
 from ttc_client.clients.replies import Unexpected, in_order
 from ttc_client.clients.usage import TokenUsage
-from ttc_client.ports import SampleRequest, Samples
-from ttc_client.prompts import STEP_DELIMITER
+from ttc_client.search.ports import SampleRequest, Samples
+from ttc_client.search.steps import STEP_DELIMITER
 from ttc_client.types import Finish, Step, Usage
 
 _NO_INDEX = -1

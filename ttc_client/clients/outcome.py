@@ -17,8 +17,8 @@ from ttc_client.clients.scores import checked_scores, probability
 from ttc_client.clients.usage import TokenUsage
 from ttc_client.clients.vllm import served_model, tokenize_chat
 from ttc_client.errors import RequestError
-from ttc_client.ports import ScoreRequest, Scores
-from ttc_client.prompts import STEP_DELIMITER
+from ttc_client.search.ports import ScoreRequest, Scores
+from ttc_client.search.steps import STEP_DELIMITER
 from ttc_client.together import together
 from ttc_client.types import Usage
 

@@ -10,12 +10,12 @@ import msgspec
 
 from ttc_client.clients.causal import CausalPRM
 from ttc_client.clients.http import Server
+from ttc_client.clients.prompts import QWEN_PRM_MARKER, qwen_prm_solution
 from ttc_client.clients.replies import Unexpected, in_order
 from ttc_client.clients.scores import checked_scores
 from ttc_client.clients.usage import TokenUsage
 from ttc_client.clients.vllm import served_model, tokenize
-from ttc_client.ports import ScoreRequest, Scores
-from ttc_client.prompts import QWEN_PRM_MARKER, qwen_prm_solution
+from ttc_client.search.ports import ScoreRequest, Scores
 from ttc_client.together import together
 
 _PATH = "/pooling"

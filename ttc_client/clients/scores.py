@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import islice
 
-from ttc_client import wire
+from ttc_client.clients import wire
 from ttc_client.clients.http import Server
 from ttc_client.clients.replies import Unexpected
-from ttc_client.ports import ScoreRequest, Scores
+from ttc_client.search.ports import ScoreRequest, Scores
 from ttc_client.types import Usage
 
 
@@ -30,7 +30,7 @@ def probability(score: float) -> float:
 
 @dataclass(frozen=True, slots=True)
 class ScoreProtocol:
-    """A PRM behind `POST /score` (see `ttc_client.wire`)."""
+    """A PRM behind `POST /score` (see `ttc_client.clients.wire`)."""
 
     server: Server
 

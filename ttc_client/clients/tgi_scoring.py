@@ -7,12 +7,12 @@ import msgspec
 from ttc_client.clients.causal import first_of_two
 from ttc_client.clients.formats import PRMFormat, find_format, questions
 from ttc_client.clients.http import Server
+from ttc_client.clients.prompts import RLHFLOW_VERDICTS
 from ttc_client.clients.replies import Unexpected
 from ttc_client.clients.scores import checked_scores
 from ttc_client.clients.tgi import TGIModel
 from ttc_client.errors import RequestError
-from ttc_client.ports import ScoreRequest, Scores
-from ttc_client.prompts import RLHFLOW_VERDICTS
+from ttc_client.search.ports import ScoreRequest, Scores
 from ttc_client.together import together
 from ttc_client.types import Usage
 

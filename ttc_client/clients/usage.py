@@ -2,8 +2,8 @@
 
 import msgspec
 
+from ttc_client.clients.wire import Count
 from ttc_client.types import Usage
-from ttc_client.wire import Count
 
 
 class _PromptDetails(msgspec.Struct):

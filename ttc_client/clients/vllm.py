@@ -13,11 +13,11 @@ from typing import Annotated, Any
 import msgspec
 
 from ttc_client.clients.http import Server
+from ttc_client.clients.prompts import llama3_prompt
 from ttc_client.clients.replies import Unexpected, in_order
 from ttc_client.clients.usage import TokenUsage
 from ttc_client.errors import ConfigError, ContextLengthError, RequestError
-from ttc_client.ports import SampleRequest, Samples
-from ttc_client.prompts import llama3_prompt
+from ttc_client.search.ports import SampleRequest, Samples
 from ttc_client.types import Finish, Step, Trajectory, Usage
 
 _TokenId = Annotated[int, msgspec.Meta(ge=0, lt=1 << 31)]

@@ -9,12 +9,12 @@ from typing import TypeVar
 
 from ttc_client.clients.connect import PRMClient, connect_policy, connect_prm
 from ttc_client.clients.http import Server
-from ttc_client.config import SearchConfig
 from ttc_client.doctor import pair, prm, sampling, tokens
 from ttc_client.doctor.findings import Check, Examination, Examined
 from ttc_client.doctor.server import CROWD, keep_alive, reachable, speed, versioned
 from ttc_client.errors import ConfigError, ServerError, TransientServerError
-from ttc_client.servers import policy_server, prm_server, server_urls, session_for
+from ttc_client.settings.config import SearchConfig
+from ttc_client.settings.endpoints import policy_server, prm_server, server_urls, session_for
 from ttc_client.together import together
 
 TIMEOUT_S = 30.0

@@ -16,7 +16,7 @@ from ttc_client.doctor import prm, tokens
 from ttc_client.doctor.findings import Check
 from ttc_client.doctor.pair import roles
 from ttc_client.errors import ServerError
-from ttc_client.params import SearchParams
+from ttc_client.search.params import SearchParams
 from ttc_client.together import both, together
 
 PREFLIGHT_TIMEOUT_S = 10.0

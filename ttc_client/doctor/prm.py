@@ -7,12 +7,12 @@ from statistics import fmean
 from ttc_client.clients.causal import CompletionScoring, GenerativeScoring
 from ttc_client.clients.connect import PRMClient
 from ttc_client.clients.http import Server
+from ttc_client.clients.prompts import RLHFLOW_VERDICTS
 from ttc_client.clients.vllm import served_model
 from ttc_client.doctor.findings import Check
 from ttc_client.errors import ConfigError, ProtocolError, RequestError
-from ttc_client.params import SearchParams
-from ttc_client.ports import ScoreRequest
-from ttc_client.prompts import RLHFLOW_VERDICTS
+from ttc_client.search.params import SearchParams
+from ttc_client.search.ports import ScoreRequest
 from ttc_client.together import together
 
 SOLUTIONS: tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...] = (

@@ -14,9 +14,9 @@ from ttc_client.clients.vllm import VLLMPolicy
 from ttc_client.doctor.findings import Check
 from ttc_client.doctor.tokens import PROBLEM
 from ttc_client.errors import ProtocolError
-from ttc_client.params import SearchParams
-from ttc_client.ports import SampleRequest
-from ttc_client.prompts import STEP_DELIMITER
+from ttc_client.search.params import SearchParams
+from ttc_client.search.ports import SampleRequest
+from ttc_client.search.steps import STEP_DELIMITER
 from ttc_client.types import Step
 
 _SHORT = 32

@@ -11,8 +11,8 @@ from ttc_client.clients.tgi import TGIPolicy
 from ttc_client.clients.vllm import VLLMPolicy, tokenize, tokenize_chat
 from ttc_client.doctor.findings import Check
 from ttc_client.errors import ContextLengthError, ProtocolError, RequestError
-from ttc_client.params import SearchParams
-from ttc_client.ports import SampleRequest
+from ttc_client.search.params import SearchParams
+from ttc_client.search.ports import SampleRequest
 
 PROBLEM = "Compute $17 + 25$."
 

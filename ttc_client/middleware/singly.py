@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import replace
 
-from ttc_client.ports import Policy, SampleRequest, Samples
+from ttc_client.search.ports import Policy, SampleRequest, Samples
 from ttc_client.together import together
 from ttc_client.types import Usage
 

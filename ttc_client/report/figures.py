@@ -9,9 +9,9 @@ from ttc_client.analysis.calibration import Calibration
 from ttc_client.analysis.curves import Curve, Points
 from ttc_client.analysis.statistics import Estimate, estimate
 from ttc_client.errors import ConfigError
-from ttc_client.params import UNSCORED_STRATEGIES
 from ttc_client.report.tables import ModelSizes
 from ttc_client.report.terminal import clean
+from ttc_client.search.params import UNSCORED_STRATEGIES
 
 _COLOURS = {
     "greedy": "#777777",

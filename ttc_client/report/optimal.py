@@ -4,9 +4,9 @@ from collections.abc import Sequence
 
 from ttc_client.analysis.optimal import Arm, Validation
 from ttc_client.analysis.statistics import Comparison, Estimate
-from ttc_client.optimal import Choice
-from ttc_client.optimal import Table as Choices
 from ttc_client.report.tables import EMPTY, Cell, Table
+from ttc_client.search.table import Choice
+from ttc_client.search.table import Table as Choices
 
 
 def choices_table(table: Choices) -> Table:

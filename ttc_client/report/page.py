@@ -15,12 +15,12 @@ from pathlib import Path
 
 import msgspec
 
-from ttc_client.bench.records import Key, Record, Trace, is_right, key_of
 from ttc_client.bench.runs import Run, read_traces
-from ttc_client.params import STEPWISE_STRATEGIES
-from ttc_client.prompts import split_steps
 from ttc_client.report.tables import Table
 from ttc_client.report.terminal import clean
+from ttc_client.runtime.records import Key, Record, Trace, is_right, key_of
+from ttc_client.search.params import STEPWISE_STRATEGIES
+from ttc_client.search.steps import split_steps
 from ttc_client.types import TreeNode, Vote
 
 NUM_BROWSED = 40

@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 from rich.tree import Tree
 
-from ttc_client.modes import MODES
+from ttc_client.search.modes import MODES
 from ttc_client.types import Allocation, Candidate, SearchResult, TreeNode, Usage
 
 _ANSWERS_SHOWN = 12

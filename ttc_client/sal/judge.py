@@ -4,8 +4,8 @@ import re
 from collections.abc import Sequence
 from itertools import cycle, groupby, islice, zip_longest
 
-from ttc_client.params import SearchParams
 from ttc_client.sal.searches import ended, pieces
+from ttc_client.search.params import SearchParams
 from ttc_client.types import Candidate, ScoredStep, Trajectory
 
 _NUMBER = re.compile(r"-?\d*\.?\d+")

@@ -4,11 +4,11 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from itertools import chain
 
-from ttc_client.params import SearchParams
-from ttc_client.ports import PRM, Policy, ScoreRequest
-from ttc_client.prompts import STEP_DELIMITER
-from ttc_client.rewards import reduce_scores
-from ttc_client.strategies.expand import sample
+from ttc_client.search.expand import sample
+from ttc_client.search.params import SearchParams
+from ttc_client.search.ports import PRM, Policy, ScoreRequest
+from ttc_client.search.rewards import reduce_scores
+from ttc_client.search.steps import STEP_DELIMITER
 from ttc_client.together import together
 from ttc_client.types import Strategy, Trajectory
 

@@ -9,7 +9,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-from ttc_client.prompts import RLHFLOW_SYSTEM, llama3_turn
+from ttc_client.clients.prompts import RLHFLOW_SYSTEM, llama3_turn
 
 
 class RequestError(Exception):

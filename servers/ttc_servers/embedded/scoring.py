@@ -5,8 +5,8 @@ import time
 import uuid
 from typing import Any
 
-from ttc_client import wire
-from ttc_client.prompts import (
+from ttc_client.clients import wire
+from ttc_client.clients.prompts import (
     RLHFLOW_SYSTEM,
     RLHFLOW_VERDICTS,
     rlhflow_approval,

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import msgspec
 from aiohttp import web
 
-from ttc_client import wire
+from ttc_client.clients import wire
 from ttc_servers.embedded import completions, metrics, scoring
 from ttc_servers.embedded.engine import Engine
 from ttc_servers.embedded.jobs import Job

@@ -14,17 +14,17 @@ from transformers import AutoModelForCausalLM, AutoModelForSequenceClassificatio
 from transformers.modeling_layers import GenericForSequenceClassification
 from transformers.models.auto.modeling_auto import MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING
 
-from ttc_client.prompts import (
+from ttc_client.clients.prompts import (
     MATH_SHEPHERD_MARKER,
     QWEN_PRM_MARKER,
     QWEN_PRM_SYSTEM,
     RLHFLOW_SYSTEM,
     RLHFLOW_VERDICTS,
-    STEP_DELIMITER,
     chatml_prompt,
     rlhflow_approval,
     rlhflow_question,
 )
+from ttc_client.search.steps import STEP_DELIMITER
 from ttc_servers.prm.encoded import Encoded
 from ttc_servers.prm.heads import Qwen2ForProcessRewardModel, Qwen2ValueHead
 

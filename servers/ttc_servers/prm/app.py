@@ -17,7 +17,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from ttc_client import wire
+from ttc_client.clients import wire
 from ttc_servers.prm.engine import Engine, QueueFullError, ReplicaError
 
 log = logging.getLogger(__name__)

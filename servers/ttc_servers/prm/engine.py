@@ -13,7 +13,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from ttc_client.wire import ScoreCall, ScoreReply, ScoreUsage
+from ttc_client.clients.wire import ScoreCall, ScoreReply, ScoreUsage
 from ttc_servers.prm.adapters import Adapter
 from ttc_servers.prm.encoded import Encoded
 from ttc_servers.prm.replica import Scored

@@ -10,14 +10,14 @@ from dataclasses import dataclass, field
 
 from tokenizers import Tokenizer
 
-from ttc_client.prompts import (
+from ttc_client.clients.prompts import (
     META_MATH_SYSTEM_PROMPT,
     RLHFLOW_SYSTEM,
-    STEP_DELIMITER,
     llama3_prompt,
     rlhflow_approval,
     rlhflow_question,
 )
+from ttc_client.search.steps import STEP_DELIMITER
 from ttc_servers.demomath import LEVELS, Problem, careless_steps, draw, first_error
 from ttc_servers.train.tokenizer import BOS, EOT, encode
 

@@ -21,7 +21,7 @@ import torch.nn.functional as F
 from tokenizers import Tokenizer
 from torch import Tensor, nn
 
-from ttc_client.prompts import RLHFLOW_VERDICTS
+from ttc_client.clients.prompts import RLHFLOW_VERDICTS
 from ttc_servers.train.data import (
     Batch,
     Row,

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 
-from ttc_client.prompts import META_MATH_SYSTEM_PROMPT, RLHFLOW_SYSTEM, llama3_prompt
+from ttc_client.clients.prompts import META_MATH_SYSTEM_PROMPT, RLHFLOW_SYSTEM, llama3_prompt
 
 BOS, EOT = "<|begin_of_text|>", "<|eot_id|>"
 PAD = "<|finetune_right_pad_id|>"

@@ -1,0 +1,93 @@
+"""The exact texts that the models were trained on."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ttc_client.clients.prompts import (
+    META_MATH_SYSTEM_PROMPT,
+    RLHFLOW_SYSTEM,
+    chatml_prompt,
+    llama3_prompt,
+    math_shepherd_solution,
+    policy_prompt,
+    qwen_prm_solution,
+    rlhflow_approval,
+    rlhflow_question,
+)
+from ttc_client.search.steps import split_steps
+
+
+def test_the_llama_3_prompt_pins_the_date_and_leaves_the_answer_open():
+    assert llama3_prompt("What is 1+1?", "Be brief.\n") == (
+        "<|start_header_id|>system<|end_header_id|>\n\n"
+        "Cutting Knowledge Date: December 2023\nToday Date: 26 Jul 2024\n\n"
+        "Be brief.<|eot_id|>"
+        "<|start_header_id|>user<|end_header_id|>\n\nWhat is 1+1?<|eot_id|>"
+        "<|start_header_id|>assistant<|end_header_id|>\n\n"
+    )
+
+
+def test_the_chatml_prompt_leaves_the_answer_open():
+    assert chatml_prompt("What is 1+1?", "Be brief.") == (
+        "<|im_start|>system\nBe brief.<|im_end|>\n"
+        "<|im_start|>user\nWhat is 1+1?<|im_end|>\n"
+        "<|im_start|>assistant\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("model", "render"),
+    [
+        ("Qwen/Qwen2.5-Math-1.5B-Instruct", chatml_prompt),
+        ("meta-llama/Llama-3.2-1B-Instruct", llama3_prompt),
+        ("/models/policy", llama3_prompt),
+    ],
+)
+def test_a_policys_prompt_goes_by_its_name(model, render):
+    assert policy_prompt(model, "p", "s") == render("p", "s")
+
+
+def test_rlhflow_reads_a_turn_per_step_and_the_problem_in_the_first():
+    conversation = (
+        RLHFLOW_SYSTEM
+        + rlhflow_question("What?", 0, "one")
+        + rlhflow_approval()
+        + rlhflow_question("What?", 1, "two ")
+    )
+    assert conversation == (
+        "<|start_header_id|>system<|end_header_id|>\n\n"
+        "Cutting Knowledge Date: December 2023\nToday Date: 26 Jul 2024\n\n<|eot_id|>"
+        "<|start_header_id|>user<|end_header_id|>\n\nWhat? one<|eot_id|>"
+        "<|start_header_id|>assistant<|end_header_id|>\n\n+<|eot_id|>"
+        "<|start_header_id|>user<|end_header_id|>\n\ntwo<|eot_id|>"
+        "<|start_header_id|>assistant<|end_header_id|>\n\n"
+    )
+
+
+def test_math_shepherd_and_qwen_read_a_marker_after_each_step():
+    assert math_shepherd_solution("What?", ("one", "two")) == "What? one ки\ntwo ки"
+    assert qwen_prm_solution("What?", ("one", "two")) == (
+        "<|im_start|>system\nPlease reason step by step, and put your final answer within "
+        "\\boxed{}.<|im_end|>\n"
+        "<|im_start|>user\nWhat?<|im_end|>\n"
+        "<|im_start|>assistant\none<extra_0>two<extra_0>"
+    )
+
+
+@pytest.mark.parametrize("render", [llama3_prompt, chatml_prompt])
+def test_no_prompt_holds_a_bos(render):
+    prompt = render("p", META_MATH_SYSTEM_PROMPT)
+    assert "<|begin_of_text|>" not in prompt
+    assert "<s>" not in prompt
+
+
+def test_blank_steps_are_none():
+    assert split_steps("one\n\n\n\ntwo \n\n \n\n") == ("one", "two")
+    assert split_steps("") == ()
+
+
+@given(st.lists(st.text("ab \n", min_size=1).filter(lambda s: s.strip() and "\n\n" not in s)))
+def test_steps_that_were_joined_are_found_again(steps):
+    stripped = tuple(step.strip() for step in steps)
+    assert split_steps("\n\n".join(stripped)) == stripped

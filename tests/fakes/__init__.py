@@ -1,0 +1,1 @@
+"""Fake ports, servers and clocks, shared by the tests and by `scripts/`."""

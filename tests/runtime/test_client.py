@@ -1,0 +1,91 @@
+"""The library: one client for many problems, against the demo servers over HTTP."""
+
+import asyncio
+import re
+from dataclasses import replace
+from urllib.request import urlopen
+
+import pytest
+
+from tests.conftest import DemoServers
+from tests.fakes.scripted_server import scripted_server
+from ttc_client import Client, SearchConfig, SearchResult, TTCError, solve
+from ttc_client.types import Strategy
+from ttc_servers.demomath import generate
+
+PROBLEM = r"Compute $\frac{3}{4} + \frac{5}{6}$."
+
+
+def config(servers: DemoServers, strategy: Strategy = "dvts", n: int = 8) -> SearchConfig:
+    return SearchConfig(strategy=strategy, n=n, policy=(servers.policy,), prm=(servers.prm,))
+
+
+def counters(url: str) -> dict[str, float]:
+    """Return a server's own totals, by name."""
+    with urlopen(url + "/metrics") as response:
+        lines = response.read().decode().splitlines()
+    found = [re.fullmatch(r"vllm:(\w+)\{.*\} (\S+)", line) for line in lines]
+    return {match[1]: float(match[2]) for match in found if match}
+
+
+def outcome(result: SearchResult) -> SearchResult:
+    """Return what of a result does not depend on time, or on what a cache held before."""
+    usage = replace(result.usage, cached_tokens=0, prm_cached_tokens=0)
+    return replace(result, wall_s=0, usage=usage)
+
+
+async def test_without_servers_it_starts_its_own():
+    result = await solve(PROBLEM, SearchConfig(n=8))
+    assert result.answer == result.choices["weighted"]
+    assert result.answers[0].answer == result.answer
+    assert sum(candidate.multiplicity for candidate in result.candidates) <= 8
+    assert result.usage.completion_tokens > 0
+    assert {node.path for node in result.tree if node.kept} >= {c.path for c in result.candidates}
+
+
+async def test_a_client_solves_many_problems_at_once_as_it_solves_each_alone(demo_servers):
+    problems = [problem.problem for problem in generate("validation", 6)]
+    async with Client(config(demo_servers)) as client:
+        together = await asyncio.gather(*map(client.solve, problems))
+        alone = [await client.solve(problem) for problem in problems]
+    assert list(map(outcome, together)) == list(map(outcome, alone))
+    assert [result.problem for result in together] == problems
+
+
+@pytest.mark.parametrize("strategy", ["greedy", "majority", "best-of-n", "dvts"])
+async def test_tokens_are_counted_as_the_servers_count_them(demo_servers, strategy):
+    before = [counters(url) for url in demo_servers]
+    unchecked = replace(config(demo_servers, strategy), check=False)
+    result = await solve(PROBLEM, unchecked)
+    after = [counters(url) for url in demo_servers]
+    policy, prm = (
+        {name: now - then[name] for name, now in counted.items()}
+        for then, counted in zip(before, after, strict=True)
+    )
+    usage = result.usage
+    assert usage.completion_tokens == policy["generation_tokens_total"]
+    assert usage.prompt_tokens == policy["prompt_tokens_total"]
+    assert usage.cached_tokens == policy["prefix_cache_hits_total"]
+    assert usage.prm_tokens == prm["prompt_tokens_total"]
+
+
+async def test_an_abandoned_search_closes_its_requests_and_the_client_goes_on(demo_servers):
+    async with Client(config(demo_servers, n=64)) as client:
+        search = asyncio.create_task(client.solve(PROBLEM))
+        while not counters(demo_servers.policy)["num_requests_running"]:
+            assert not search.done()
+            await asyncio.sleep(0)
+        search.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await search
+        async with asyncio.timeout(5):
+            while counters(demo_servers.policy)["num_requests_running"]:
+                await asyncio.sleep(0)
+        assert (await client.solve("Compute $2 + 3$.")).candidates
+
+
+async def test_a_failed_search_is_one_error_that_names_the_server(demo_servers):
+    async with scripted_server({"/health": lambda _: {}}) as broken:
+        servers = DemoServers(demo_servers.policy, broken.url)
+        with pytest.raises(TTCError, match=broken.url):
+            await solve(PROBLEM, replace(config(servers), prm_api="score"))

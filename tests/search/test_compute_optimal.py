@@ -1,0 +1,196 @@
+"""Compute-optimal scaling on scripted ports: what it spends, on what, and whether it pays."""
+
+import asyncio
+from dataclasses import replace
+from statistics import fmean
+
+import pytest
+
+from tests.fakes.ports import ROOT, ScriptedPolicy, ScriptedPRM, perfect, walk
+from tests.tables import table
+from ttc_client.search.compute_optimal import allocation
+from ttc_client.search.params import SearchParams
+from ttc_client.search.ports import SampleRequest, ScoreRequest, Scores
+from ttc_client.search.results import best_completions
+from ttc_client.search.strategies import STRATEGIES, Expander
+from ttc_client.search.table import Choice, Table
+from ttc_client.types import Allocation, Trajectory, Usage
+
+CHOICES = [
+    Choice("best-of-n", None),
+    Choice("majority", None),
+    Choice("beam", 4),
+    Choice("dvts", 4),
+    Choice("beam", 5),
+    Choice("dvts", 64),
+]
+
+
+def only(choice: Choice) -> Table:
+    """Make a table that chooses the same for all problems."""
+    return table(choice, choice)
+
+
+def params_for(chosen: Table, n: int = 16, **settings) -> SearchParams:
+    return SearchParams(strategy="compute-optimal", n=n, table=chosen, **settings)
+
+
+async def search(
+    params: SearchParams, policy=None, prm=None, root: Trajectory = ROOT
+) -> tuple[Trajectory, ...]:
+    expand = Expander(policy or ScriptedPolicy(walk), prm or ScriptedPRM(perfect), params)
+    return await STRATEGIES[params.strategy](root, expand, params)
+
+
+def number_of(trajectories) -> int:
+    return sum(t.multiplicity for t in trajectories)
+
+
+@pytest.mark.parametrize("n", [4, 5, 16, 18, 19, 33])
+@pytest.mark.parametrize("choice", CHOICES, ids=str)
+async def test_probe_and_search_together_take_n_and_never_more(choice, n):
+    policy = ScriptedPolicy(walk)
+    sampled = await search(params_for(only(choice), n), policy)
+    first = [request for request in policy.requests if not request.trajectory.steps]
+    assert sum(request.n for request in first) == n
+    assert policy.most_in_flight <= n
+    assert 0 < number_of(best_completions(sampled, n)) <= n
+    assert number_of(t for t in sampled if len(t.path) == 1) == n
+
+
+@pytest.mark.parametrize("choice", CHOICES, ids=str)
+async def test_paths_and_seeds_of_probe_and_search_never_collide(choice):
+    policy = ScriptedPolicy(walk)
+    sampled = await search(params_for(only(choice), 18), policy)
+    seeds = [request.seed + i for request in policy.requests for i in range(request.n)]
+    assert len(set(seeds)) == len(seeds)
+    paths = [t.path for t in sampled]
+    assert len(set(paths)) == len(paths)
+    known = {(), *paths}
+    assert all(path[:-1] in known for path in paths)
+
+
+async def test_the_probe_is_scored_before_anything_else_is_asked_and_is_returned():
+    probed = asyncio.Event()
+    policy = ScriptedPolicy(walk, lambda r: probed if r is policy.requests[0] else None)
+    task = asyncio.create_task(search(params_for(table()), policy))
+    while not policy.requests:
+        await asyncio.sleep(0)
+    (request,) = policy.requests
+    assert (request.n, request.stop) == (4, ())
+    probed.set()
+    sampled = await task
+    probe = [t for t in sampled if len(t.path) == 1 and t.path[0] < 4]
+    assert number_of(probe) == 4
+    assert all(t.finished and t.scores for t in probe)
+    assert {t.path for t in probe} <= {t.path for t in best_completions(sampled, 16)}
+
+
+@pytest.mark.parametrize(("p_good", "chosen"), [(1.0, "best-of-n"), (0.0, "dvts")])
+async def test_the_probes_mean_reward_decides_and_is_read_off_again(p_good, chosen):
+    policy = ScriptedPolicy(lambda r, i: walk(r, i, p_good=p_good))
+    params = params_for(table())
+    sampled = await search(params, policy)
+    found = allocation(sampled, params)
+    place, m = (1, None) if chosen == "best-of-n" else (2, 4)
+    assert found == Allocation(place, p_good, 4, chosen, m)
+    assert any(request.stop for request in policy.requests) == (chosen == "dvts")
+
+
+async def test_a_mean_counts_each_copy_and_other_strategies_have_no_allocation():
+    """Three of four completions of the probe read the same."""
+
+    def write(request: SampleRequest, i: int):
+        return ("bad" if i == 3 else "good", "eos")
+
+    params = params_for(table())
+    sampled = await search(params, ScriptedPolicy(write))
+    found = allocation(sampled, params)
+    assert found
+    assert found.reward == 0.75
+    assert allocation(sampled, SearchParams(strategy="best-of-n")) is None
+
+
+async def test_what_m_does_not_divide_becomes_whole_completions():
+    policy = ScriptedPolicy(walk)
+    await search(params_for(only(Choice("dvts", 4)), 18), policy)
+    first = [r for r in policy.requests if not r.trajectory.steps]
+    assert sorted((r.n, bool(r.stop)) for r in first) == [
+        *((2, False), (4, False), (4, True), (4, True), (4, True)),
+    ]
+
+
+async def test_a_tree_search_looks_ahead_and_whole_completions_do_not():
+    policy = ScriptedPolicy(walk)
+    await search(params_for(only(Choice("beam", 4)), lookahead=1), policy)
+    assert any(r.temperature == 0 for r in policy.requests)
+    policy = ScriptedPolicy(walk)
+    await search(params_for(only(Choice("best-of-n", None)), lookahead=1), policy)
+    assert not any(r.temperature == 0 for r in policy.requests)
+
+
+class Misleading:
+    """A PRM that is right on whole completions, and on the steps of hard problems alone."""
+
+    async def __call__(self, request: ScoreRequest) -> Scores:
+        def judge(text: str) -> float:
+            upside_down = "easy" in request.problem and "boxed" not in text
+            return 1 - perfect(text) if upside_down else perfect(text)
+
+        texts = [
+            ["\n\n".join((*request.prefix, *item[: i + 1])) for i in range(len(item))]
+            for item in request.items
+        ]
+        return Scores(tuple(tuple(map(judge, item)) for item in texts), Usage())
+
+
+def write_by_difficulty(request: SampleRequest, i: int):
+    return walk(request, i, p_good=0.8 if "easy" in request.problem else 0.3)
+
+
+async def accuracy(params: SearchParams) -> float:
+    """Share of easy and hard problems whose completion with the best reward is right."""
+    right: list[bool] = []
+    for problem in [f"{kind} {i}" for kind in ("easy", "hard") for i in range(25)]:
+        root = replace(ROOT, problem=problem)
+        sampled = await search(params, ScriptedPolicy(write_by_difficulty), Misleading(), root)
+        completions = best_completions(sampled, params.n)
+        best = max(completions, key=lambda t: t.scores[-1])
+        right.append("{right}" in best.text)
+    return fmean(right)
+
+
+async def test_with_easy_problems_for_one_strategy_and_hard_ones_for_another_it_beats_each():
+    chosen = table(Choice("best-of-n", None), Choice("dvts", 4), edge=0.2)
+    both = await accuracy(params_for(chosen))
+    best_of_n = await accuracy(SearchParams(strategy="best-of-n", n=16))
+    dvts = await accuracy(SearchParams(strategy="dvts", n=16))
+    assert both > max(best_of_n, dvts) + 0.15
+    swapped = table(Choice("dvts", 4), Choice("best-of-n", None), edge=0.2)
+    assert await accuracy(params_for(swapped)) < both - 0.15
+
+
+@pytest.mark.parametrize("choice", CHOICES, ids=str)
+async def test_truncated_completions_end_and_are_marked(choice):
+    policy = ScriptedPolicy(lambda request, i: (f"cut {i}", "length"))
+    sampled = await search(params_for(only(choice)), policy)
+    assert {t.finish for t in sampled} == {"length"}
+    assert all(len(t.steps) == 1 for t in sampled)
+    assert number_of(sampled) == 16
+
+
+@pytest.mark.parametrize("num_answered", [0, 1])
+async def test_cancelling_closes_every_request_of_probe_and_search(num_answered):
+    def gate(request: SampleRequest):
+        return None if policy.requests.index(request) < num_answered else asyncio.Event()
+
+    policy = ScriptedPolicy(walk, gate)
+    task = asyncio.create_task(search(params_for(only(Choice("dvts", 4)), 18), policy))
+    waiting = 1 if num_answered == 0 else 4  # the probe; or three subtrees and two completions
+    while len(policy.requests) < num_answered + waiting:
+        await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert len(policy.cancelled) == waiting
+    assert policy.in_flight == 0

@@ -1,0 +1,113 @@
+"""Render problems and solutions into the exact text that the models were trained on.
+
+Knows the chat formats of the policies and of the PRMs; knows nothing of servers or tokenizers.
+No rendered text holds a BOS token: whoever tokenizes it adds one, once.
+"""
+
+from collections.abc import Sequence
+
+META_MATH_SYSTEM_PROMPT = r"""Solve the following math problem efficiently and clearly:
+
+- For simple problems (2 steps or fewer):
+Provide a concise solution with minimal explanation.
+
+- For complex problems (3 steps or more):
+Use this step-by-step format:
+
+## Step 1: [Concise description]
+[Brief explanation and calculations]
+
+## Step 2: [Concise description]
+[Brief explanation and calculations]
+
+...
+
+Regardless of the approach, always conclude with:
+
+Therefore, the final answer is: $\boxed{answer}$. I hope it is correct.
+
+Where [answer] is just the final number or expression that solves the problem."""
+"""Meta's system prompt for MATH, as the blog post and its toolkit use it."""
+
+_LLAMA3_DATES = "Cutting Knowledge Date: December 2023\nToday Date: 26 Jul 2024\n\n"
+
+
+def llama3_turn(role: str, content: str) -> str:
+    """Return one Llama 3 chat turn; the content is taken as it is, never trimmed."""
+    return f"<|start_header_id|>{role}<|end_header_id|>\n\n{content}<|eot_id|>"
+
+
+def llama3_prompt(problem: str, system_prompt: str) -> str:
+    """Return the Llama 3 prompt up to the first character of the assistant's answer.
+
+    The fixed template of the blog post: the date pinned, the assistant's turn open, no BOS.
+    """
+    return (
+        llama3_turn("system", _LLAMA3_DATES + system_prompt.strip())
+        + llama3_turn("user", problem)
+        + "<|start_header_id|>assistant<|end_header_id|>\n\n"
+    )
+
+
+def chatml_prompt(problem: str, system_prompt: str) -> str:
+    """Return the ChatML prompt (Qwen2.5 and others) up to the assistant's first character."""
+    return (
+        f"<|im_start|>system\n{system_prompt}<|im_end|>\n"
+        f"<|im_start|>user\n{problem}<|im_end|>\n"
+        "<|im_start|>assistant\n"
+    )
+
+
+def policy_prompt(model: str, problem: str, system_prompt: str) -> str:
+    """Return the prompt of a model known by its name alone: ChatML for Qwen, else Llama 3."""
+    render = chatml_prompt if "qwen" in model.lower() else llama3_prompt
+    return render(problem, system_prompt)
+
+
+RLHFLOW_SYSTEM = llama3_turn("system", _LLAMA3_DATES)
+"""How every RLHFlow conversation begins: the Llama 3.1 template's own, empty system turn."""
+
+RLHFLOW_VERDICTS = ("+", "-")
+"""The labels of a good and of a bad step; a score is the probability of the first."""
+
+
+def rlhflow_question(problem: str, index: int, step: str) -> str:
+    """Return the turn that puts step `index` (from 0) to the PRM, up to where it answers.
+
+    Follows RLHFlow's `prm_evaluate.py`: the problem opens the first user turn. A whole
+    conversation is `RLHFLOW_SYSTEM`, then for each step its question and `rlhflow_approval()`;
+    the score of a step is read at the last token of its question.
+    """
+    content = f"{problem} {step}" if index == 0 else step
+    return (
+        llama3_turn("user", content.strip()) + "<|start_header_id|>assistant<|end_header_id|>\n\n"
+    )
+
+
+def rlhflow_approval() -> str:
+    """Return how the conversation goes on after a step: as if it had been judged good."""
+    return f"{RLHFLOW_VERDICTS[0]}<|eot_id|>"
+
+
+MATH_SHEPHERD_MARKER = "ки"
+"""Ends every step that Math-Shepherd judges; its verdicts are RLHFlow's."""
+
+
+def math_shepherd_solution(problem: str, steps: Sequence[str]) -> str:
+    """Return a solution as Math-Shepherd reads it, up to where it judges the last step.
+
+    A line per step, as on its model card (Wang et al. 2024).
+    """
+    return f"{problem} " + "\n".join(f"{step} {MATH_SHEPHERD_MARKER}" for step in steps)
+
+
+QWEN_PRM_SYSTEM = r"Please reason step by step, and put your final answer within \boxed{}."
+QWEN_PRM_MARKER = "<extra_0>"
+"""The special token at which Qwen2.5-Math-PRM judges the step before it."""
+
+
+def qwen_prm_solution(problem: str, steps: Sequence[str]) -> str:
+    """Return a solution as Qwen2.5-Math-PRM reads it, up to the last step's marker."""
+    return chatml_prompt(problem, QWEN_PRM_SYSTEM) + "".join(
+        step + QWEN_PRM_MARKER for step in steps
+    )

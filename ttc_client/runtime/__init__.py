@@ -1,0 +1,1 @@
+"""The running client: ports stacked on servers, searches run on them, their directory on disk."""

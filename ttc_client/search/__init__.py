@@ -1,0 +1,1 @@
+"""Search strategies and all that they share: ports, parameters, steps, votes and results."""
