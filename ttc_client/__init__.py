@@ -1,8 +1,9 @@
 """Test-time-compute search as an asyncio client against model servers.
 
-    from ttc_client import SearchConfig, solve
+    from ttc_client import SearchParams, Servers, solve
 
-    result = await solve(problem, SearchConfig(strategy="dvts", n=64, policy=(url,), prm=(url,)))
+    servers = Servers(policy="http://gpu1:8000", prm="http://gpu2:8001")
+    result = await solve(problem, SearchParams(strategy="dvts", n=64), servers)
 
 The method is that of the blog post "Scaling test-time compute with open models" (Beeching,
 Tunstall, Rush 2024), after Snell et al. 2024 (arXiv 2408.03314).
@@ -11,29 +12,44 @@ Tunstall, Rush 2024), after Snell et al. 2024 (arXiv 2408.03314).
 from typing import TYPE_CHECKING, Any
 
 from ttc_client.errors import TTCError
-from ttc_client.settings.config import SearchConfig
-from ttc_client.types import AnswerGroup, Candidate, SearchResult, TreeNode, Usage
+from ttc_client.search.params import SearchParams
+from ttc_client.types import AnswerGroup, Candidate, Problem, SearchResult, TreeNode, Usage
 
 if TYPE_CHECKING:
-    from ttc_client.runtime.client import Client, solve
+    from ttc_client.runtime.client import Client, solve, solve_sync
+    from ttc_client.settings.servers import Servers
+
+    __version__: str
 
 __all__ = [
     "AnswerGroup",
     "Candidate",
     "Client",
-    "SearchConfig",
+    "Problem",
+    "SearchParams",
     "SearchResult",
+    "Servers",
     "TTCError",
     "TreeNode",
     "Usage",
+    "__version__",
     "solve",
+    "solve_sync",
 ]
 
 
 def __getattr__(name: str) -> Any:
     """Import what speaks HTTP only when it is used, to keep `import ttc_client` quick."""
-    if name in ("Client", "solve"):
+    if name in ("Client", "solve", "solve_sync"):
         from ttc_client.runtime import client
 
         return getattr(client, name)
+    if name == "Servers":
+        from ttc_client.settings.servers import Servers
+
+        return Servers
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("ttc-client")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

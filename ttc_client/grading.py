@@ -15,13 +15,13 @@ from ttc_client.answers.canonical import string_key
 class Grades:
     """For each answer its key and whether it is right.
 
-    `num_timeouts` counts the distinct answers that there was no time to key. They are wrong,
-    unless they read just as the gold answer does.
+    `timed_out` marks those that there was no time to key. They are wrong, unless they read just
+    as the gold answer does.
     """
 
     keys: tuple[str, ...]
     correct: tuple[bool, ...]
-    num_timeouts: int
+    timed_out: tuple[bool, ...]
 
 
 async def grade(pool: AnswerPool, answers: Sequence[str], gold: str) -> Grades:
@@ -39,5 +39,5 @@ async def grade(pool: AnswerPool, answers: Sequence[str], gold: str) -> Grades:
     return Grades(
         keys=tuple(key.text for key in keys),
         correct=tuple(correct),
-        num_timeouts=len({key.text for key in keys if key.timed_out}),
+        timed_out=tuple(key.timed_out for key in keys),
     )

@@ -1,4 +1,4 @@
-"""Several things at once, of which the first failure ends all.
+"""Several things at once: all or none of them, or those that succeed, in order.
 
 In place of asyncio.TaskGroup, which up to Python 3.12 leaves a task that it failed in marked as
 cancelled, so that time-outs around it fail later, and loses a cancellation that comes while it
@@ -6,8 +6,13 @@ fails.
 """
 
 import asyncio
-from collections.abc import Coroutine, Iterable, Sequence
+from collections import deque
+from collections.abc import AsyncGenerator, AsyncIterator, Coroutine, Generator, Iterable, Sequence
+from contextlib import asynccontextmanager
+from itertools import islice
 from typing import Any, TypeVar
+
+from ttc_client.errors import ServerError
 
 T = TypeVar("T")
 U = TypeVar("U")
@@ -31,6 +36,57 @@ async def both(one: Coroutine[Any, Any, T], other: Coroutine[Any, Any, U]) -> tu
     """Do the same for two whose results are of different kinds."""
     results: tuple[Any, ...] = await together((one, other))
     return results[0], results[1]
+
+
+async def surviving(work: Iterable[Coroutine[Any, Any, T]]) -> tuple[T, ...]:
+    """Return in order the results of those that no server failed; raise if all failed.
+
+    Any other error stops all of them and is raised.
+    """
+    async with in_order(work) as results:
+        return tuple([result async for result in results])
+
+
+@asynccontextmanager
+async def in_order(
+    work: Iterable[Coroutine[Any, Any, T]], window: int | None = None
+) -> AsyncGenerator[AsyncIterator[T]]:
+    """Give the results in order; on leaving, what has not been taken is stopped.
+
+    At most `window` run at a time, all of them if it is None. What a server failed is left out,
+    in its turn; its ServerError is raised at the end if nothing else was given. Any other error is
+    raised in its turn.
+    """
+    waiting = iter(work)
+    running = deque(asyncio.create_task(each) for each in islice(waiting, window))
+
+    async def results() -> AsyncGenerator[T]:
+        failure: ServerError | None = None
+        any_given = False
+        while running:
+            try:
+                result = await running[0]
+            except ServerError as error:
+                failure = failure or error
+            else:
+                any_given = True
+                yield result
+            running.popleft()
+            running.extend(asyncio.create_task(each) for each in islice(waiting, 1))
+        if failure and not any_given:
+            raise failure
+
+    given = results()
+    try:
+        yield given
+    finally:
+        await given.aclose()
+        await stopped(running)
+        if isinstance(waiting, Generator):
+            waiting.close()
+        else:
+            for each in waiting:
+                each.close()
 
 
 async def stopped(tasks: Sequence[asyncio.Task[Any]]) -> None:

@@ -1,16 +1,16 @@
 """The data that flows through a search, from a problem to a typed result.
 
-    problem → Trajectory → Steps and scores → Candidate → AnswerGroup → SearchResult
+    Problem → Prompt → Trajectory → Steps and scores → Candidate → AnswerGroup → SearchResult
 
 Everything is frozen. Knows nothing of servers, files or the screen.
 """
 
-from dataclasses import dataclass, field, fields
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
 from itertools import chain
 from operator import add, attrgetter
-from typing import Literal
+from typing import Any, Literal
 
-Strategy = Literal["greedy", "majority", "best-of-n", "beam", "dvts", "compute-optimal"]
 Reduction = Literal["last", "min", "prod", "mean"]
 Vote = Literal["prm", "weighted", "majority"]
 Compat = Literal["sal"]
@@ -19,8 +19,56 @@ Compat = Literal["sal"]
 Finish = Literal["stop", "eos", "length"]
 """Why the policy stopped: at a step delimiter, at its end, or cut by a token limit."""
 
-TREE_STRATEGIES: tuple[Strategy, ...] = ("beam", "dvts")
-"""Those that go step by step, M ways at a time."""
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One turn of a conversation; `role` is "system", "user" or "assistant"."""
+
+    role: str
+    content: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Problem:
+    """What is asked, and what is known of the right answer.
+
+    `messages` is the conversation with the question last, without the task's own prompt; left out,
+    it is the question alone. `question` is what a verifier reads. `gold` is the right answer, ""
+    where it is not known, and `data` holds what else a task needs, such as options or tests.
+    `level` and `subject` are "" where the problem set has none.
+    """
+
+    question: str
+    id: str = ""
+    gold: str = ""
+    level: str = ""
+    subject: str = ""
+    messages: tuple[Message, ...] = ()
+    data: Mapping[str, Any] = field(default_factory=dict[str, Any], hash=False)
+
+    def __post_init__(self) -> None:
+        if not self.messages:
+            object.__setattr__(self, "messages", (Message("user", self.question),))
+
+    @property
+    def key(self) -> str:
+        """What tells this problem's seeds and sessions from those of others: its messages."""
+        if self.messages == (Message("user", self.question),):
+            return self.question
+        return repr([(message.role, message.content) for message in self.messages])
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """Messages, and how the policy's server reads them.
+
+    `text` is the templated text, `ids` its tokens; each is empty where the client works with the
+    other alone.
+    """
+
+    messages: tuple[Message, ...]
+    text: str = ""
+    ids: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,8 +76,8 @@ class Usage:
     """What was spent, as the servers counted it. Adds up with `+`.
 
     A request that was closed early counts in `cancelled_requests`, and its tokens, which no
-    server reports, nowhere. `retries` counts the requests sent again by what was wrong with the
-    first (`ServerError.cause`).
+    server reports, nowhere. `retries` counts the requests sent again and `failures` the sequences
+    given up, both by what was wrong (`ServerError.cause`).
     """
 
     completion_tokens: int = 0
@@ -41,15 +89,21 @@ class Usage:
     prm_requests: int = 0
     cancelled_requests: int = 0
     retries: dict[str, int] = field(default_factory=dict[str, int])
+    failures: dict[str, int] = field(default_factory=dict[str, int])
 
     def __add__(self, other: "Usage") -> "Usage":
-        retries = dict(self.retries)
-        for cause, count in other.retries.items():
-            retries[cause] = retries.get(cause, 0) + count
-        return Usage(*map(add, _counts(self), _counts(other)), retries=retries)
+        return Usage(
+            *map(add, _counts(self), _counts(other)),
+            retries=_sums(self.retries, other.retries),
+            failures=_sums(self.failures, other.failures),
+        )
 
 
-_counts = attrgetter(*(count.name for count in fields(Usage) if count.name != "retries"))
+_counts = attrgetter(*(c.name for c in fields(Usage) if c.name not in ("retries", "failures")))
+
+
+def _sums(one: Mapping[str, int], other: Mapping[str, int]) -> dict[str, int]:
+    return {cause: one.get(cause, 0) + other.get(cause, 0) for cause in {**one, **other}}
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,17 +124,14 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Trajectory:
-    """A prompt and the steps so far, with one score per step that the PRM has read.
+    """A prompt and the steps so far, with one score per step that the verifier has read.
 
-    `prompt` is the templated text, `prompt_ids` its tokens, empty where the server speaks text
-    only. `path` holds the index of each step among its siblings, so that it names the trajectory
-    within a search. `readings` are the steps as the PRM reads them. `value` is what the search
-    ranks by: the reduced scores, or, with lookahead, those of the rolled-out text.
+    `path` holds the index of each step among its siblings, so that it names the trajectory
+    within a search. `readings` are the steps as the verifier reads them. `value` is what the
+    search ranks by: the reduced scores, or, with lookahead, those of the rolled-out text.
     """
 
-    problem: str
-    prompt: str
-    prompt_ids: tuple[int, ...] = ()
+    prompt: Prompt
     steps: tuple[Step, ...] = ()
     scores: tuple[float, ...] = ()
     path: tuple[int, ...] = ()
@@ -93,9 +144,9 @@ class Trajectory:
 
         Joined when they are sent: most trajectories are pruned, and need none of their own.
         """
-        if not self.prompt_ids:
+        if not self.prompt.ids:
             return ()
-        return (*self.prompt_ids, *chain.from_iterable(step.token_ids for step in self.steps))
+        return (*self.prompt.ids, *chain.from_iterable(step.token_ids for step in self.steps))
 
     @property
     def text(self) -> str:
@@ -123,17 +174,8 @@ class Trajectory:
         return sum(step.num_tokens for step in self.steps)
 
     def scored(self, scores: tuple[float, ...], value: float) -> "Trajectory":
-        """Return it with the PRM's scores, and the value that they make."""
-        return Trajectory(
-            self.problem,
-            self.prompt,
-            self.prompt_ids,
-            self.steps,
-            scores,
-            self.path,
-            self.readings,
-            value,
-        )
+        """Return it with the verifier's scores, and the value that they make."""
+        return replace(self, scores=scores, value=value)
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,10 +188,12 @@ class ScoredStep:
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A finished trajectory with its reward and extracted answer.
+    """A trajectory that a search hands over, with its reward and extracted answer.
 
-    `reward` is None where no PRM took part. A candidate whose `finish` is "length" was cut
-    before its end: it is kept, marked, and does not vote, unless `compat` says otherwise.
+    `reward` is None where no verifier took part. `votes` counts the samples that it stands for,
+    or its copies; `weight` is what each counts in the weighted vote, None for the reward. `group`
+    indexes the result's `answers`, and is None where it does not vote: because it gives no answer,
+    or was cut before its end (`finish` is "length"), unless `compat` says otherwise.
     """
 
     text: str
@@ -157,20 +201,23 @@ class Candidate:
     reward: float | None
     answer: str
     finish: Finish
-    multiplicity: int
     num_tokens: int
     path: tuple[int, ...]
+    votes: float = 1
+    weight: float | None = None
+    group: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class AnswerGroup:
     """Equivalent answers and what speaks for them.
 
-    `answer` is the text of the member with the highest reward, the earliest among equals.
+    `answer` is the text of the member with the highest reward, the earliest among equals. The
+    rewards are 0 where no verifier took part.
     """
 
     answer: str
-    votes: int
+    votes: float
     reward_sum: float
     reward_max: float
 
@@ -188,6 +235,26 @@ class TreeNode:
 
 
 @dataclass(frozen=True, slots=True)
+class Counts:
+    """How a search's samples become votes; each counts what the one before it holds.
+
+    Of `first_steps` sampled at the root, `distinct_first_steps` read differently. `sampled` steps
+    make up the whole tree; `finished` completions came of them, `distinct` of which read
+    differently. `cut` of these hit a token limit, `unanswered` ended without an answer, and
+    `votes` were cast.
+    """
+
+    first_steps: int
+    distinct_first_steps: int
+    sampled: int
+    finished: int
+    distinct: int
+    cut: int
+    unanswered: int
+    votes: float
+
+
+@dataclass(frozen=True, slots=True)
 class Allocation:
     """What compute-optimal scaling spent a problem's budget on, and why.
 
@@ -198,7 +265,7 @@ class Allocation:
     bin: int
     reward: float
     probe: int
-    strategy: Strategy
+    strategy: str
     m: int | None
 
 
@@ -207,14 +274,15 @@ class SearchResult:
     """What a search found, how sure it is, and what it cost.
 
     `answers` come in the order of `vote`, the winner first; `choices` holds the answer that each
-    kind of vote would choose. `shortfall` says why there are fewer than `n` candidates, and is
-    empty where there are `n`. `allocation` is that of compute-optimal scaling, None for others.
-    `compat` names the toolkit whose behaviour was reproduced, if any.
+    kind of vote would choose, those by reward only where a verifier took part. `note` is what the
+    strategy says of its search, such as that it stopped early. `allocation` is that of
+    compute-optimal scaling, None for others. `compat` names the toolkit whose behaviour was
+    reproduced, if any. `demo` says that the demo models answered.
     """
 
-    problem: str
+    problem: Problem
     answer: str
-    strategy: Strategy
+    strategy: str
     n: int
     m: int
     vote: Vote
@@ -222,11 +290,14 @@ class SearchResult:
     answers: tuple[AnswerGroup, ...]
     candidates: tuple[Candidate, ...]
     tree: tuple[TreeNode, ...]
+    counts: Counts
     usage: Usage
     wall_s: float
     seed: int
+    task: str
     policy: str
     prm: str | None
-    shortfall: str = ""
+    note: str = ""
     allocation: Allocation | None = None
     compat: Compat | None = None
+    demo: bool = False

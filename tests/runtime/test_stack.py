@@ -174,8 +174,8 @@ async def test_servers_may_stumble_twice_while_they_are_opened(monkeypatch, num_
 
     async with scripted_server({"/v1/models": models, "/tokenize": tokenize}) as server:
         config = SearchConfig(strategy="majority", policy=(server.url,), check=False)
-        async with AsyncExitStack() as stack:
-            opening = stack.enter_async_context(open_servers(config))
+        async with AsyncExitStack() as opened:
+            opening = opened.enter_async_context(open_servers(config))
             if opens:
                 assert (await opening).policy_model == "model"
             else:

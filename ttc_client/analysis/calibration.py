@@ -7,7 +7,7 @@ from math import nan
 import numpy as np
 from numpy.typing import NDArray
 
-from ttc_client.analysis.curves import samples_of
+from ttc_client.analysis.curves import independent_samples, samples_of
 from ttc_client.bench.runs import Run
 
 _NUM_BINS = 10
@@ -29,21 +29,16 @@ class Calibration:
 
 
 def calibration(runs: Iterable[Run]) -> Calibration | None:
-    """Return the calibration on the samples of best-of-n; None where there are none.
+    """Return the calibration on independent samples; None where there are none.
 
     Samples without a vote are left out.
     """
-    found = [
-        samples_of(record)
-        for run in runs
-        for record in run.records.values()
-        if record.strategy == "best-of-n" and record.samples
-    ]
+    found = [samples_of(record) for record in independent_samples(runs)]
     if not found:
         return None
     voting = [samples.answers >= 0 for samples in found]
     rewards = np.concatenate([s.rewards[v] for s, v in zip(found, voting, strict=True)])
-    right = np.concatenate([s.is_right[v] for s, v in zip(found, voting, strict=True)])
+    right = np.concatenate([s.grades[v] == 1 for s, v in zip(found, voting, strict=True)])
     if not rewards.size:
         return None
     tenth = np.minimum((rewards * _NUM_BINS).astype(int), _NUM_BINS - 1)

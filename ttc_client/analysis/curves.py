@@ -3,20 +3,23 @@
 Pure, given the runs; knows nothing of figures or pages.
 """
 
-from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields
 from statistics import fmean
-from typing import Literal, NamedTuple, Self
+from typing import Any, Literal, NamedTuple, Self
 from zlib import crc32
 
+import msgspec
 import numpy as np
 
 from ttc_client.analysis.statistics import Values
 from ttc_client.analysis.subsets import Samples, pass_rates, vote_rates
 from ttc_client.bench.runs import Run
-from ttc_client.runtime.records import Cost, Record, is_right, key_of
-from ttc_client.search.params import UNSCORED_STRATEGIES, default_vote
-from ttc_client.types import TREE_STRATEGIES, Strategy, Vote
+from ttc_client.runtime.records import Cost, Record, key_of
+from ttc_client.search.params import SearchParams
+from ttc_client.search.strategies import STRATEGIES, find_strategy, unscored_twin
+from ttc_client.search.strategy import Kind
+from ttc_client.types import Vote
 
 Measure = Literal["prm", "weighted", "majority", "pass", "table", "oracle bins", "model bins"]
 """How an answer is chosen; `pass` is the oracle's choice: whether any candidate is right.
@@ -34,22 +37,37 @@ SELECTION = {"dataset", "levels", "limit", "shard", "problems", "strategy", "n",
 class Curve(NamedTuple):
     """A line of a figure: a strategy, a vote, and a label where runs have other settings."""
 
-    strategy: Strategy
+    strategy: str
     measure: Measure
     label: str = ""
 
     @property
     def name(self) -> str:
         """The curve in words."""
-        plain = self.measure == "majority" and self.strategy in UNSCORED_STRATEGIES
+        plain = self.measure == "majority" and not self.is_scored
         vote = "" if plain else f" ({self.measure})"
         return f"{self.strategy}{vote}{self.label and f' · {self.label}'}"
 
     @property
     def is_main(self) -> bool:
         """Whether this is the vote that the strategy decides by."""
-        main = "table" if self.strategy == "compute-optimal" else default_vote(self.strategy)
-        return self.measure == main
+        return self.measure in ("table", find_strategy(self.strategy).vote(SearchParams()))
+
+    @property
+    def is_scored(self) -> bool:
+        """Whether the strategy uses a verifier."""
+        return find_strategy(self.strategy).needs != "nothing"
+
+    @property
+    def is_baseline(self) -> bool:
+        """Whether the strategy is the same at every N and seed, as greedy decoding is."""
+        return find_strategy(self.strategy).samples(SearchParams(), Any) == "fixed"
+
+    @property
+    def order(self) -> tuple[int, str, str]:
+        """Where the curve stands among others: by the table of strategies."""
+        places = {name: place for place, name in enumerate(STRATEGIES)}
+        return places.get(self.strategy, len(places)), self.measure, self.label
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +118,7 @@ class Point:
     """A curve at one budget N, by problem: how often it was right, for each seed, and its costs."""
 
     right: dict[str, dict[int, float]] = field(default_factory=dict[str, dict[int, float]])
-    costs: dict[str, list[Spent]] = field(default_factory=dict[str, list[Spent]])
+    costs: dict[str, dict[int, Spent]] = field(default_factory=dict[str, dict[int, Spent]])
 
     def among(self, ids: Collection[str]) -> Values:
         """Return what concerns some of the problems."""
@@ -109,7 +127,7 @@ class Point:
     @property
     def spent(self) -> Spent | None:
         """The mean cost of a search, or None where it is not known."""
-        costs = [spent for of_problem in self.costs.values() for spent in of_problem]
+        costs = [spent for seeds in self.costs.values() for spent in seeds.values()]
         return Spent.mean(costs) if costs else None
 
 
@@ -120,19 +138,41 @@ Points = dict[Curve, dict[int, Point]]
 def read_curves(runs: Sequence[Run]) -> Points:
     """Return all curves that the finished searches of some runs make.
 
-    Runs that differ in their problems and grids alone are one: shards, say, or more seeds.
+    Runs that differ only in their problems and grids are merged: shards, say, or more seeds. What
+    can be read off several searches is read off the largest. Raises ConfigError for a strategy
+    that is not known.
     """
     points: Points = {}
     for label, run in labelled(runs):
-        for key, record in run.records.items():
-            for curve, n, right in _readings(record, run.settings.get("n", ()), label):
+        for key, record in sorted(run.records.items(), key=lambda item: item[0].n):
+            kind = kind_of(run.settings, record)
+            for curve, n, right in _readings(record, kind, run.settings.get("n", ()), label):
                 point = points.setdefault(curve, {}).setdefault(n, Point())
                 point.right.setdefault(record.id, {})[record.seed] = right
                 if cost := run.costs.get(key):
-                    uses_prm = curve.strategy not in UNSCORED_STRATEGIES
-                    spent = Spent.of(cost, n / record.n, uses_prm=uses_prm)
-                    point.costs.setdefault(record.id, []).append(spent)
-    return {curve: dict(sorted(points[curve].items())) for curve in sorted(points)}
+                    spent = Spent.of(cost, n / record.n, uses_prm=curve.is_scored)
+                    point.costs.setdefault(record.id, {})[record.seed] = spent
+    ordered = sorted(points, key=lambda curve: curve.order)
+    return {curve: dict(sorted(points[curve].items())) for curve in ordered}
+
+
+def kind_of(settings: Mapping[str, Any], record: Record) -> Kind:
+    """Return how the samples of a run's search depend on each other; raises ConfigError."""
+    strategy = find_strategy(record.strategy)
+    named = {f.name for f in fields(SearchParams)} - {"strategy", "n", "seed", "vote", "settings"}
+    shared = {name: settings[name] for name in named if name in settings}
+    own = msgspec.convert(settings.get("own", {}).get(record.strategy, {}), strategy.settings)
+    params = SearchParams(**shared, strategy=record.strategy, n=record.n, seed=record.seed)
+    return strategy.samples(params, own)
+
+
+def independent_samples(runs: Iterable[Run]) -> Iterator[Record]:
+    """Return the finished searches that scored independent samples, as best-of-n does."""
+    for run in runs:
+        for record in run.records.values():
+            is_scored = find_strategy(record.strategy).needs != "nothing"
+            if record.samples and is_scored and kind_of(run.settings, record) == "independent":
+                yield record
 
 
 def samples_of(record: Record) -> Samples:
@@ -140,12 +180,12 @@ def samples_of(record: Record) -> Samples:
     drawn = [
         (-1 if sample.answer is None else sample.answer, sample.reward or 0.0)
         for sample in record.samples
-        for _ in range(sample.multiplicity)
+        for _ in range(int(sample.votes))
     ]
     return Samples(
         answers=np.array([answer for answer, _ in drawn], dtype=np.int64),
         rewards=np.array([reward for _, reward in drawn]),
-        right=np.array([graded.correct for graded in record.answers], dtype=np.bool_),
+        right=np.array([graded.grade for graded in record.answers], dtype=np.float64),
     )
 
 
@@ -161,39 +201,35 @@ def labelled(runs: Sequence[Run]) -> Iterator[tuple[str, Run]]:
 
 
 def _readings(
-    record: Record, budgets: Sequence[int], label: str
+    record: Record, kind: Kind, budgets: Sequence[int], label: str
 ) -> Iterator[tuple[Curve, int, float]]:
-    """Return what a search says: curves, budgets, and how often the answer is right there."""
+    """Return what a search says: curves, budgets, and how right the answer is there."""
     if record.error:
         return
-    strategy, n = record.strategy, record.n
-    if strategy == "greedy":
-        yield Curve("greedy", "majority", label), 1, record.correct["majority"]
-    elif strategy in TREE_STRATEGIES:
-        for vote in VOTES:
-            yield Curve(strategy, vote, label), n, record.correct[vote]
-        yield Curve(strategy, "pass", label), n, any(g.correct for g in record.answers)
-    elif strategy == "compute-optimal":
-        right = is_right(strategy, record.correct, record.allocation)
-        yield Curve(strategy, "table", label), n, right
-        yield Curve(strategy, "pass", label), n, any(g.correct for g in record.answers)
-    else:
+    if kind == "independent":
         yield from _subset_readings(record, budgets, label)
+    elif record.allocation:
+        yield Curve(record.strategy, "table", label), record.n, record.grade
+    else:
+        for vote, grade in record.grades.items():
+            yield Curve(record.strategy, vote, label), record.n, grade
+    if kind in ("tree", "chains"):
+        yield Curve(record.strategy, "pass", label), record.n, record.best_grade
 
 
 def _subset_readings(
     record: Record, budgets: Sequence[int], label: str
 ) -> Iterator[tuple[Curve, int, float]]:
     """Read the budgets, and the powers of two, off the samples of one search."""
-    samples, strategy = samples_of(record), record.strategy
+    samples, strategy = samples_of(record), find_strategy(record.strategy)
     powers = {1 << exponent for exponent in range(record.n.bit_length())}
     ks = sorted(k for k in {*budgets, *powers, record.n} if k <= record.n)
     seed = crc32(repr(key_of(record)).encode())
-    for vote in VOTES if strategy == "best-of-n" else VOTES[-1:]:
-        curve = Curve("majority" if vote == "majority" else strategy, vote, label)
+    for vote, grade in record.grades.items():
+        by = unscored_twin(strategy) if vote == "majority" else strategy
         rates = vote_rates(samples, vote, ks, seed)
-        rates[-1] = float(record.correct[vote])
+        rates[-1] = grade
         for k, rate in zip(ks, rates, strict=True):
-            yield curve, k, rate
+            yield Curve(by.name, vote, label), k, rate
     for k, rate in zip(ks, pass_rates(samples, ks), strict=True):
-        yield Curve(strategy, "pass", label), k, rate
+        yield Curve(record.strategy, "pass", label), k, rate

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from statistics import fmean
 from typing import Literal
 
-from ttc_client.analysis.curves import samples_of
+from ttc_client.analysis.curves import independent_samples, samples_of
 from ttc_client.bench.runs import Run
 
 NUM_BINS = 5
@@ -19,15 +19,13 @@ Judge = Literal["oracle", "model"]
 def ease(runs: Iterable[Run], judge: Judge) -> dict[str, float]:
     """Return how easy each problem is, from 0 to 1: its pass@1, or its samples' mean reward.
 
-    The mean is over all best-of-n samples of all seeds; a problem without any is left out.
+    The mean is over all independent samples of all seeds; a problem without any is left out.
     """
     found: dict[str, list[float]] = {}
-    for run in runs:
-        for record in run.records.values():
-            if record.strategy == "best-of-n" and not record.error:
-                samples = samples_of(record)
-                values = samples.is_right if judge == "oracle" else samples.rewards
-                found.setdefault(record.id, []).extend(map(float, values))
+    for record in independent_samples(runs):
+        samples = samples_of(record)
+        values = samples.grades if judge == "oracle" else samples.rewards
+        found.setdefault(record.id, []).extend(map(float, values))
     return {name: fmean(values) for name, values in found.items() if values}
 
 

@@ -11,22 +11,29 @@ from statistics import fmean
 from typing import Any, NamedTuple
 from zlib import crc32
 
-from ttc_client.analysis.curves import SELECTION, Curve, Measure, Point, Points, labelled
+from ttc_client.analysis.curves import (
+    SELECTION,
+    Curve,
+    Measure,
+    Point,
+    Points,
+    independent_samples,
+    kind_of,
+    labelled,
+)
 from ttc_client.analysis.difficulty import NUM_BINS, Judge, ease, edges
 from ttc_client.analysis.statistics import Comparison, Estimate, compare, estimate
 from ttc_client.bench.runs import Run
 from ttc_client.errors import ConfigError
+from ttc_client.runtime.records import Record
+from ttc_client.search.strategies import STRATEGIES
 from ttc_client.search.table import Budget, Choice, Origin, Table, bin_of
-from ttc_client.types import TREE_STRATEGIES, Strategy
 
 JUDGES: tuple[Judge, ...] = ("oracle", "model")
 NUM_FOLDS = 5
 
-_STRATEGIES: tuple[Strategy, ...] = ("best-of-n", "majority", "beam", "dvts")
-"""What may be chosen, in the order in which equally good ones are preferred."""
-
 _MEASURES: dict[Judge, Measure] = {"oracle": "oracle bins", "model": "model bins"}
-_MAY_DIFFER = {"m", "table"}
+_MAY_DIFFER = {"m", "own"}
 _FEWEST_PROBLEMS = 2 * NUM_BINS
 _PROBE_SHARE, _LARGEST_PROBE = 4, 8
 
@@ -34,7 +41,7 @@ _PROBE_SHARE, _LARGEST_PROBE = 4, 8
 class Arm(NamedTuple):
     """A way to spend a budget; `m` is None for strategies without a beam width."""
 
-    strategy: Strategy
+    strategy: str
     m: int | None
 
     @property
@@ -178,30 +185,36 @@ def _check_known(runs: Sequence[Run]) -> None:
 
 
 def _check_strategies(runs: Sequence[Run]) -> None:
-    found = {record.strategy for run in runs for record in run.records.values()}
-    if "best-of-n" not in found:
+    if not any(True for _ in independent_samples(runs)):
         raise ConfigError(
             "there are no best-of-n samples, off which the bins of difficulty are read: run ttc "
             "bench with -s best-of-n too"
         )
-    if not found.intersection(TREE_STRATEGIES):
+    if not any(_has_width(run, record) for run in runs for record in run.records.values()):
         raise ConfigError(
             "best-of-n is the only strategy to choose: run ttc bench with -s beam,dvts too"
         )
+
+
+def _has_width(run: Run, record: Record) -> bool:
+    """Whether a search is one of a strategy whose outcome depends on M."""
+    return not record.allocation and kind_of(run.settings, record) in ("tree", "chains")
 
 
 def _arms(runs: Sequence[Run], points: Points) -> dict[int, dict[Arm, Point]]:
     """Return the arms by N, for the Ns of the runs' grids; of equal arms the first run's counts."""
     grid = sorted({n for run in runs for n in run.settings["n"]})
     widths = {label: run.settings["m"] for label, run in labelled(runs)}
+    wide = {r.strategy for run in runs for r in run.records.values() if _has_width(run, r)}
     found: dict[Arm, dict[int, Point]] = {}
     for curve, by_n in points.items():
-        if curve.is_main and curve.strategy in _STRATEGIES:
-            m = widths[curve.label] if curve.strategy in TREE_STRATEGIES else None
+        if curve.is_main and not curve.is_baseline and curve.measure != "table":
+            m = widths[curve.label] if curve.strategy in wide else None
             known = found.setdefault(Arm(curve.strategy, m), {})
             for n, point in by_n.items():
                 known[n] = _joined(known[n], point) if n in known else point
-    ranked = sorted(found, key=lambda arm: (_STRATEGIES.index(arm.strategy), arm.m or 0))
+    order = [*STRATEGIES]  # in which equally good ones are preferred
+    ranked = sorted(found, key=lambda arm: (order.index(arm.strategy), arm.m or 0))
     by_budget = {n: {arm: found[arm][n] for arm in ranked if n in found[arm]} for n in grid}
     return {n: arms for n, arms in by_budget.items() if len(arms) > 1}
 
@@ -228,5 +241,5 @@ def _point(arms: Mapping[Arm, Point], by_problem: Mapping[str, Arm]) -> Point:
     """Put a curve's point together from the arms that were chosen for the problems."""
     return Point(
         {name: arms[arm].right[name] for name, arm in by_problem.items()},
-        {name: arms[arm].costs.get(name, []) for name, arm in by_problem.items()},
+        {name: arms[arm].costs.get(name, {}) for name, arm in by_problem.items()},
     )

@@ -22,22 +22,22 @@ class Samples:
     """N samples of one problem.
 
     `answers` holds the index of each sample's answer, -1 for one that has no vote, `rewards` its
-    reward in [0, 1], and `right` whether each of the answers is right.
+    reward in [0, 1], and `right` how right each of the answers is, from 0 to 1.
     """
 
     answers: NDArray[np.int64]
     rewards: NDArray[np.float64]
-    right: NDArray[np.bool_]
+    right: NDArray[np.float64]
 
     @property
-    def is_right(self) -> NDArray[np.bool_]:
-        """Whether each sample is right."""
-        return np.append(self.right, False)[self.answers]
+    def grades(self) -> NDArray[np.float64]:
+        """How right each sample is."""
+        return np.append(self.right, 0.0)[self.answers]
 
 
 def pass_rates(samples: Samples, ks: Sequence[int]) -> list[float]:
-    """Return pass@k for each k: whether one of k samples is right."""
-    n, c = len(samples.answers), int(samples.is_right.sum())
+    """Return pass@k for each k: whether one of k samples is entirely right."""
+    n, c = len(samples.answers), int((samples.grades == 1).sum())
     return [pass_at_k(n, c, k) for k in ks]
 
 
@@ -53,7 +53,7 @@ def vote_rates(samples: Samples, vote: Vote, ks: Sequence[int], seed: int = 0) -
     n = len(samples.answers)
     orders = np.random.default_rng(seed).random((_NUM_DRAWS, n)).argsort(axis=1)
     return [
-        pass_rates(samples, [1])[0] if k == 1 else _vote_is_right(samples, vote, orders[:, :k])
+        float(samples.grades.mean()) if k == 1 else _vote_is_right(samples, vote, orders[:, :k])
         for k in ks
     ]
 
@@ -67,7 +67,7 @@ def _best_is_right(samples: Samples, k: int) -> float:
     n = len(samples.answers)
     voting = samples.answers >= 0
     ranked = sorted(
-        zip(samples.rewards[voting].tolist(), samples.is_right[voting].tolist(), strict=True),
+        zip(samples.rewards[voting].tolist(), samples.grades[voting].tolist(), strict=True),
         reverse=True,
     )
     chance, rank, total = k / n, 0, 0.0

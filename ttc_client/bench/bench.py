@@ -9,15 +9,14 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from ttc_client.bench.dataset import Problem
 from ttc_client.bench.journal import Journal
 from ttc_client.middleware.limits import Limiter
 from ttc_client.middleware.meter import Meter
 from ttc_client.runtime.client import Client
-from ttc_client.runtime.records import Cost, Key, Record, Trace, is_right, make_record
-from ttc_client.settings.config import SearchConfig
+from ttc_client.runtime.evaluate import Job, evaluate
+from ttc_client.search.params import SearchParams
 from ttc_client.together import together
-from ttc_client.types import Strategy, Usage
+from ttc_client.types import Problem, Usage
 
 _OPEN_PER_SLOT = 2
 """How many candidates are searched for at once, for each sequence that a server may work on.
@@ -27,29 +26,36 @@ More than one, since searches also wait for the PRM; few, so that the first prob
 
 _MOST_WORKERS = 4096
 
-Job = tuple[SearchConfig, Problem]
+Cell = tuple[str, int]
+"""A strategy and N: what a row of a table shows."""
 
 
 @dataclass(slots=True)
 class Standing:
     """How far a run is, while it runs.
 
-    `finished` and `correct` count searches by strategy and N, those of earlier sittings too;
-    `correct` is by the vote that decides. `sitting` and `left` count candidates, the former in
-    this sitting; `ended` is what its searches spent that have ended, in whatever way.
+    `planned` and `finished` count searches by strategy and N, those of earlier sittings too, and
+    `grades` adds up how right the answers are that they decide for. `sitting` and `left` count
+    candidates, the former in this sitting; `ended` is what its searches spent that have ended, in
+    whatever way.
     """
 
-    num_searches: int
+    planned: Counter[Cell]
     left: int
-    finished: Counter[tuple[Strategy, int]] = field(default_factory=Counter[tuple[Strategy, int]])
-    correct: Counter[tuple[Strategy, int]] = field(default_factory=Counter[tuple[Strategy, int]])
+    finished: Counter[Cell] = field(default_factory=Counter[Cell])
+    grades: dict[Cell, float] = field(default_factory=dict[Cell, float])
     num_failed: int = 0
     ended: Usage = field(default_factory=Usage)
     sitting: int = 0
     running: list[Meter] = field(default_factory=list[Meter])
-    latest: tuple[Strategy, int] | None = None
+    latest: Cell | None = None
     latest_error: str = ""
     started_s: float = field(default_factory=time.monotonic)
+
+    @property
+    def num_searches(self) -> int:
+        """How many searches the run is made of."""
+        return self.planned.total()
 
     @property
     def usage(self) -> Usage:
@@ -66,11 +72,11 @@ class Standing:
         """Seconds until the run ends if it goes on as it did; None before the first search."""
         return self.elapsed_s * self.left / self.sitting if self.sitting else None
 
-    def count(self, search: SearchConfig, right: bool) -> None:
+    def count(self, search: SearchParams, grade: float) -> None:
         """Count a search that finished."""
-        self.latest = (search.strategy, search.n)
+        self.latest = _cell(search)
         self.finished[self.latest] += 1
-        self.correct[self.latest] += right
+        self.grades[self.latest] = self.grades.get(self.latest, 0.0) + grade
         self.left -= search.n
 
 
@@ -80,18 +86,19 @@ class Bench:
     def __init__(
         self,
         problems: Sequence[Problem],
-        searches: Sequence[SearchConfig],
+        searches: Sequence[SearchParams],
         journal: Journal,
         *,
         traces: bool = True,
     ) -> None:
-        self._plan: list[Job] = [(search, p) for search in searches for p in problems]
+        self._plan = [Job(problem, search) for search in searches for problem in problems]
         self._journal = journal
         self._traces = traces
-        self.standing = Standing(len(self._plan), sum(search.n for search, _ in self._plan))
+        planned = Counter(_cell(job.params) for job in self._plan)
+        self.standing = Standing(planned, sum(job.params.n for job in self._plan))
         for job in self._plan:
-            if (right := journal.finished.get(_key(job))) is not None:
-                self.standing.count(job[0], right)
+            if (grade := journal.finished.get(job.key)) is not None:
+                self.standing.count(job.params, grade)
 
     async def run(self, client: Client) -> None:
         """Run the searches that are not finished yet; a search that fails becomes an error record.
@@ -99,51 +106,35 @@ class Bench:
         The outcome does not depend on how many run at once. Raises TTCError where the journal
         cannot be written.
         """
-        left = [job for job in self._plan if _key(job) not in self._journal.finished]
+        left = [job for job in self._plan if job.key not in self._journal.finished]
         room, jobs = Limiter(_OPEN_PER_SLOT * client.capacity), iter(left)
         await together(self._work(client, jobs, room) for _ in left[:_MOST_WORKERS])
-        await asyncio.to_thread(self._journal.sort, map(_key, self._plan))
+        await asyncio.to_thread(self._journal.sort, [job.key for job in self._plan])
 
     async def _work(self, client: Client, jobs: Iterator[Job], room: Limiter) -> None:
         for job in jobs:
-            async with room.slots(job[0].n):
+            async with room.slots(job.params.n):
                 await self._search(client, job, room)
 
     async def _search(self, client: Client, job: Job, room: Limiter) -> None:
-        search, problem = job
         meter = Meter(lambda _: room.resize(_OPEN_PER_SLOT * client.capacity))
-        standing, key = self.standing, _key(job)
+        standing, params = self.standing, job.params
         standing.running.append(meter)
         try:
-            result = await client.solve(problem.problem, meter, search)
-            answers = [candidate.answer for candidate in result.candidates]
-            grades = await client.grade(answers, problem.answer)
-        except Exception as error:
-            standing.num_failed += 1
-            standing.left -= search.n
-            standing.latest_error = str(error) or type(error).__name__
-            record = Record(**key._asdict(), error=standing.latest_error)
-            cost = Cost(**key._asdict(), usage=meter.usage, wall_s=meter.elapsed_s)
-            await self._journal.write(record, cost)
-        else:
-            record = make_record(
-                key,
-                result.candidates,
-                grades,
-                compat=search.compat,
-                shortfall=result.shortfall,
-                allocation=result.allocation,
-            )
-            cost = Cost(**key._asdict(), usage=result.usage, wall_s=result.wall_s)
-            trace = Trace(**key._asdict(), tree=result.tree) if self._traces else None
-            await self._journal.write(record, cost, trace)
-            standing.count(search, is_right(search.strategy, record.correct, record.allocation))
-            standing.sitting += search.n
+            outcome = await evaluate(client, job, meter)
         finally:
             standing.running.remove(meter)
             standing.ended += meter.usage
+        trace = outcome.trace if self._traces else None
+        await self._journal.write(outcome.record, outcome.cost, trace)
+        if outcome.record.error:
+            standing.num_failed += 1
+            standing.left -= params.n
+            standing.latest_error = outcome.record.error
+        else:
+            standing.count(params, outcome.record.grade)
+            standing.sitting += params.n
 
 
-def _key(job: Job) -> Key:
-    search, problem = job
-    return Key(search.strategy, search.n, search.seed, problem.id)
+def _cell(search: SearchParams) -> Cell:
+    return search.strategy, search.n

@@ -5,6 +5,7 @@ Knows rows and columns; knows nothing of searches.
 
 import csv
 import importlib
+import random
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -14,8 +15,9 @@ from typing import Any
 
 import msgspec
 
-from ttc_client.answers import extract_answer
 from ttc_client.errors import ConfigError
+from ttc_client.tasks.task import Task
+from ttc_client.types import Problem
 
 COLUMNS: dict[str, tuple[str, ...]] = {
     "id": ("unique_id", "id"),
@@ -29,23 +31,16 @@ COLUMNS: dict[str, tuple[str, ...]] = {
 
 Row = Mapping[str, Any]
 
-
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """One problem of a set; `level` and `subject` are "" where the set has none."""
-
-    id: str
-    problem: str
-    answer: str
-    level: str = ""
-    subject: str = ""
+_GSM8K_MARK = "####"
+_SAMPLE_SEED = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """Which problems of a set: those of the levels, the first `limit` of them, one shard of k.
+    """Which problems of a set: those of the levels, a sample of `limit` of them, one shard of k.
 
-    Shard i of k, from 1, takes every k-th problem, so that the shards together are the whole.
+    The sample is drawn by a fixed seed, from each level its share, so that it is as hard as the
+    whole. Shard i of k, from 1, takes every k-th problem, so that the shards together are all.
     """
 
     levels: tuple[str, ...] = ()
@@ -60,7 +55,7 @@ class Selection:
             raise ConfigError(f"limit is {self.limit}: it must be 1 or more")
 
     def of(self, problems: Sequence[Problem]) -> tuple[Problem, ...]:
-        """Return the selected problems; raises ConfigError where there are none."""
+        """Return the selected problems, in order; raises ConfigError where there are none."""
         levels = {problem.level for problem in problems}
         if unknown := set(self.levels) - levels:
             known = ", ".join(sorted(levels - {""})) or "none"
@@ -68,27 +63,58 @@ class Selection:
                 f"no problem is of level {min(unknown)}: the set's levels are {known}"
             )
         chosen = [p for p in problems if not self.levels or p.level in self.levels]
+        if self.limit is not None and self.limit < len(chosen):
+            chosen = _stratified(chosen, self.limit)
         index, count = self.shard
-        selected = tuple(chosen[: self.limit][index - 1 :: count])
+        selected = tuple(chosen[index - 1 :: count])
         if not selected:
             raise ConfigError("no problem is selected: take a larger --limit or fewer shards")
         return selected
 
+    def said(self, taken: int, total: int) -> str:
+        """Say which problems were taken, "" if all of them."""
+        if taken == total:
+            return ""
+        parts = [
+            f"of level {', '.join(self.levels)}" if self.levels else "",
+            f"a sample with each level's share (seed {_SAMPLE_SEED})" if self.limit else "",
+            f"shard {self.shard[0]} of {self.shard[1]}" if self.shard[1] > 1 else "",
+        ]
+        return f"{taken} of {total} problems: {', '.join(part for part in parts if part)}"
+
+
+def _stratified(problems: Sequence[Problem], count: int) -> list[Problem]:
+    """Return so many of the problems, in order, with each level's share of them."""
+    by_level: dict[str, list[int]] = {}
+    for place, problem in enumerate(problems):
+        by_level.setdefault(problem.level, []).append(place)
+    exact = {level: count * len(places) / len(problems) for level, places in by_level.items()}
+    shares = {level: int(share) for level, share in exact.items()}
+    by_rest = sorted(exact, key=lambda level: (shares[level] - exact[level], level))
+    for level in by_rest[: count - sum(shares.values())]:
+        shares[level] += 1
+    rng = random.Random(_SAMPLE_SEED)
+    drawn = [rng.sample(places, shares[level]) for level, places in by_level.items()]
+    taken = [place for places in drawn for place in places]
+    return [problems[place] for place in sorted(taken)]
+
 
 def load_problems(
-    source: str, columns: Mapping[str, str] | None = None, split: str = "test"
+    source: str, task: Task, columns: Mapping[str, str] | None = None, split: str = "test"
 ) -> tuple[Problem, ...]:
     """Read a `.jsonl`, `.csv` or `.parquet` file, a Hugging Face dataset id, or `demomath`.
 
     `columns` says where a field is found if not under its usual names (`COLUMNS`). A set without
-    answers has them taken from its solutions; one without ids is numbered from 0. `split` is that
-    of a Hugging Face dataset. Raises ConfigError that names the row and the fix.
+    answers has the task read them off its solutions; one without ids is numbered from 0. `split` is
+    that of a Hugging Face dataset. Raises ConfigError that names the row and the fix.
     """
     for field in columns or {}:
         if field not in COLUMNS:
             raise ConfigError(f"column is {field!r}: it must be one of {', '.join(COLUMNS)}")
     rows = _rows(source, split)
-    problems = tuple(_problem(row, index, columns or {}, source) for index, row in enumerate(rows))
+    problems = tuple(
+        _problem(row, index, columns or {}, source, task) for index, row in enumerate(rows)
+    )
     repeated = [name for name, count in Counter(p.id for p in problems).items() if count > 1]
     if repeated:
         raise ConfigError(f"{source}: the id {repeated[0]!r} is given to several problems")
@@ -163,7 +189,7 @@ def _extra(module: str, what: str) -> Any:
         raise ConfigError(f"{what} need an extra: pip install 'ttc-client[datasets]'") from None
 
 
-def _problem(row: Row, index: int, columns: Mapping[str, str], source: str) -> Problem:
+def _problem(row: Row, index: int, columns: Mapping[str, str], source: str, task: Task) -> Problem:
     def field(name: str) -> str:
         if name not in columns:
             return usual_cell(row, name)
@@ -171,18 +197,25 @@ def _problem(row: Row, index: int, columns: Mapping[str, str], source: str) -> P
             raise ConfigError(f"{source}: row {index} has no column {columns[name]!r}")
         return _text(value)
 
-    problem, answer = field("problem"), field("answer")
-    if "####" in answer or not answer:  # GSM8K's answers are solutions
-        answer = extract_answer(answer or field("solution"))
-    for name, value in (("problem", problem), ("answer", answer)):
+    question, gold = field("problem"), field("answer")
+    if not gold:
+        gold = task.extract(Problem(question=question), field("solution"))
+    elif _GSM8K_MARK in gold:  # its answers are solutions
+        gold = gold.rpartition(_GSM8K_MARK)[2].strip()
+    for name, value in (("problem", question), ("answer", gold)):
         if not value.strip():
             have = ", ".join(row)
             raise ConfigError(
                 f"{source}: row {index} has no {name}; its columns are {have}: "
                 f"name the right one with --column {name}=COLUMN"
             )
-    level = level_name(field("level"))
-    return Problem(field("id") or str(index), problem, answer, level, field("subject"))
+    return Problem(
+        question=question,
+        id=field("id") or str(index),
+        gold=gold,
+        level=level_name(field("level")),
+        subject=field("subject"),
+    )
 
 
 def usual_cell(row: Row, name: str) -> str:

@@ -3,14 +3,13 @@
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Literal
 
-from ttc_client.bench.dataset import Problem
 from ttc_client.bench.runs import Run, read_traces
 from ttc_client.errors import ConfigError
 from ttc_client.runtime.records import Record, Trace, key_of, texts
-from ttc_client.search.modes import MODES
+from ttc_client.sal.modes import MODES
 from ttc_client.search.rewards import reduce_scores
-from ttc_client.search.voting import tally
-from ttc_client.types import Candidate, Vote
+from ttc_client.search.voting import choices, grouped
+from ttc_client.types import Candidate, Problem, Vote
 
 Format = Literal["sal", "sft", "prm"]
 Row = dict[str, Any]
@@ -50,7 +49,7 @@ def export(run: Run, kind: Format, wanted: Callable[[Record], bool]) -> Iterator
 def _problem(problem: Problem) -> Row:
     """Return the fields of a problem as MATH-500 names and types them; only those that it has."""
     level = int(problem.level) if problem.level.isdecimal() else problem.level
-    fields: Row = {"problem": problem.problem, "answer": problem.answer}
+    fields: Row = {"problem": problem.question, "answer": problem.gold}
     more = {"subject": problem.subject, "level": level, "unique_id": problem.id}
     return fields | {name: value for name, value in more.items() if value != ""}
 
@@ -64,28 +63,28 @@ def _candidates(record: Record, trace: Trace) -> list[Candidate]:
             reward=sample.reward,
             answer="" if sample.answer is None else record.answers[sample.answer].answer,
             finish=sample.finish,
-            multiplicity=1,
             num_tokens=sample.num_tokens,
             path=sample.path,
+            weight=sample.weight,
+            group=sample.answer,
         )
         for sample in record.samples
     ]
 
 
 def _sal(run: Run, name: str, searches: list[Search]) -> Iterator[Row]:
-    has_vote = MODES[run.settings.get("compat")].has_vote
     reduction = run.settings.get("reduction", "last")
 
     def rank(drawn: tuple[Candidate, Sequence[float]]) -> tuple[bool, float]:
         candidate, scores = drawn
         value = reduce_scores(scores, reduction) if scores else candidate.reward
-        return has_vote(candidate), value or 0.0
+        return candidate.group is not None, value or 0.0
 
     for record, candidates in searches:
         drawn = [
             (candidate, sample.scores)
             for candidate, sample in zip(candidates, record.samples, strict=True)
-            for _ in range(sample.multiplicity)
+            for _ in range(int(sample.votes))
         ]
         row = _problem(run.problems[name]) | {
             "completions": [candidate.text for candidate, _ in drawn],
@@ -97,16 +96,25 @@ def _sal(run: Run, name: str, searches: list[Search]) -> Iterator[Row]:
         }
         for n in (1 << exponent for exponent in range(record.n.bit_length())):
             first = [candidate for candidate, _ in drawn[:n]]
-            choices = tally(first, [candidate.answer for candidate in first], has_vote).choices
+            chosen = _choices(first)
             for kind, vote in _KINDS.items():
-                row[f"pred_{kind}@{n}"] = _boxed(choices[vote])
+                row[f"pred_{kind}@{n}"] = _boxed(chosen[vote])
         yield row
+
+
+def _choices(candidates: Sequence[Candidate]) -> dict[Vote, str]:
+    """Return what each vote chooses among some of a search's candidates."""
+    members: dict[int, list[Candidate]] = {}
+    for candidate in candidates:
+        if candidate.group is not None:
+            members.setdefault(candidate.group, []).append(candidate)
+    return choices(grouped(tuple(members.values())), scored=True)
 
 
 def _sft(run: Run, name: str, searches: list[Search]) -> Iterator[Row]:
     asked = [
-        {"role": "system", "content": run.settings["system_prompt"]},
-        {"role": "user", "content": run.problems[name].problem},
+        {"role": "system", "content": run.settings["task"]["system_prompt"]},
+        {"role": "user", "content": run.problems[name].question},
     ]
     right: dict[str, float | None] = {}
     for record, candidates in searches:
@@ -119,7 +127,7 @@ def _sft(run: Run, name: str, searches: list[Search]) -> Iterator[Row]:
 
 
 def _prm(run: Run, name: str, searches: list[Search]) -> Iterator[Row]:
-    read_steps = MODES[run.settings.get("compat")].read_steps
+    read_steps = MODES[run.settings.get("compat")].rules.read_steps
     seen: set[str] = set()
     for record, candidates in searches:
         for candidate, sample in zip(candidates, record.samples, strict=True):
@@ -129,7 +137,7 @@ def _prm(run: Run, name: str, searches: list[Search]) -> Iterator[Row]:
                 written = [place for place, step in enumerate(steps) if step.strip()]
                 yield {
                     "unique_id": name,
-                    "problem": run.problems[name].problem,
+                    "problem": run.problems[name].question,
                     "steps": tuple(steps[place].strip() for place in written),
                     "scores": tuple(sample.scores[i] for i in written if i < len(sample.scores)),
                     "outcome": _is_right(record, candidate),
@@ -137,7 +145,7 @@ def _prm(run: Run, name: str, searches: list[Search]) -> Iterator[Row]:
 
 
 def _is_right(record: Record, candidate: Candidate) -> bool:
-    return any(graded.correct and graded.answer == candidate.answer for graded in record.answers)
+    return any(graded.grade == 1 and graded.answer == candidate.answer for graded in record.answers)
 
 
 def _boxed(answer: str) -> str:

@@ -3,22 +3,23 @@
 Pure; knows nothing of problems or servers.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
+from typing import Any
 
 from ttc_client.errors import ConfigError
-from ttc_client.search.params import STEPWISE_STRATEGIES, SearchParams, least_n
-from ttc_client.settings.config import SearchConfig
-from ttc_client.types import Strategy
+from ttc_client.search.params import SearchParams
+from ttc_client.search.strategy import Strategy
+from ttc_client.settings.config import PARAMS, Settings
 
-_PER_SEARCH = ("strategy", "n", "seed", "vote")
+CELL = ("strategy", "n", "seed", "vote")
+"""What one search of a grid differs in from the next."""
 
 
 @dataclass(frozen=True, slots=True)
 class Grid:
     """The strategies, budgets N and seeds to run every problem with."""
 
-    strategies: tuple[Strategy, ...]
+    strategies: tuple[str, ...]
     budgets: tuple[int, ...]
     seeds: tuple[int, ...]
 
@@ -30,44 +31,44 @@ class Grid:
             if len(set(values)) < len(values):
                 raise ConfigError(f"the grid's {name} repeat themselves: {values}")
 
-    def searches(self, config: SearchConfig) -> tuple[SearchConfig, ...]:
-        """Return the settings of each search that a problem is put through, checked.
+    def searches(self, settings: Settings) -> tuple[SearchParams, ...]:
+        """Return the params of each search that a problem is put through, checked.
 
-        Beam search and DVTS run at every N from M on (the toolkit's beam search at any), and
-        compute-optimal scaling from the smallest of its table on. Best-of-N runs at the largest N
-        alone: its smaller budgets, and majority voting, are read off its samples. Greedy decoding
-        knows no chance and runs once. Raises ConfigError for what no search can run with.
+        Each strategy says at which N of the grid it runs. Majority voting is read off the samples
+        of best-of-n where both are asked for. Greedy decoding knows no chance and runs once.
+        Raises ConfigError for what no search can run with.
         """
-        searches: list[SearchConfig] = []
-        for strategy in self.strategies:
-            for n in self._budgets(strategy, config):
-                for seed in self.seeds[: 1 if strategy == "greedy" else None]:
-                    lookahead = config.lookahead if strategy in STEPWISE_STRATEGIES else 0
-                    cell = {"strategy": strategy, "n": n, "seed": seed}
-                    searches.append(replace(config, **cell, lookahead=lookahead, vote=None))
+        settings.check_own(self.strategies)
+        cells = [settings.cell(strategy=name, n=max(self.budgets)) for name in self.strategies]
+        searches: list[SearchParams] = []
+        for strategy, params in cells:
+            if any(_covers(other, strategy) for other, _ in cells):
+                continue
+            own = strategy.settings_of(params)
+            is_fixed = strategy.samples(params, own) == "fixed"
+            searches += [
+                settings.params_for(strategy=params.strategy, n=n, seed=seed, vote=None)
+                for n in strategy.budgets(params, own, self.budgets)
+                for seed in self.seeds[: 1 if is_fixed else None]
+            ]
         return tuple(searches)
 
-    def _budgets(self, strategy: Strategy, config: SearchConfig) -> Sequence[int]:
-        if strategy == "greedy":
-            return (1,)
-        if strategy not in STEPWISE_STRATEGIES:
-            covered = strategy == "majority" and "best-of-n" in self.strategies
-            return () if covered else (max(self.budgets),)
-        if strategy == "compute-optimal":
-            least, name = config.table.budgets[0].n if config.table else 1, "its table's smallest"
-        else:
-            least, name = least_n(strategy, config.m, config.compat), "m"
-        possible = [n for n in self.budgets if n >= least]
-        if not possible:
-            raise ConfigError(
-                f"n is {max(self.budgets)} at most and {name} is {least}: {strategy} needs n to be "
-                f"at least {name}"
-            )
-        return possible
+    def settings(self, settings: Settings) -> dict[str, Any]:
+        """Return what all searches of the grid share and what decides their outcome.
+
+        `own` holds by strategy the settings that belong to it alone.
+        """
+        values = settings.values
+        shared = {name: values[name] for name in PARAMS if name not in CELL}
+        own = {
+            name: {f.name: values[f.name] for f in fields(settings.cell(strategy=name)[0].settings)}
+            for name in self.strategies
+        }
+        task = {name: getattr(settings.task, name, None) for name in ("name", "system_prompt")}
+        policy_api = settings.servers.policy_api
+        return {**shared, "policy_api": policy_api, "task": task, "own": own}
 
 
-def shared_settings(config: SearchConfig) -> dict[str, object]:
-    """Return the settings that all searches of a grid share and that decide their outcome."""
-    names = [setting.name for setting in fields(SearchParams) if setting.name not in _PER_SEARCH]
-    shared = {name: getattr(config, name) for name in (*names, "policy_api", "system_prompt")}
-    return shared if config.strategy == "compute-optimal" else {**shared, "table": None}
+def _covers(one: Strategy[Any], other: Strategy[Any]) -> bool:
+    """Whether the samples of one strategy are those of another, with scores besides."""
+    return one.search is other.search and one.needs != other.needs == "nothing"

@@ -15,13 +15,13 @@ from typing import Annotated, Any
 
 import msgspec
 
-from ttc_client.bench.dataset import Problem, level_name, read_parquet, usual_cell
+from ttc_client.bench.dataset import level_name, read_parquet, usual_cell
 from ttc_client.errors import ConfigError
 from ttc_client.runtime.records import Key
-from ttc_client.search.params import UNSCORED_STRATEGIES
-from ttc_client.types import Finish, Strategy
+from ttc_client.search.strategies import find_strategy
+from ttc_client.types import Finish, Problem
 
-_STRATEGIES: dict[str, Strategy] = {
+_STRATEGIES = {
     r"best[-_]of[-_]n": "best-of-n",
     r"beam": "beam",
     r"dvts": "dvts",
@@ -43,7 +43,7 @@ class Sampled:
 
     place: str
     problem: Problem
-    strategy: Strategy
+    strategy: str
     seed: int
     completions: tuple[str, ...]
     scores: tuple[tuple[float, ...], ...]
@@ -76,7 +76,7 @@ class _Row(msgspec.Struct):
 
 def load_sampled(
     paths: Sequence[Path],
-    strategy: Strategy | None = None,
+    strategy: str | None = None,
     seed: int | None = None,
     budgets: Sequence[int] = (),
 ) -> tuple[list[Sampled], list[str]]:
@@ -103,7 +103,7 @@ def load_sampled(
     return _distinct(found, damaged), damaged
 
 
-def _told(path: Path) -> Strategy:
+def _told(path: Path) -> str:
     for part in reversed(path.parts):
         for pattern, strategy in _STRATEGIES.items():
             if re.search(pattern, part.lower()):
@@ -127,7 +127,7 @@ def _rows(path: Path) -> Iterator[tuple[str, Any]]:
         raise ConfigError(f"{path} cannot be read: {reason}") from error
 
 
-def _sampled(place: str, row: Any, strategy: Strategy, seed: int) -> Sampled:
+def _sampled(place: str, row: Any, strategy: str, seed: int) -> Sampled:
     """Check a row; raises ValueError that says what it lacks."""
     fields: dict[str, Any] = row
     if isinstance(row, bytes):
@@ -160,7 +160,13 @@ def _sampled(place: str, row: Any, strategy: Strategy, seed: int) -> Sampled:
 def _problem(fields: Mapping[str, Any]) -> Problem:
     cell = partial(usual_cell, fields)
     level = level_name(cell("level"))
-    return Problem(cell("id"), cell("problem"), cell("answer"), level, cell("subject"))
+    return Problem(
+        question=cell("problem"),
+        id=cell("id"),
+        gold=cell("answer"),
+        level=level,
+        subject=cell("subject"),
+    )
 
 
 def _num_tokens(row: _Row) -> tuple[int, ...]:
@@ -169,10 +175,10 @@ def _num_tokens(row: _Row) -> tuple[int, ...]:
     return tuple(counts) if isinstance(counts, list) and len(counts) == num else (0,) * num
 
 
-def _rewards(row: _Row, strategy: Strategy) -> tuple[float | None, ...]:
+def _rewards(row: _Row, strategy: str) -> tuple[float | None, ...]:
     """Return the aggregated scores, which the toolkit votes by, or else the last ones."""
     count = len(row.completions)
-    if strategy in UNSCORED_STRATEGIES:
+    if find_strategy(strategy).needs == "nothing":
         return (None,) * count
     if row.agg_scores is not None and None not in row.agg_scores:
         return tuple(row.agg_scores)
@@ -188,17 +194,17 @@ def _parted(rows: Sequence[Sampled]) -> Iterator[Sampled]:
 
     Where a batch held a problem twice, the toolkit gave either row the completions of both.
     """
-    counts = Counter(row.problem.problem for row in rows)
-    alone = Counter(len(r.completions) for r in rows if counts[r.problem.problem] == 1)
+    counts = Counter(row.problem.question for row in rows)
+    alone = Counter(len(r.completions) for r in rows if counts[r.problem.question] == 1)
     usual = alone.most_common(1)[0][0] if alone else 0
     earlier: dict[str, list[Sampled]] = {}
     for row in rows:
-        same = earlier.setdefault(row.problem.problem, [])
+        same = earlier.setdefault(row.problem.question, [])
         same.append(row)
-        size, rest = divmod(len(row.completions), counts[row.problem.problem])
+        size, rest = divmod(len(row.completions), counts[row.problem.question])
         n = row.declared_n or usual
         is_shared = len(same[0].completions) == len(row.completions) and not rest
-        if counts[row.problem.problem] > 1 and is_shared and 0 < n <= size:
+        if counts[row.problem.question] > 1 and is_shared and 0 < n <= size:
             yield row.part((len(same) - 1) * size, len(same) * size)
         else:
             yield row
@@ -208,7 +214,7 @@ def _numbered(rows: Iterator[Sampled], ids: dict[tuple[str, int], str]) -> Itera
     """Number problems that have no id, alike in all files; `ids` knows those of earlier files."""
     seen: Counter[str] = Counter()
     for row in rows:
-        text = row.problem.problem
+        text = row.problem.question
         name = row.problem.id or ids.setdefault((text, seen[text]), str(len(ids)))
         seen[text] += 1
         yield replace(row, problem=replace(row.problem, id=name))
@@ -222,7 +228,7 @@ def _distinct(rows: Sequence[Sampled], damaged: list[str]) -> list[Sampled]:
     for row in rows:
         name = row.problem.id
         keys = [Key(row.strategy, n, row.seed, name) for n in row.budgets]
-        if problems.setdefault(name, row.problem).problem != row.problem.problem:
+        if problems.setdefault(name, row.problem).question != row.problem.question:
             damaged.append(f"{row.place}: the id {name!r} is that of another problem")
         elif earlier := next((first[key] for key in keys if key in first), ""):
             damaged.append(

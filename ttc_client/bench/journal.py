@@ -1,24 +1,21 @@
 """Write the directory of a bench run, so that whatever was finished is on disk.
 
-Lines are written whole, in a thread of their own, a search's record last: `kill -9` loses what
-was in flight, and no more. The files are described in `runs`.
+A search's record is written last: `kill -9` loses what was in flight, and no more. The files are
+described in `runs`.
 """
 
 import asyncio
 import fcntl
 import hashlib
 import os
-import time
 from collections.abc import Generator, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import BinaryIO, Self
+from typing import Any, Self
 
 import msgspec
 
-from ttc_client.bench.dataset import Problem
 from ttc_client.bench.runs import (
     CONFIG,
     COSTS,
@@ -31,35 +28,35 @@ from ttc_client.bench.runs import (
     read_settings,
 )
 from ttc_client.errors import ConfigError, TTCError
-from ttc_client.runtime.records import Cost, Key, Record, Trace, is_right
-from ttc_client.runtime.store import append_whole
-from ttc_client.types import Allocation, Strategy, Vote
+from ttc_client.runtime.lines import LineWriter, write_whole
+from ttc_client.runtime.records import Cost, Key, Record, Trace
+from ttc_client.types import Problem, Vote
 
-_SYNC_EVERY_S = 1.0
 _BLOCK = 1 << 16
 _SHOWN = 60
+_GRID = ("strategy", "n", "seed")
+"""What a run may grow by; of all other settings, those that decide a search must stay."""
 
 
 class Journal:
     """Write a run's directory, as a context manager.
 
-    With `resume`, goes on with the run that the directory holds, if any; `finished` has the
-    searches that need not be run again, and whether they are right. Raises ConfigError for a
-    directory that holds another run, is being written to, or cannot be written, and TTCError when
-    a write fails later.
+    With `resume`, goes on with the run that the directory holds, if any: its grid may grow.
+    `finished` has the searches that need not be run again, and how right they are. Raises
+    ConfigError for a directory that holds another run, is being written to, or cannot be written,
+    and TTCError when a write fails later.
     """
 
     def __init__(
         self, path: Path, settings: Settings, problems: Sequence[Problem], *, resume: bool
     ) -> None:
         self.path = path
-        self.finished: dict[Key, bool] = {}
+        self.finished: dict[Key, float] = {}
         self._problems = b"".join(msgspec.json.encode(problem) + b"\n" for problem in problems)
         digest = hashlib.sha256(self._problems).hexdigest()
         self._settings: Settings = _plain({**settings, "problems": digest})
         self._resume = resume
         self._resources = ExitStack()
-        self._synced_s = time.monotonic()
 
     def __enter__(self) -> Self:
         with ExitStack() as stack:
@@ -77,20 +74,20 @@ class Journal:
     async def write(
         self, record: Record, cost: Cost | None = None, trace: Trace | None = None
     ) -> None:
-        """Append a search; returns once the operating system has it."""
-        lines = [
-            (name, msgspec.json.encode(line) + b"\n")
-            for name, line in ((COSTS, cost), (TRACES, trace), (RESULTS, record))
-            if line is not None
-        ]
-        loop = asyncio.get_running_loop()
+        """Append a search; returns once the operating system has it. Raises TTCError."""
+        lines = ((COSTS, cost), (TRACES, trace), (RESULTS, record))
+        written = self._lines.append([(name, line) for name, line in lines if line is not None])
         with self._our_errors():
-            await loop.run_in_executor(self._writer, self._append, lines)
+            await asyncio.wrap_future(written)
 
     def sort(self, plan: Iterable[Key]) -> None:
-        """Put the records into the order of the plan, in one piece; nothing is written after."""
+        """Put the records into the order of the plan, in one piece; nothing is written after.
+
+        Those that are not in the plan, of a larger grid, come last.
+        """
         results = self.path / RESULTS
         places = {head.key: (start, size) for head, start, size in _heads(results)}
+        order = [key for key in dict.fromkeys((*plan, *places)) if key in places]
         with self._our_errors(), results.open("rb") as unsorted:
 
             def line(key: Key) -> bytes:
@@ -98,7 +95,7 @@ class Journal:
                 unsorted.seek(start)
                 return unsorted.read(size)
 
-            _replace(results, (line(key) for key in plan))
+            write_whole(results, map(line, order))
 
     @contextmanager
     def _our_errors(self) -> Generator[None]:
@@ -118,33 +115,30 @@ class Journal:
         except BlockingIOError:
             raise ConfigError(f"out is {self.path}: another ttc bench is writing to it") from None
         if (self.path / CONFIG).exists():
-            self._check_settings()
+            self._settings = self._merged_settings()
             self._recover()
         else:
-            _replace(self.path / PROBLEMS, [self._problems])
-            _replace(self.path / CONFIG, [encode_settings(self._settings)])
-        self._files: dict[str, BinaryIO] = {
-            name: stack.enter_context((self.path / name).open("ab", buffering=0))
-            for name in (COSTS, TRACES, RESULTS)
-        }
-        self._writer = ThreadPoolExecutor(max_workers=1, thread_name_prefix="journal")
-        stack.callback(self._sync)
-        stack.callback(self._writer.shutdown)
+            write_whole(self.path / PROBLEMS, [self._problems])
+        write_whole(self.path / CONFIG, [encode_settings(self._settings)])
+        self._lines = LineWriter(self.path, (COSTS, TRACES, RESULTS))
+        stack.callback(self._lines.close)
 
-    def _check_settings(self) -> None:
+    def _merged_settings(self) -> Settings:
+        """Return the settings of the run with its grid grown; raises ConfigError for others."""
         if not self._resume:
             raise ConfigError(
                 f"out is {self.path}: it holds a run already; add --resume to go on with it, or "
                 "name another directory"
             )
         before, now = read_settings(self.path), self._settings
-        changed = [
-            f"{name} was {_short(before.get(name))} and is {_short(now.get(name))}"
-            for name in {**before, **now}
-            if before.get(name) != now.get(name)
-        ]
+        own: tuple[dict[str, Any], dict[str, Any]] = before.get("own", {}), now.get("own", {})
+        changed = [*_changes(before, now, {*_GRID, "own"})]
+        for strategy in own[0].keys() & own[1].keys():
+            changed += _changes(own[0][strategy], own[1][strategy], set())
         if changed:
             raise ConfigError(f"{self.path} holds a run with other settings: {'; '.join(changed)}")
+        grid = {name: _union(before.get(name, []), now.get(name, [])) for name in _GRID}
+        return {**before, **grid, "own": {**own[0], **own[1]}}
 
     def _recover(self) -> None:
         """Drop what a kill left half-written, and find what is finished."""
@@ -153,35 +147,37 @@ class Journal:
                 _drop_torn_line(self.path / name)
         if (self.path / RESULTS).exists():
             ended = {head.key: head for head, *_ in _heads(self.path / RESULTS)}
-            self.finished = {key: head.right for key, head in ended.items() if not head.error}
+            self.finished = {key: head.grade for key, head in ended.items() if not head.error}
 
-    def _append(self, lines: list[tuple[str, bytes]]) -> None:
-        for name, line in lines:
-            append_whole(self._files[name], line)
-        if time.monotonic() - self._synced_s > _SYNC_EVERY_S:
-            self._sync()
 
-    def _sync(self) -> None:
-        for file in self._files.values():
-            os.fsync(file.fileno())
-        self._synced_s = time.monotonic()
+def _changes(before: Settings, now: Settings, but: set[str]) -> Iterator[str]:
+    """Say which settings were changed."""
+    for name in {**before, **now}:
+        if name not in but and before.get(name) != now.get(name):
+            yield f"{name} was {_short(before.get(name))} and is {_short(now.get(name))}"
+
+
+def _union(before: Sequence[Any], now: Sequence[Any]) -> list[Any]:
+    """Return all values once, numbers in order."""
+    values = list(dict.fromkeys((*before, *now)))
+    return values if any(isinstance(value, str) for value in values) else sorted(values)
 
 
 @dataclass(frozen=True, slots=True)
 class _Head:
     """What names a record, and how it ended."""
 
-    strategy: Strategy
+    strategy: str
     n: int
     seed: int
     id: str
     error: str
-    correct: dict[Vote, bool]
-    allocation: Allocation | None = None
+    vote: Vote
+    grades: dict[Vote, float] = field(default_factory=dict[Vote, float])
 
     @property
-    def right(self) -> bool:
-        return is_right(self.strategy, self.correct, self.allocation)
+    def grade(self) -> float:
+        return self.grades.get(self.vote, 0.0)
 
     @property
     def key(self) -> Key:
@@ -208,20 +204,6 @@ def _drop_torn_line(path: Path) -> None:
             newline = file.read(end - start).rfind(b"\n")
             end = start + newline + 1
         file.truncate(end)
-
-
-def _replace(path: Path, parts: Iterable[bytes]) -> None:
-    """Write a file in one piece or not at all."""
-    temporary = path.with_name(path.name + ".part")
-    try:
-        with temporary.open("wb") as file:
-            file.writelines(parts)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
 
 
 def _plain(settings: Settings) -> Settings:

@@ -7,18 +7,22 @@ from typing import Any
 
 import msgspec
 
-from ttc_client.bench.dataset import Problem, Selection, load_problems
-from ttc_client.bench.grid import Grid, shared_settings
+from ttc_client.bench.dataset import Selection, load_problems
+from ttc_client.bench.grid import Grid
 from ttc_client.errors import ConfigError
-from ttc_client.search.params import TREE_STRATEGIES, UNSCORED_STRATEGIES, check_choice
+from ttc_client.search.params import SearchParams
 from ttc_client.settings.config import (
     DEFAULT_FILE,
     SETTINGS,
-    SearchConfig,
+    Settings,
     merge_settings,
     read_toml,
 )
-from ttc_client.types import Strategy
+from ttc_client.types import Problem
+
+RECIPES = Path(__file__).parent / "recipes"
+BASELINE = "greedy"
+"""Runs beside the strategy of the settings where no strategies are named."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,7 +35,7 @@ class Recipe:
     levels: tuple[str, ...] = ()
     limit: int | None = None
     shard: str = "1/1"
-    strategy: tuple[Strategy, ...] = ()
+    strategy: tuple[str, ...] = ()
     n: tuple[int, ...] = ()
     seed: tuple[int, ...] = ()
 
@@ -42,22 +46,28 @@ RECIPE = tuple(entry.name for entry in fields(Recipe))
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What a run is made of; `config` opens the servers for all of the searches."""
+    """What a run is made of; `selected` says in words which problems of the set were taken."""
 
     problems: tuple[Problem, ...]
-    config: SearchConfig
-    searches: tuple[SearchConfig, ...]
-    settings: dict[str, Any]
+    selected: str
+    settings: Settings
+    searches: tuple[SearchParams, ...]
+    recorded: dict[str, Any]
     """What decides the outcome, but for the models and the problems themselves."""
 
 
 def load_plan(
-    flags: Mapping[str, Any], environment: Mapping[str, str], file: Path | None = None
+    flags: Mapping[str, Any],
+    environment: Mapping[str, str],
+    file: Path | None = None,
+    *,
+    demo: bool = False,
 ) -> Plan:
     """Merge flags over environment over a TOML file over defaults, and read the problems.
 
     The file may set all that `ttc.toml` may, and the fields of a `Recipe`; the name of a shipped
-    recipe, such as `llama-1b`, stands for its file. A flag that is None was not given. Raises
+    recipe, such as `llama-1b`, stands for its file. A flag that is None was not given. Without
+    `demo`, the demo models are refused for problems that they were not made for. Raises
     ConfigError that names the value and the fix.
     """
     path = _shipped(file) if file else DEFAULT_FILE
@@ -68,15 +78,21 @@ def load_plan(
         raise ConfigError("no dataset: give it as an argument, or in a recipe")
     shared = {name: value for name, value in given.items() if name not in RECIPE}
     table = {name: value for name, value in table.items() if name not in RECIPE}
-    config = merge_settings({**shared, **_lead(recipe)}, environment, table, str(path)).config
+    settings = merge_settings(shared, environment, table, str(path))
+    if settings.servers.is_demo and recipe.dataset != "demomath" and not demo:
+        raise ConfigError(
+            f"no server is named, and the demo models know little of {recipe.dataset}: name real "
+            "ones with --policy URL and --prm URL, or say --demo if you mean it"
+        )
+    values = settings.values
     grid = Grid(
-        recipe.strategy or (config.strategy,),
-        recipe.n or (config.n,),
-        recipe.seed or (config.seed,),
+        recipe.strategy or tuple(dict.fromkeys((BASELINE, values["strategy"]))),
+        recipe.n or (values["n"],),
+        recipe.seed or (values["seed"],),
     )
-    problems = load_problems(recipe.dataset, recipe.column, recipe.split)
+    problems = load_problems(recipe.dataset, settings.task, recipe.column, recipe.split)
     selection = Selection(recipe.levels, recipe.limit, _shard(recipe.shard))
-    settings = {
+    recorded = {
         "dataset": recipe.dataset,
         "levels": recipe.levels,
         "limit": recipe.limit,
@@ -84,19 +100,26 @@ def load_plan(
         "strategy": grid.strategies,
         "n": grid.budgets,
         "seed": grid.seeds,
-        **shared_settings(config),
+        **grid.settings(settings),
     }
-    return Plan(selection.of(problems), config, grid.searches(config), settings)
+    taken = selection.of(problems)
+    selected = selection.said(len(taken), len(problems))
+    return Plan(taken, selected, settings, grid.searches(settings), recorded)
+
+
+def shipped_recipes() -> dict[str, Path]:
+    """Return the recipes that come with the package, by name."""
+    return {path.stem: path for path in sorted(RECIPES.glob("*.toml"))}
 
 
 def _shipped(file: Path) -> Path:
     """Return a recipe's file, or that of the shipped one of this name."""
-    shipped = {path.stem: path for path in (Path(__file__).parent / "recipes").glob("*.toml")}
+    shipped = shipped_recipes()
     if file.exists():
         return file
     if str(file) not in shipped:
         raise ConfigError(
-            f"recipe is {file}: there is no such file; shipped are {', '.join(sorted(shipped))}"
+            f"recipe is {file}: there is no such file; shipped are {', '.join(shipped)}"
         )
     return shipped[str(file)]
 
@@ -109,8 +132,6 @@ def _recipe(values: dict[str, Any]) -> Recipe:
         elif name in values and not isinstance(value, list):
             values[name] = [value]
     values["levels"] = [str(level) for level in values.get("levels", ())]
-    for name in values.get("strategy", ()):
-        check_choice("strategy", name, Strategy)
     for name in ("n", "seed"):
         for value in values.get(name, ()):
             try:
@@ -123,29 +144,6 @@ def _recipe(values: dict[str, Any]) -> Recipe:
         return msgspec.convert(values, Recipe, strict=False)
     except msgspec.ValidationError as error:
         raise ConfigError(f"the recipe is {values}: {error}") from error
-
-
-def _lead(recipe: Recipe) -> dict[str, Any]:
-    """Return the search that the servers are opened for, and settings are checked with.
-
-    It is the one that asks for most: compute-optimal scaling, a tree search, one with a PRM.
-    """
-    lead: dict[str, Any] = {}
-    if recipe.strategy:
-        lead["strategy"] = max(recipe.strategy, key=_demands)
-    if recipe.n:
-        lead["n"] = max(recipe.n)
-    if recipe.seed:
-        lead["seed"] = recipe.seed[0]
-    return lead
-
-
-def _demands(strategy: Strategy) -> tuple[bool, bool, bool]:
-    return (
-        strategy == "compute-optimal",
-        strategy in TREE_STRATEGIES,
-        strategy not in UNSCORED_STRATEGIES,
-    )
 
 
 def _shard(text: str) -> tuple[int, int]:

@@ -2,17 +2,21 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from ttc_client.answers import AnswerPool
-from ttc_client.bench.dataset import Problem
 from ttc_client.bench.imports import Sampled
 from ttc_client.bench.journal import Journal
-from ttc_client.clients.prompts import META_MATH_SYSTEM_PROMPT
-from ttc_client.grading import grade
-from ttc_client.runtime.records import Key, Trace, make_record
-from ttc_client.search.modes import MODES
-from ttc_client.types import Candidate, Compat, ScoredStep, TreeNode
+from ttc_client.runtime.records import Key, Record, Trace, distinct_answers, make_record
+from ttc_client.sal.modes import MODES
+from ttc_client.search.ballot import Ballot
+from ttc_client.search.params import SearchParams
+from ttc_client.search.results import vote_on
+from ttc_client.search.strategies import find_strategy
+from ttc_client.search.voting import choices
+from ttc_client.tasks.math import Math
+from ttc_client.types import Candidate, Compat, Problem, ScoredStep, TreeNode
 
 
 @dataclass(slots=True)
@@ -35,6 +39,7 @@ class Regrading:
     def settings(self) -> dict[str, Any]:
         """What decides the outcome, as far as it is known of a search that was made elsewhere."""
         sources = dict.fromkeys(row.place.rpartition(", ")[0] for row in self.rows)
+        task = Math()
         return {
             "dataset": ", ".join(sources),
             "strategy": sorted({row.strategy for row in self.rows}),
@@ -42,7 +47,7 @@ class Regrading:
             "seed": sorted({row.seed for row in self.rows}),
             "reduction": "last",
             "compat": self.compat,
-            "system_prompt": META_MATH_SYSTEM_PROMPT,
+            "task": {"name": task.name, "system_prompt": task.system_prompt},
             "imported": True,
         }
 
@@ -54,24 +59,39 @@ class Regrading:
                 candidates = self._candidates(row)
                 for n in row.budgets:
                     key = Key(row.strategy, n, row.seed, row.problem.id)
-                    drawn = candidates[:n]
-                    grades = await grade(pool, [c.answer for c in drawn], row.problem.answer)
-                    record = make_record(key, drawn, grades, compat=self.compat)
-                    await journal.write(record, None, _trace(key, drawn))
+                    record = await self._record(key, row.problem, candidates[:n], pool)
+                    await journal.write(record, None, _trace(key, candidates[:n]))
                     keys.append(key)
                 self.num_done += 1
         journal.sort(keys)
 
+    async def _record(
+        self, key: Key, problem: Problem, drawn: Sequence[Candidate], pool: AnswerPool
+    ) -> Record:
+        mode = MODES[self.compat]
+        task, strategy = mode.task(Math()), find_strategy(key.strategy, mode.strategies)
+        ballot = Ballot(partial(task.extract, problem), partial(task.keys, problem, workers=pool))
+        read, groups = await vote_on(drawn, ballot, mode.rules)
+        answers = distinct_answers(read)
+        grades = await task.grade(problem, answers, pool)
+        return make_record(
+            key,
+            read,
+            groups,
+            dict(zip(answers, grades, strict=True)),
+            vote=strategy.vote(SearchParams()),
+            choices=choices(groups, scored=strategy.needs != "nothing"),
+        )
+
     def _candidates(self, row: Sampled) -> list[Candidate]:
-        extract_answer = MODES[self.compat].extract_answer
+        task = MODES[self.compat].task(Math())
         return [
             Candidate(
                 text=text,
                 steps=tuple(ScoredStep("", score) for score in row.scores[index]),
                 reward=row.rewards[index],
-                answer=extract_answer(text),
+                answer=task.extract(row.problem, text),
                 finish=row.finishes[index],
-                multiplicity=1,
                 num_tokens=row.num_tokens[index],
                 path=(index,),
             )

@@ -18,9 +18,9 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from ttc_client.bench.dataset import Problem
 from ttc_client.errors import ConfigError
 from ttc_client.runtime.records import Cost, Key, Record, Trace, key_of
+from ttc_client.types import Problem
 
 CONFIG, PROBLEMS = "config.json", "problems.jsonl"
 RESULTS, COSTS, TRACES = "results.jsonl", "costs.jsonl", "traces.jsonl"

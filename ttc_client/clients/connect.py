@@ -1,6 +1,6 @@
 """Open a client for a server, in the way that was named or that the server turns out to want."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Protocol
 
@@ -18,13 +18,13 @@ from ttc_client.clients.tgi_scoring import TGIScoring
 from ttc_client.clients.vllm import VLLMPolicy, served_model, tokenize
 from ttc_client.errors import ProtocolError, RequestError, TransientServerError
 from ttc_client.search.ports import SampleRequest, Samples, ScoreRequest, Scores
-from ttc_client.types import Trajectory
+from ttc_client.types import Message, Trajectory
 
 _NO_SUCH_PATH = (404, 405, 501)
 
 
 class PolicyClient(Protocol):
-    """A policy at one server; `root` gives the empty trajectory of a problem.
+    """A policy at one server; `root` gives the empty trajectory of a prompt.
 
     `asks_singly` says whether it sends a request for each continuation.
     """
@@ -35,7 +35,7 @@ class PolicyClient(Protocol):
     @property
     def asks_singly(self) -> bool: ...
 
-    async def root(self, problem: str) -> Trajectory: ...
+    async def root(self, messages: Sequence[Message]) -> Trajectory: ...
 
     async def sample(self, request: SampleRequest) -> Samples: ...
 
@@ -51,18 +51,18 @@ class PRMClient(Protocol):
 
 @asynccontextmanager
 async def connect_policy(
-    server: Server, api: str, model: str | None, system_prompt: str
+    server: Server, api: str, model: str | None
 ) -> AsyncGenerator[PolicyClient]:
     """Open the client for an API by name."""
     if api == "vllm":
-        yield await VLLMPolicy.connect(server, model, system_prompt)
+        yield await VLLMPolicy.connect(server, model)
         return
     if api == "tgi":
-        yield await TGIPolicy.connect(server, model, system_prompt)
+        yield await TGIPolicy.connect(server, model)
         return
     from ttc_client.clients.openai import OpenAIPolicy  # the SDK takes a second to import
 
-    policy = await OpenAIPolicy.connect(server, model, system_prompt)
+    policy = await OpenAIPolicy.connect(server, model)
     try:
         yield policy
     finally:

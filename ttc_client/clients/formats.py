@@ -74,7 +74,7 @@ def questions(form: PRMFormat, request: ScoreRequest) -> tuple[str, list[str]]:
 
     A text ends where the verdict on its step follows.
     """
-    problem, prefix = request.problem, request.prefix
+    problem, prefix = request.question, request.prefix
     rests = [
         form.rest(problem, prefix, item[: end + 1])
         for item in request.items

@@ -5,6 +5,7 @@ alone gives whole completions, which is enough for greedy, majority and best-of-
 """
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -24,7 +25,7 @@ from ttc_client.clients.openai_replies import (
     written,
 )
 from ttc_client.clients.openai_sdk import open_sdk, our_errors, whole_body
-from ttc_client.clients.prompts import policy_prompt
+from ttc_client.clients.prompts import render_for
 from ttc_client.clients.replies import Unexpected
 from ttc_client.clients.vllm import served_model
 from ttc_client.errors import RequestError, ServerError, TransientServerError
@@ -32,7 +33,7 @@ from ttc_client.middleware.singly import one_by_one
 from ttc_client.search.ports import SampleRequest, Samples
 from ttc_client.search.steps import STEP_DELIMITER
 from ttc_client.together import together
-from ttc_client.types import Step, Trajectory, Usage
+from ttc_client.types import Message, Prompt, Step, Trajectory, Usage
 
 _NEUTRAL = {"top_k": -1, "min_p": 0.0, "repetition_penalty": 1.0}
 """Switches off what servers would otherwise fill in from the model's own defaults."""
@@ -60,18 +61,17 @@ class OpenAIPolicy:
     server: Server
     client: openai.AsyncOpenAI
     model: str
-    system_prompt: str
     chat_only: bool = False
     single: bool = False
     silent: bool = False
 
     @classmethod
-    async def connect(cls, server: Server, model: str | None, system_prompt: str) -> "OpenAIPolicy":
+    async def connect(cls, server: Server, model: str | None) -> "OpenAIPolicy":
         """Open the SDK's client and ask which model is served."""
         client = open_sdk(server)
         try:
             name = model or (await served_model(server, None))[0]
-            return cls(server, client, name, system_prompt)
+            return cls(server, client, name)
         except BaseException:
             await client.close()
             raise
@@ -85,9 +85,9 @@ class OpenAIPolicy:
         """Close the SDK's connections."""
         await self.client.close()
 
-    async def root(self, problem: str) -> Trajectory:
-        """Return the empty trajectory of a problem, templated."""
-        return Trajectory(problem, policy_prompt(self.model, problem, self.system_prompt))
+    async def root(self, messages: Sequence[Message]) -> Trajectory:
+        """Return the empty trajectory of a prompt, templated."""
+        return Trajectory(Prompt(tuple(messages), render_for(self.model, messages)))
 
     async def sample(self, request: SampleRequest) -> Samples:
         """Sample `n` continuations, in the best way that the server offers."""
@@ -147,8 +147,7 @@ class OpenAIPolicy:
         return await one_by_one(self._complete, request)
 
     def _prompt(self, request: SampleRequest) -> dict[str, Any]:
-        text = request.trajectory.prompt + request.trajectory.text
-        return {"prompt": text, "stop": list(request.stop) or None, "extra_body": _NEUTRAL}
+        return {"prompt": request.text, "stop": list(request.stop) or None, "extra_body": _NEUTRAL}
 
     def _sampling(self, request: SampleRequest) -> dict[str, Any]:
         sampling: dict[str, Any] = {
@@ -199,9 +198,7 @@ class OpenAIPolicy:
         )
 
     async def _chat(self, request: SampleRequest) -> Samples:
-        messages: list[Any] = [{"role": "user", "content": request.trajectory.problem}]
-        if self.system_prompt:
-            messages.insert(0, {"role": "system", "content": self.system_prompt})
+        messages: list[Any] = [{"role": m.role, "content": m.content} for m in request.messages]
         body = await whole_body(
             self.server,
             _CHAT_PATH,

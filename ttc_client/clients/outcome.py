@@ -82,9 +82,9 @@ class VLLMClassification:
         """Score all items in one request."""
         solutions = _solutions(request)
         if self.chat:
-            texts = await together(_chat_ids(self.server, request.problem, s) for s in solutions)
+            texts = await together(_chat_ids(self.server, request.question, s) for s in solutions)
         else:
-            texts = [_one_text(request.problem, solution) for solution in solutions]
+            texts = [_one_text(request.question, solution) for solution in solutions]
         payload = {"model": self.model, "input": texts}
 
         def read(reply: _Classification) -> Scores:
@@ -151,7 +151,7 @@ class TEIPrediction:
 
     async def score(self, request: ScoreRequest) -> Scores:
         """Score all items in as few requests as the server allows."""
-        texts = [[_one_text(request.problem, solution)] for solution in _solutions(request)]
+        texts = [[_one_text(request.question, solution)] for solution in _solutions(request)]
         batches = await together(
             self._predict(texts[start : start + self.batch_size], request.session)
             for start in range(0, len(texts), self.batch_size)

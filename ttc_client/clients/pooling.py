@@ -130,7 +130,7 @@ def _marked(request: ScoreRequest, item: Sequence[str]) -> _Solution:
     steps = (*request.prefix, *item)
     ends = range(len(request.prefix) + 1, len(steps) + 1)
     counts = [
-        qwen_prm_solution(request.problem, steps[:end]).count(QWEN_PRM_MARKER) for end in ends
+        qwen_prm_solution(request.question, steps[:end]).count(QWEN_PRM_MARKER) for end in ends
     ]
-    text = qwen_prm_solution(request.problem, steps)
+    text = qwen_prm_solution(request.question, steps)
     return _Solution(text, counts[-1], [count - 1 for count in counts])

@@ -6,28 +6,7 @@ No rendered text holds a BOS token: whoever tokenizes it adds one, once.
 
 from collections.abc import Sequence
 
-META_MATH_SYSTEM_PROMPT = r"""Solve the following math problem efficiently and clearly:
-
-- For simple problems (2 steps or fewer):
-Provide a concise solution with minimal explanation.
-
-- For complex problems (3 steps or more):
-Use this step-by-step format:
-
-## Step 1: [Concise description]
-[Brief explanation and calculations]
-
-## Step 2: [Concise description]
-[Brief explanation and calculations]
-
-...
-
-Regardless of the approach, always conclude with:
-
-Therefore, the final answer is: $\boxed{answer}$. I hope it is correct.
-
-Where [answer] is just the final number or expression that solves the problem."""
-"""Meta's system prompt for MATH, as the blog post and its toolkit use it."""
+from ttc_client.types import Message
 
 _LLAMA3_DATES = "Cutting Knowledge Date: December 2023\nToday Date: 26 Jul 2024\n\n"
 
@@ -37,31 +16,36 @@ def llama3_turn(role: str, content: str) -> str:
     return f"<|start_header_id|>{role}<|end_header_id|>\n\n{content}<|eot_id|>"
 
 
-def llama3_prompt(problem: str, system_prompt: str) -> str:
+def render_llama3(messages: Sequence[Message]) -> str:
     """Return the Llama 3 prompt up to the first character of the assistant's answer.
 
     The fixed template of the blog post: the date pinned, the assistant's turn open, no BOS.
     """
+    has_system = bool(messages) and messages[0].role == "system"
+    system = messages[0].content.strip() if has_system else ""
+    turns = messages[1:] if has_system else messages
     return (
-        llama3_turn("system", _LLAMA3_DATES + system_prompt.strip())
-        + llama3_turn("user", problem)
+        llama3_turn("system", _LLAMA3_DATES + system)
+        + "".join(llama3_turn(turn.role, turn.content) for turn in turns)
         + "<|start_header_id|>assistant<|end_header_id|>\n\n"
     )
 
 
-def chatml_prompt(problem: str, system_prompt: str) -> str:
+def render_chatml(messages: Sequence[Message]) -> str:
     """Return the ChatML prompt (Qwen2.5 and others) up to the assistant's first character."""
-    return (
-        f"<|im_start|>system\n{system_prompt}<|im_end|>\n"
-        f"<|im_start|>user\n{problem}<|im_end|>\n"
-        "<|im_start|>assistant\n"
-    )
+    turns = (f"<|im_start|>{turn.role}\n{turn.content}<|im_end|>\n" for turn in messages)
+    return "".join(turns) + "<|im_start|>assistant\n"
 
 
-def policy_prompt(model: str, problem: str, system_prompt: str) -> str:
+def question(problem: str, system_prompt: str) -> tuple[Message, Message]:
+    """Return the messages of a problem under a system prompt."""
+    return Message("system", system_prompt), Message("user", problem)
+
+
+def render_for(model: str, messages: Sequence[Message]) -> str:
     """Return the prompt of a model known by its name alone: ChatML for Qwen, else Llama 3."""
-    render = chatml_prompt if "qwen" in model.lower() else llama3_prompt
-    return render(problem, system_prompt)
+    render = render_chatml if "qwen" in model.lower() else render_llama3
+    return render(messages)
 
 
 RLHFLOW_SYSTEM = llama3_turn("system", _LLAMA3_DATES)
@@ -108,6 +92,6 @@ QWEN_PRM_MARKER = "<extra_0>"
 
 def qwen_prm_solution(problem: str, steps: Sequence[str]) -> str:
     """Return a solution as Qwen2.5-Math-PRM reads it, up to the last step's marker."""
-    return chatml_prompt(problem, QWEN_PRM_SYSTEM) + "".join(
+    return render_chatml(question(problem, QWEN_PRM_SYSTEM)) + "".join(
         step + QWEN_PRM_MARKER for step in steps
     )

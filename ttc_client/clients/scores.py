@@ -42,7 +42,7 @@ class ScoreProtocol:
     async def score(self, request: ScoreRequest) -> Scores:
         """Score all steps of all items in one request."""
         call = wire.ScoreCall(
-            problem=request.problem,
+            problem=request.question,
             prefix=list(request.prefix),
             items=[list(item) for item in request.items],
         )

@@ -5,7 +5,7 @@ text, so the template is rendered here, without one. The stop string stays in wh
 """
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeVar
@@ -13,14 +13,14 @@ from typing import Any, TypeVar
 import msgspec
 
 from ttc_client.clients.http import Server
-from ttc_client.clients.prompts import policy_prompt
+from ttc_client.clients.prompts import render_for
 from ttc_client.clients.replies import Unexpected
 from ttc_client.clients.usage import Count
 from ttc_client.errors import ConfigError, ContextLengthError
 from ttc_client.middleware.deadlines import clock_stopped
 from ttc_client.search.ports import SampleRequest, Samples
 from ttc_client.together import together
-from ttc_client.types import Finish, Step, Trajectory, Usage
+from ttc_client.types import Finish, Message, Prompt, Step, Trajectory, Usage
 
 T = TypeVar("T")
 A = TypeVar("A")
@@ -106,29 +106,28 @@ class TGIPolicy:
     """A policy behind `POST /generate` of TGI; open one with `connect`."""
 
     tgi: TGIModel
-    system_prompt: str
     asks_singly = True
 
     @classmethod
-    async def connect(cls, server: Server, model: str | None, system_prompt: str) -> "TGIPolicy":
+    async def connect(cls, server: Server, model: str | None) -> "TGIPolicy":
         """Ask the server what it serves."""
-        return cls(await TGIModel.connect(server, model), system_prompt)
+        return cls(await TGIModel.connect(server, model))
 
     @property
     def model(self) -> str:
         """What the server calls the model."""
         return self.tgi.name
 
-    async def root(self, problem: str) -> Trajectory:
-        """Return the empty trajectory of a problem, templated."""
-        return Trajectory(problem, policy_prompt(self.model, problem, self.system_prompt))
+    async def root(self, messages: Sequence[Message]) -> Trajectory:
+        """Return the empty trajectory of a prompt, templated."""
+        return Trajectory(Prompt(tuple(messages), render_for(self.model, messages)))
 
     async def sample(self, request: SampleRequest) -> Samples:
         """Sample `n` continuations in as many requests; cancelling closes them all.
 
         TGI counts the tokens that it generates, and says nothing of those that it reads.
         """
-        text = request.trajectory.prompt + request.trajectory.text
+        text = request.text
         room = await self.tgi.room(text, request.max_tokens)
         if room < 1:
             if not request.trajectory.steps:

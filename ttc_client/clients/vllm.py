@@ -13,12 +13,12 @@ from typing import Annotated, Any
 import msgspec
 
 from ttc_client.clients.http import Server
-from ttc_client.clients.prompts import llama3_prompt
+from ttc_client.clients.prompts import render_llama3
 from ttc_client.clients.replies import Unexpected, in_order
 from ttc_client.clients.usage import TokenUsage
 from ttc_client.errors import ConfigError, ContextLengthError, RequestError
 from ttc_client.search.ports import SampleRequest, Samples
-from ttc_client.types import Finish, Step, Trajectory, Usage
+from ttc_client.types import Finish, Message, Prompt, Step, Trajectory, Usage
 
 _TokenId = Annotated[int, msgspec.Meta(ge=0, lt=1 << 31)]
 """No server says how large the vocabulary is, but none is larger."""
@@ -83,38 +83,34 @@ class VLLMPolicy:
     server: Server
     model: str
     context_length: int | None
-    system_prompt: str
     is_llama3: bool
     asks_singly = False
 
     @classmethod
-    async def connect(cls, server: Server, model: str | None, system_prompt: str) -> "VLLMPolicy":
+    async def connect(cls, server: Server, model: str | None) -> "VLLMPolicy":
         """Ask the server what it serves and how that model is prompted."""
         name, context_length = await served_model(server, model)
-        return cls(server, name, context_length, system_prompt, await _is_llama3(server, name))
+        return cls(server, name, context_length, await _is_llama3(server, name))
 
-    async def root(self, problem: str) -> Trajectory:
-        """Return the empty trajectory of a problem, templated and tokenized.
+    async def root(self, messages: Sequence[Message]) -> Trajectory:
+        """Return the empty trajectory of a prompt, templated and tokenized.
 
         Llama 3 gets the fixed template of the blog post; other models the server's own, in
         which a single turn meets neither of the traps that the fixed one avoids.
         """
-        prompt = llama3_prompt(problem, self.system_prompt)
+        turns = tuple(messages)
         if not self.is_llama3:
-            return Trajectory(problem, "", await self._chat_ids(problem))
+            chat = [{"role": turn.role, "content": turn.content} for turn in turns]
+            ids = await tokenize_chat(self.server, chat, add_generation_prompt=True)
+            return Trajectory(Prompt(turns, "", ids))
+        prompt = render_llama3(turns)
         try:
             ids = await tokenize(self.server, prompt, add_special_tokens=True)
         except RequestError as error:
             if error.status != 404:
                 raise
             ids = ()  # behind a gateway: the first reply tells the ids of the prompt's text
-        return Trajectory(problem, prompt, ids)
-
-    async def _chat_ids(self, problem: str) -> tuple[int, ...]:
-        messages = [{"role": "user", "content": problem}]
-        if self.system_prompt:
-            messages.insert(0, {"role": "system", "content": self.system_prompt})
-        return await tokenize_chat(self.server, messages, add_generation_prompt=True)
+        return Trajectory(Prompt(turns, prompt, ids))
 
     async def sample(self, request: SampleRequest) -> Samples:
         """Sample `n` continuations in one request; their ids include the stop string's token."""
@@ -125,7 +121,7 @@ class VLLMPolicy:
         max_tokens = min(request.max_tokens, room)
         return await self.server.ask(
             "/v1/completions",
-            self._payload(request, ids or request.trajectory.prompt, max_tokens),
+            self._payload(request, ids or request.text, max_tokens),
             _Completion,
             partial(_samples, request, ids, max_tokens),
             request.session,

@@ -13,8 +13,9 @@ from ttc_client.doctor import pair, prm, sampling, tokens
 from ttc_client.doctor.findings import Check, Examination, Examined
 from ttc_client.doctor.server import CROWD, keep_alive, reachable, speed, versioned
 from ttc_client.errors import ConfigError, ServerError, TransientServerError
-from ttc_client.settings.config import SearchConfig
-from ttc_client.settings.endpoints import policy_server, prm_server, server_urls, session_for
+from ttc_client.search.params import SearchParams
+from ttc_client.settings.endpoints import policy_server, prm_server, server_places, session_for
+from ttc_client.settings.servers import Place, Servers
 from ttc_client.together import together
 
 TIMEOUT_S = 30.0
@@ -33,42 +34,54 @@ class _Found:
     verdict: prm.Judgement | None = None
 
 
-async def examine(config: SearchConfig) -> Examination:
-    """Examine the servers of a configuration, or the embedded ones if it names none."""
-    config = replace(config, timeout_s=min(config.timeout_s, TIMEOUT_S))
-    async with server_urls(config) as (policy_urls, prm_urls), session_for(config) as session:
-        policies = [policy_server(config, session, url) for url in policy_urls]
-        prms = [prm_server(config, session, url) for url in prm_urls]
+async def examine(servers: Servers, params: SearchParams) -> Examination:
+    """Examine servers for a search, or the embedded ones if none are named.
+
+    Raises ConfigError for a place that is no server, and TTCError where the embedded servers do
+    not start; what is wrong with a server is found, not raised.
+    """
+    servers = replace(servers, timeout_s=min(servers.timeout_s, TIMEOUT_S))
+    async with server_places(servers) as places, session_for(servers) as session:
+        policy_urls, prm_urls = (_urls(found) for found in places)
+        policies = [policy_server(servers, session, url) for url in policy_urls]
+        prms = [prm_server(servers, session, url) for url in prm_urls]
         found = await together(
             [
-                *(_examine_policy(config, server) for server in policies),
-                *(_examine_prm(config, server) for server in prms),
+                *(_examine_policy(servers, params, server) for server in policies),
+                *(_examine_prm(servers, params, server) for server in prms),
             ]
         )
-        servers = [one.examined for one in found]
+        examined = [one.examined for one in found]
         if roles := await _roles(policies[0], found):
-            servers.append(Examined("pair", "", (roles,)))
-    fine = all(check.status != "fail" for server in servers for check in server.checks)
-    return Examination(fine, tuple(servers))
+            examined.append(Examined("pair", "", (roles,)))
+    fine = all(check.status != "fail" for server in examined for check in server.checks)
+    return Examination(fine, tuple(examined))
 
 
-async def _examine_policy(config: SearchConfig, server: Server) -> _Found:
+def _urls(places: Sequence[Place]) -> list[str]:
+    urls = [place for place in places if isinstance(place, str)]
+    if len(urls) < len(places):
+        raise ConfigError("doctor examines servers: name them by URL, not by a function")
+    return urls
+
+
+async def _examine_policy(servers: Servers, params: SearchParams, server: Server) -> _Found:
     async with AsyncExitStack() as stack:
-        opening = connect_policy(server, config.policy_api, config.model, config.system_prompt)
+        opening = connect_policy(server, servers.policy_api, servers.model)
         client, start = await _open(server, partial(stack.enter_async_context, opening))
         if client is None:
             return _Found(Examined("policy", server.url, start))
-        crowd = _crowd(config)
+        crowd = _crowd(servers)
         found = await _run(
             server,
             [
                 ("model", partial(_named, client.model)),
-                ("context", partial(tokens.context, client, config)),
+                ("context", partial(tokens.context, client, params)),
                 ("BOS", partial(tokens.bos, server, client)),
                 ("template", partial(tokens.template, server)),
                 ("token ids", partial(tokens.token_ids, client)),
                 ("stop strings", partial(sampling.stop_strings, client)),
-                ("seeds", partial(sampling.seeds, client, config)),
+                ("seeds", partial(sampling.seeds, client, params)),
                 ("prefix cache", partial(sampling.prefix_cache, server, client)),
                 ("speed", partial(speed, sampling.writer(client), "tokens", crowd)),
             ],
@@ -76,9 +89,9 @@ async def _examine_policy(config: SearchConfig, server: Server) -> _Found:
         return _Found(Examined("policy", server.url, (*start, *found)), client.model)
 
 
-async def _examine_prm(config: SearchConfig, server: Server) -> _Found:
+async def _examine_prm(servers: Servers, params: SearchParams, server: Server) -> _Found:
     client, start = await _open(
-        server, partial(connect_prm, server, config.prm_api, config.prm_format)
+        server, partial(connect_prm, server, servers.prm_api, servers.prm_format)
     )
     if client is None:
         return _Found(Examined("prm", server.url, start))
@@ -89,12 +102,12 @@ async def _examine_prm(config: SearchConfig, server: Server) -> _Found:
         verdict = await prm.judge(client)
         return prm.judgement(verdict)
 
-    crowd = _crowd(config)
+    crowd = _crowd(servers)
     found = await _run(
         server,
         [
             ("model", partial(_named, client.name)),
-            ("context", partial(prm.context, server, config)),
+            ("context", partial(prm.context, server, params)),
             ("labels", partial(prm.labels, client)),
             ("judgement", partial(judged, client)),
             ("speed", partial(speed, prm.scorer(client), "steps", crowd)),
@@ -161,5 +174,5 @@ async def _named(name: str) -> Check:
     return Check("model", "ok", name)
 
 
-def _crowd(config: SearchConfig) -> int:
-    return CROWD if config.concurrency == "auto" else min(CROWD, config.concurrency)
+def _crowd(servers: Servers) -> int:
+    return CROWD if servers.concurrency == "auto" else min(CROWD, servers.concurrency)

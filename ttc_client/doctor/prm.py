@@ -14,6 +14,7 @@ from ttc_client.errors import ConfigError, ProtocolError, RequestError
 from ttc_client.search.params import SearchParams
 from ttc_client.search.ports import ScoreRequest
 from ttc_client.together import together
+from ttc_client.types import Problem
 
 SOLUTIONS: tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...] = (
     (
@@ -58,7 +59,8 @@ class Judgement:
 async def judge(prm: PRMClient) -> Judgement:
     """Have a PRM score right and wrong solutions of simple problems."""
     replies = await together(
-        prm.score(ScoreRequest(problem, (), (good, bad))) for problem, good, bad in SOLUTIONS
+        prm.score(ScoreRequest(Problem(question=problem), (), (good, bad)))
+        for problem, good, bad in SOLUTIONS
     )
     last = [[steps[-1] for steps in reply.scores] for reply in replies]
     return Judgement(fmean(good for good, _ in last), fmean(bad for _, bad in last))
@@ -128,7 +130,8 @@ def scorer(client: PRMClient) -> Callable[[int], Awaitable[int]]:
 
     async def score(index: int) -> int:
         steps = (f"## Step 1: Add\n${index} + 25 = {index + 25}$.",)
-        await client.score(ScoreRequest(f"Compute ${index} + 25$.", (), (steps,)))
+        problem = Problem(question=f"Compute ${index} + 25$.")
+        await client.score(ScoreRequest(problem, (), (steps,)))
         return len(steps)
 
     return score

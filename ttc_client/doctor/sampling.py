@@ -17,7 +17,7 @@ from ttc_client.errors import ProtocolError
 from ttc_client.search.params import SearchParams
 from ttc_client.search.ports import SampleRequest
 from ttc_client.search.steps import STEP_DELIMITER
-from ttc_client.types import Step
+from ttc_client.types import Message, Step
 
 _SHORT = 32
 """Tokens of a sample that is only looked at, not solved with."""
@@ -27,7 +27,7 @@ _SEEDED_TOKENS = 24
 _HOT = 1.5
 """A temperature at which no two samples of that many tokens are alike by chance."""
 
-_LONG_PROBLEM = f"Compute ${' + '.join(['1'] * 120)}$."
+_LONG_PROBLEM = (Message("user", f"Compute ${' + '.join(['1'] * 120)}$."),)
 """Longer than the largest block of a prefix cache, 128 tokens on vLLM's CPU build."""
 
 _STOP_FIX = "include_stop_str_in_output and stop_reason are vLLM's: else use --policy-api openai"
@@ -38,14 +38,14 @@ async def stop_strings(policy: PolicyClient) -> Check:
     if not isinstance(policy, VLLMPolicy):
         return await _delimiter(policy)
     free = SampleRequest(await policy.root(PROBLEM), 1, 0.0, 1.0, _SHORT, (), None)
-    text = (await policy.sample(free)).steps[0].text
+    text = (await _one(policy, free)).text
     if len(text) < 4:
         seen = f"not seen: the policy wrote only {text!r}"
         return Check("stop strings", "warn", seen, "serve a model that follows instructions")
     stop = text[len(text) // 2 :][:2]
     end = text.index(stop) + len(stop)
     try:
-        step = (await policy.sample(replace(free, stop=(stop,)))).steps[0]
+        step = await _one(policy, replace(free, stop=(stop,)))
     except ProtocolError:  # the client looks for the end that it asked for
         return Check("stop strings", "fail", "cut off the end of a step", _STOP_FIX)
     return _judge_stop(step, text[:end], stop)
@@ -68,7 +68,7 @@ async def _delimiter(policy: PolicyClient) -> Check:
     """Check in text mode that a step ends; the client puts back the delimiter that servers cut."""
     root = await policy.root(PROBLEM)
     request = SampleRequest(root, 1, 0.0, 1.0, _LONG, (STEP_DELIMITER,), None)
-    step = (await policy.sample(request)).steps[0]
+    step = await _one(policy, request)
     if step.finish == "stop":
         return Check("stop strings", "ok", "a step ends at its blank line")
     seen = f"not seen: the policy wrote no blank line in {step.num_tokens} tokens"
@@ -81,7 +81,7 @@ async def seeds(policy: PolicyClient, params: SearchParams) -> Check:
         return Check("seeds", "skip", "--no-seeds: none are sent")
     root = await policy.root(PROBLEM)
     request = SampleRequest(root, 4, _HOT, 1.0, _SEEDED_TOKENS, (), seed=1)
-    first, second = [[s.text for s in (await policy.sample(request)).steps] for _ in range(2)]
+    first, second = [[s and s.text for s in (await policy.sample(request)).steps] for _ in "12"]
     if len(set(first)) == 1:
         seen = "all samples of a seeded request are the same: a search would have nothing to choose"
         return Check("seeds", "fail", seen, "--no-seeds")
@@ -119,6 +119,13 @@ def writer(policy: PolicyClient) -> Callable[[int], Awaitable[int]]:
     async def write(_: int) -> int:
         root = await policy.root(PROBLEM)
         samples = await policy.sample(SampleRequest(root, 1, 0.8, 1.0, _SHORT, (), None))
-        return sum(step.num_tokens for step in samples.steps)
+        return sum(step.num_tokens for step in samples.steps if step)
 
     return write
+
+
+async def _one(policy: PolicyClient, request: SampleRequest) -> Step:
+    """Return the one continuation asked for."""
+    (step,) = (await policy.sample(request)).steps
+    assert step is not None  # a client returns all or raises
+    return step

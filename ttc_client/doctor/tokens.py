@@ -13,8 +13,9 @@ from ttc_client.doctor.findings import Check
 from ttc_client.errors import ContextLengthError, ProtocolError, RequestError
 from ttc_client.search.params import SearchParams
 from ttc_client.search.ports import SampleRequest
+from ttc_client.types import Message
 
-PROBLEM = "Compute $17 + 25$."
+PROBLEM = (Message("user", "Compute $17 + 25$."),)
 
 SHORT_SOLUTION = 128
 """Tokens without which hardly any solution comes to its end."""
@@ -29,7 +30,7 @@ async def context(policy: PolicyClient, params: SearchParams) -> Check:
         case VLLMPolicy(context_length=int(limit)):
             room = limit - len(root.token_ids)
         case TGIPolicy(tgi=tgi):
-            limit, room = tgi.max_total_tokens, await tgi.room(root.prompt, wanted)
+            limit, room = tgi.max_total_tokens, await tgi.room(root.prompt.text, wanted)
         case _:
             return Check("context", "skip", "the server does not say how much its model reads")
     seen = f"{limit:,} tokens, of which a completion may take {max(room, 0):,}"
@@ -47,7 +48,7 @@ async def bos(server: Server, policy: PolicyClient) -> Check:
     root = await policy.root(PROBLEM)
     try:
         token = await _bos(server)
-        ids = root.token_ids or await tokenize(server, root.prompt, add_special_tokens=True)
+        ids = root.token_ids or await tokenize(server, root.prompt.text, add_special_tokens=True)
     except RequestError:
         return Check("BOS", "skip", "cannot be seen: no /tokenize as vLLM has it")
     if not token:
@@ -55,7 +56,7 @@ async def bos(server: Server, policy: PolicyClient) -> Check:
     count = len(list(takewhile(lambda i: i == token[0], ids)))
     if count == 1:
         return Check("BOS", "ok", f"once (id {token[0]})")
-    place = "post_processor in its tokenizer.json" if root.prompt else "its chat template"
+    place = "post_processor in its tokenizer.json" if root.prompt.text else "its chat template"
     return Check(
         "BOS",
         "fail",
@@ -99,7 +100,7 @@ async def token_ids(policy: PolicyClient) -> Check:
         raise
     except (ProtocolError, RequestError) as error:
         return Check("token ids", "fail", str(error), "use --policy-api openai with this server")
-    if not samples.prompt_ids or not samples.steps[0].token_ids:
+    if not samples.prompt_ids or not all(step and step.token_ids for step in samples.steps):
         return Check("token ids", "fail", "none came back", "use --policy-api openai")
     return Check("token ids", "ok", "taken and returned")
 

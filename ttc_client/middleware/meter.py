@@ -7,12 +7,23 @@ import asyncio
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from ttc_client.errors import ServerError
-from ttc_client.search.ports import PRM, Policy, SampleRequest, Samples, ScoreRequest, Scores
+from ttc_client.middleware import A, Port, Request
+from ttc_client.search.ports import (
+    Policy,
+    SampleRequest,
+    Samples,
+    ScoreRequest,
+    Scores,
+    Verifier,
+)
 from ttc_client.types import Usage
 
 Exchange = tuple[SampleRequest, Samples] | tuple[ScoreRequest, Scores]
+
+Q = TypeVar("Q", bound=Request)
 
 
 def _ignore(_: Exchange) -> None:
@@ -23,15 +34,13 @@ def _ignore(_: Exchange) -> None:
 class Meter:
     """The running counts of one search.
 
-    `in_flight` counts sequences at the policy, `completions` holds the texts that ended by
-    themselves. `on_exchange` is called with every answered request.
+    `in_flight` counts sequences at the policy. `on_exchange` is called with every answered
+    request.
     """
 
     on_exchange: Callable[[Exchange], None] = _ignore
     usage: Usage = field(default_factory=Usage)
     in_flight: int = 0
-    num_steps: int = 0
-    completions: list[str] = field(default_factory=list[str])
     started_s: float = field(default_factory=time.monotonic)
     last_retry: str = ""
 
@@ -48,41 +57,36 @@ class Meter:
     def policy(self, port: Policy) -> Policy:
         """Count what goes through a policy."""
 
-        async def call(request: SampleRequest) -> Samples:
+        async def metered(request: SampleRequest) -> Samples:
             self.in_flight += request.n
             try:
-                samples = await port(request)
-            except asyncio.CancelledError:
-                self._cancelled()
-                raise
+                samples = await self._counted(port, request)
             finally:
                 self.in_flight -= request.n
             self.usage += samples.usage
-            self.num_steps += len(samples.steps)
-            self.completions += [
-                request.trajectory.text + step.text
-                for step in samples.steps
-                if step.finish == "eos"
-            ]
             self.on_exchange((request, samples))
             return samples
 
-        return call
+        return metered
 
-    def prm(self, port: PRM) -> PRM:
-        """Count what goes through a PRM."""
+    def verifier(self, port: Verifier) -> Verifier:
+        """Count what goes through a verifier."""
 
-        async def call(request: ScoreRequest) -> Scores:
-            try:
-                scores = await port(request)
-            except asyncio.CancelledError:
-                self._cancelled()
-                raise
+        async def metered(request: ScoreRequest) -> Scores:
+            scores = await self._counted(port, request)
             self.usage += scores.usage
             self.on_exchange((request, scores))
             return scores
 
-        return call
+        return metered
 
-    def _cancelled(self) -> None:
-        self.usage += Usage(cancelled_requests=1)
+    async def _counted(self, port: Port[Q, A], request: Q) -> A:
+        """Send a request, and count it where it is closed, or given up."""
+        try:
+            return await port(request)
+        except asyncio.CancelledError:
+            self.usage += Usage(cancelled_requests=1)
+            raise
+        except ServerError as error:
+            self.usage += Usage(failures={error.cause: request.num_sequences})
+            raise

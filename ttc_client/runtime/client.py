@@ -1,52 +1,62 @@
 """Solve problems: open the servers once, search, vote, and return typed results."""
 
+import warnings
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
-from typing import Self
+from functools import partial
+from typing import Any, Self
 
 from ttc_client.answers import AnswerPool
 from ttc_client.errors import ConfigError
-from ttc_client.grading import Grades, grade
 from ttc_client.middleware.meter import Meter
 from ttc_client.middleware.turns import taking_turns
 from ttc_client.runtime.stack import open_servers
-from ttc_client.search.compute_optimal import allocation
-from ttc_client.search.modes import MODES
-from ttc_client.search.params import SearchParams, default_vote
-from ttc_client.search.results import search_tree
-from ttc_client.search.voting import tally
-from ttc_client.settings.config import SearchConfig
-from ttc_client.types import SearchResult, Trajectory
+from ttc_client.sal.modes import MODES, Mode
+from ttc_client.search import results
+from ttc_client.search.ballot import Ballot
+from ttc_client.search.params import SearchParams
+from ttc_client.search.search import Ports, Search
+from ttc_client.search.strategies import find_strategy
+from ttc_client.search.strategy import Found, Strategy
+from ttc_client.search.voting import choices, ranked
+from ttc_client.search.watch import Watch
+from ttc_client.settings.servers import Servers
+from ttc_client.tasks.table import find_task
+from ttc_client.tasks.task import Task
+from ttc_client.types import AnswerGroup, Candidate, Problem, SearchResult
+
+DEMO_WARNING = (
+    "tiny demo models answer, and are often wrong: name real ones with --policy URL and --prm URL"
+)
 
 
-async def solve(problem: str, config: SearchConfig | None = None) -> SearchResult:
-    """Search for the answer to one problem.
-
-    For several problems, open a `Client` once. Raises ConfigError for settings and ServerError
-    for servers that do not work.
-    """
-    async with Client(config or SearchConfig()) as client:
-        return await client.solve(problem)
+class DemoWarning(UserWarning):
+    """The demo models answer, since no server is named."""
 
 
 class Client:
     """Open servers and answer workers, shared by all problems that are solved with them.
 
-    async with Client(SearchConfig(strategy="dvts", n=64)) as client:
-        result = await client.solve(problem)
+    `servers` names the policy and the verifier, each by URLs or as an async function; `task` says
+    how answers are read and graded, by its name or as an object. Use it as a context manager:
+
+    async with Client(Servers(policy=url, prm=url)) as client:
+        result = await client.solve(problem, SearchParams(strategy="dvts", n=64))
+
+    Raises ConfigError for settings and ServerError for servers that do not work.
     """
 
-    def __init__(self, config: SearchConfig) -> None:
-        self.config = config
+    def __init__(self, servers: Servers | None = None, task: Task | str = "math") -> None:
+        self.servers = servers or Servers()
+        self.task = find_task(task) if isinstance(task, str) else task
         self._resources = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
+        if self.servers.is_demo:
+            warnings.warn(DEMO_WARNING, DemoWarning, stacklevel=2)
         async with AsyncExitStack() as stack:
-            self._servers = await stack.enter_async_context(open_servers(self.config))
-            table = self.config.table if self.config.strategy == "compute-optimal" else None
-            if table and self.config.check:
-                table.check_models(**self.models)
-            self._answers = await stack.enter_async_context(AnswerPool())
+            self._servers = await stack.enter_async_context(open_servers(self.servers))
+            self._workers = await stack.enter_async_context(AnswerPool())
             self._resources = stack.pop_all()
         return self
 
@@ -56,79 +66,146 @@ class Client:
     @property
     def models(self) -> dict[str, str | None]:
         """The names of the two models, wherever they are served; None where there is no PRM."""
-        return {"policy": self._servers.policy_model, "prm": self._servers.prm_model}
+        return {"policy": self._servers.policy_model, "prm": self._servers.verifier_model}
 
     @property
     def capacity(self) -> int:
         """How many sequences may be in flight at the policy's servers, as things stand."""
         return self._servers.capacity
 
-    async def canonical_keys(self, answers: Sequence[str]) -> list[str]:
-        """Return a key per answer, equal for equivalent answers."""
-        return await self._answers.canonical_keys(answers)
+    def check(self, params: SearchParams) -> SearchParams:
+        """Return the params as they are run; raises ConfigError for what cannot be run here."""
+        return self._prepared(params)[-1]
 
-    async def grade(self, answers: Sequence[str], gold: str) -> Grades:
-        """Compare answers with the gold answer."""
-        return await grade(self._answers, answers, gold)
+    def ballot(self, problem: Problem, task: Task | None = None) -> Ballot:
+        """Return what reads and keys the answers to a problem."""
+        task = task or self.task
+        return Ballot(
+            partial(task.extract, problem), partial(task.keys, problem, workers=self._workers)
+        )
+
+    async def grade(self, problem: Problem, answers: Sequence[str]) -> Sequence[float]:
+        """Return how right each distinct answer is, from 0 to 1; NaN where there was no time."""
+        return await self.task.grade(problem, answers, self._workers)
 
     async def solve(
-        self, problem: str, meter: Meter | None = None, params: SearchParams | None = None
-    ) -> SearchResult:
-        """Search for the answer to a problem; `meter` may be watched meanwhile.
-
-        `params` says how to search if not as the client's own settings do. A client that was
-        opened for a strategy without a PRM has none for other strategies.
-        """
-        params = params or self.config
-        if not problem.strip():
-            raise ConfigError("the problem is empty: give it as an argument, a file or on stdin")
-        meter = meter or Meter()
-        with taking_turns():
-            sampled = await self._search(problem, meter, params)
-        return await self._result(problem, sampled, meter, params)
-
-    async def _search(
-        self, problem: str, meter: Meter, params: SearchParams
-    ) -> tuple[Trajectory, ...]:
-        root = await self._servers.root(problem, meter)
-        prm = self._servers.prm(meter) if params.uses_prm else None
-        policy = self._servers.policy(meter)
-        return await MODES[params.compat].search(root, policy, prm, params)
-
-    async def _result(
         self,
-        problem: str,
-        sampled: tuple[Trajectory, ...],
-        meter: Meter,
-        params: SearchParams,
+        problem: str | Problem,
+        params: SearchParams | None = None,
+        *,
+        meter: Meter | None = None,
+        watch: Watch | None = None,
+        ballot: Ballot | None = None,
     ) -> SearchResult:
-        mode = MODES[params.compat]
-        completions = mode.completions(sampled, params)
-        answers = [mode.extract_answer(completion.text) for completion in completions]
-        candidates = tuple(
-            mode.candidate(completion, answer, params)
-            for completion, answer in zip(completions, answers, strict=True)
+        """Search for the answer to a problem.
+
+        `meter` counts what is spent, `watch` hears of each expansion, and `ballot` reads and keys
+        the answers; each may be looked at meanwhile. Raises ConfigError for what cannot be
+        searched for, and ServerError if nothing came of the search.
+        """
+        problem = problem if isinstance(problem, Problem) else Problem(question=problem)
+        mode, strategy, params = self._prepared(params or SearchParams())
+        if not problem.question.strip():
+            raise ConfigError("the problem is empty: give it as an argument, a file or on stdin")
+        task = mode.task(self.task)
+        meter, watch = meter or Meter(), watch or Watch()
+        ballot = ballot or self.ballot(problem, task)
+        with taking_turns():
+            root_of = self._servers.root(meter)
+            ports = Ports(
+                policy=self._servers.policy(meter),
+                verifier=self._servers.verifier(meter),
+                root=root_of,
+                ballot=ballot,
+                watch=watch,
+                find=partial(find_strategy, among=mode.strategies),
+                rules=mode.rules,
+            )
+            root = await root_of(task.messages(problem))
+            found = await strategy.search(Search(problem, root, params, ports))
+        watch.picked(found.picks)
+        scored = strategy.needs != "nothing"
+        read, groups = await results.candidates(
+            found.picks, params, ballot, mode.rules, scored=scored
         )
-        verdict = tally(candidates, await self.canonical_keys(answers), mode.has_vote)
-        found = allocation(sampled, params)
-        vote = params.vote or default_vote(params.strategy, found)
+        return self._result(problem, params, mode, found, read, groups, meter)
+
+    def _prepared(self, params: SearchParams) -> tuple[Mode, Strategy[Any], SearchParams]:
+        mode = MODES[params.compat]
+        strategy = find_strategy(params.strategy, mode.strategies)
+        params = strategy.checked(params)
+        if strategy.needs != "nothing" and self._servers.verifier_model is None:
+            raise ConfigError(
+                f"{strategy.name} needs a verifier beside the policy: add --prm URL, or use "
+                "majority"
+            )
+        if self.servers.check:
+            strategy.settings_of(params).check_models(
+                self._servers.policy_model, self._servers.verifier_model
+            )
+        return mode, strategy, params
+
+    def _result(
+        self,
+        problem: Problem,
+        params: SearchParams,
+        mode: Mode,
+        found: Found,
+        read: Sequence[Candidate],
+        groups: Sequence[AnswerGroup],
+        meter: Meter,
+    ) -> SearchResult:
+        strategy = find_strategy(params.strategy, mode.strategies)
+        chosen = find_strategy(found.allocation.strategy) if found.allocation else strategy
+        vote = params.vote or chosen.vote(params)
+        order = ranked(groups, vote)
+        scored = strategy.needs != "nothing"
         return SearchResult(
             problem=problem,
-            answer=verdict.choices[vote],
+            answer=order[0].answer if order else "",
             strategy=params.strategy,
-            n=params.num_completions,
+            n=params.n,
             m=params.m,
             vote=vote,
-            choices=verdict.choices,
-            answers=verdict.ranked(vote),
-            candidates=candidates,
-            tree=search_tree(sampled, completions),
+            choices=choices(groups, scored=scored),
+            answers=order,
+            candidates=results.in_order_of(read, groups, order),
+            tree=results.search_tree(found),
+            counts=results.counts(found, read),
             usage=meter.usage,
             wall_s=meter.elapsed_s,
             seed=params.seed,
+            task=self.task.name,
             policy=self._servers.policy_name,
-            prm=self._servers.prm_name if params.uses_prm else None,
-            shortfall=mode.shortfall(sampled, candidates, params),
-            allocation=found,
+            prm=self._servers.verifier_name if scored else None,
+            note=found.note,
+            allocation=found.allocation,
             compat=params.compat,
+            demo=self.servers.is_demo,
         )
+
+
+async def solve(
+    problem: str | Problem,
+    params: SearchParams | None = None,
+    servers: Servers | None = None,
+    task: Task | str = "math",
+) -> SearchResult:
+    """Search for the answer to one problem; for several, open a `Client` once.
+
+    Raises ConfigError for settings and ServerError for servers that do not work.
+    """
+    async with Client(servers, task) as client:
+        return await client.solve(problem, params)
+
+
+def solve_sync(
+    problem: str | Problem,
+    params: SearchParams | None = None,
+    servers: Servers | None = None,
+    task: Task | str = "math",
+) -> SearchResult:
+    """Do the same in a script without an event loop; raises RuntimeError inside of one."""
+    import asyncio
+
+    return asyncio.run(solve(problem, params, servers, task))

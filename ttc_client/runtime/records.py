@@ -4,20 +4,17 @@ A record holds what metrics need, and nothing that depends on the machine's spee
 `Cost`. What was written is in its `Trace`. Pure; knows nothing of files.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from math import isnan
 from typing import NamedTuple
 
-from ttc_client.grading import Grades
-from ttc_client.search.modes import MODES
-from ttc_client.search.params import default_vote
-from ttc_client.search.voting import tally
 from ttc_client.types import (
     Allocation,
+    AnswerGroup,
     Candidate,
-    Compat,
     Finish,
-    Strategy,
+    SearchResult,
     TreeNode,
     Usage,
     Vote,
@@ -27,7 +24,7 @@ from ttc_client.types import (
 class Key(NamedTuple):
     """What names a search of a run."""
 
-    strategy: Strategy
+    strategy: str
     n: int
     seed: int
     id: str
@@ -35,10 +32,10 @@ class Key(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class GradedAnswer:
-    """A group of equivalent answers, and whether they are right."""
+    """A group of equivalent answers, and how right they are, from 0 to 1."""
 
     answer: str
-    correct: bool
+    grade: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,32 +46,47 @@ class Sample:
     reward: float | None
     scores: tuple[float, ...]
     finish: Finish
-    multiplicity: int
+    votes: float
     num_tokens: int
     path: tuple[int, ...]
+    weight: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Record:
     """A finished search of one problem, or in `error` why it failed.
 
-    `choices` holds the answer that each kind of vote chose and `correct` whether it is right.
-    `num_timeouts` counts the answers that are graded wrong for want of time. `allocation` is that
-    of compute-optimal scaling.
+    `vote` is the one that decides, `choices` holds the answer that each kind of vote chose and
+    `grades` how right that is. `num_ungraded` counts the answers that are graded 0 for want of
+    time. `note` and `allocation` are the search's own. Of a failed search, `error_type` is the
+    type of the exception, and `traceback` where it came from if it is not a TTCError.
     """
 
     id: str
-    strategy: Strategy
+    strategy: str
     n: int
     seed: int
     error: str = ""
+    error_type: str = ""
+    traceback: str = ""
+    vote: Vote = "majority"
     choices: dict[Vote, str] = field(default_factory=dict[Vote, str])
-    correct: dict[Vote, bool] = field(default_factory=dict[Vote, bool])
+    grades: dict[Vote, float] = field(default_factory=dict[Vote, float])
     answers: tuple[GradedAnswer, ...] = ()
     samples: tuple[Sample, ...] = ()
-    num_timeouts: int = 0
-    shortfall: str = ""
+    num_ungraded: int = 0
+    note: str = ""
     allocation: Allocation | None = None
+
+    @property
+    def grade(self) -> float:
+        """How right the answer is that the search decides for."""
+        return self.grades.get(self.vote, 0.0)
+
+    @property
+    def best_grade(self) -> float:
+        """How right the best of its answers is: the oracle's choice."""
+        return max((answer.grade for answer in self.answers), default=0.0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,7 +94,7 @@ class Cost:
     """What the search of a record took; not the same when it is run again."""
 
     id: str
-    strategy: Strategy
+    strategy: str
     n: int
     seed: int
     usage: Usage
@@ -94,17 +106,10 @@ class Trace:
     """Every step that the search of a record sampled; a sample's path leads to its text."""
 
     id: str
-    strategy: Strategy
+    strategy: str
     n: int
     seed: int
     tree: tuple[TreeNode, ...]
-
-
-def is_right(
-    strategy: Strategy, correct: Mapping[Vote, bool], allocation: Allocation | None
-) -> bool:
-    """Say whether the answer that a search of a run decides for is right."""
-    return correct.get(default_vote(strategy, allocation), False)
 
 
 def key_of(line: Record | Cost | Trace) -> Key:
@@ -120,47 +125,70 @@ def texts(trace: Trace) -> dict[tuple[int, ...], str]:
     return written
 
 
+def record_of(key: Key, result: SearchResult, grades: Sequence[float]) -> Record:
+    """Return the record of a search; the grades are those of `distinct_answers`."""
+    return make_record(
+        key,
+        result.candidates,
+        result.answers,
+        dict(zip(distinct_answers(result.candidates), grades, strict=True)),
+        vote=result.vote,
+        choices=result.choices,
+        note=result.note,
+        allocation=result.allocation,
+    )
+
+
+def distinct_answers(candidates: Sequence[Candidate]) -> list[str]:
+    """Return the answers that vote, each text once."""
+    return list(dict.fromkeys(c.answer for c in candidates if c.group is not None))
+
+
 def make_record(
     key: Key,
     candidates: Sequence[Candidate],
-    grades: Grades,
+    groups: Sequence[AnswerGroup],
+    grades: dict[str, float],
     *,
-    compat: Compat | None = None,
-    shortfall: str = "",
+    vote: Vote,
+    choices: dict[Vote, str],
+    note: str = "",
     allocation: Allocation | None = None,
 ) -> Record:
-    """Return the record of a search; the grades are those of its candidates' answers, in order."""
-    has_vote = MODES[compat].has_vote
-    verdict = tally(candidates, grades.keys, has_vote)
-    voting = [index for index, candidate in enumerate(candidates) if has_vote(candidate)]
-    groups = {name: i for i, name in enumerate(dict.fromkeys(grades.keys[v] for v in voting))}
-    right = {groups[grades.keys[v]] for v in voting if grades.correct[v]}
+    """Return the record of a search, whose candidates' `group` indexes the groups.
+
+    A group of equivalent answers is as right as the best of their texts.
+    """
+    of_group = [0.0] * len(groups)
+    for candidate in candidates:
+        grade = grades.get(candidate.answer, 0.0)
+        if candidate.group is not None and not isnan(grade):
+            of_group[candidate.group] = max(of_group[candidate.group], grade)
     answers = tuple(
-        GradedAnswer(group.answer, index in right) for index, group in enumerate(verdict.groups)
+        GradedAnswer(group.answer, grade) for group, grade in zip(groups, of_group, strict=True)
     )
-    correct = {graded.answer: graded.correct for graded in answers}
+    of_answer = {graded.answer: graded.grade for graded in answers}
     return Record(
         **key._asdict(),
-        choices=verdict.choices,
-        correct={vote: correct.get(answer, False) for vote, answer in verdict.choices.items()},
+        vote=vote,
+        choices=choices,
+        grades={kind: of_answer.get(answer, 0.0) for kind, answer in choices.items()},
         answers=answers,
-        samples=tuple(
-            _sample(candidate, groups[name] if has_vote(candidate) else None)
-            for candidate, name in zip(candidates, grades.keys, strict=True)
-        ),
-        num_timeouts=grades.num_timeouts,
-        shortfall=shortfall,
+        samples=tuple(map(_sample, candidates)),
+        num_ungraded=sum(map(isnan, grades.values())),
+        note=note,
         allocation=allocation,
     )
 
 
-def _sample(candidate: Candidate, answer: int | None) -> Sample:
+def _sample(candidate: Candidate) -> Sample:
     return Sample(
-        answer=answer,
+        answer=candidate.group,
         reward=candidate.reward,
         scores=tuple(step.score for step in candidate.steps if step.score is not None),
         finish=candidate.finish,
-        multiplicity=candidate.multiplicity,
+        votes=candidate.votes,
         num_tokens=candidate.num_tokens,
         path=candidate.path,
+        weight=candidate.weight,
     )

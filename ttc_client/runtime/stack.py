@@ -2,14 +2,16 @@
 
 import asyncio
 import random
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 from ttc_client.clients.connect import PolicyClient, PRMClient, connect_policy, connect_prm
+from ttc_client.clients.functions import FunctionPolicy, FunctionVerifier
 from ttc_client.clients.http import Server
+from ttc_client.clients.session import Session
 from ttc_client.doctor.preflight import preflight
 from ttc_client.errors import GarbledError, TimedOutError, TransientServerError
 from ttc_client.middleware import A, Port, R
@@ -19,43 +21,49 @@ from ttc_client.middleware.meter import Meter
 from ttc_client.middleware.replicas import Replica, Replicas, balanced, unless_gone
 from ttc_client.middleware.retries import RetryBudget, retrying
 from ttc_client.middleware.singly import singly
-from ttc_client.search.ports import PRM, Policy, Samples, Scores
-from ttc_client.settings.config import SearchConfig
-from ttc_client.settings.endpoints import policy_server, prm_server, server_urls, session_for
+from ttc_client.search.params import SearchParams
+from ttc_client.search.ports import Policy, Samples, Scores, Verifier
+from ttc_client.settings.endpoints import policy_server, prm_server, server_places, session_for
+from ttc_client.settings.servers import Place, Servers
 from ttc_client.together import both, together
-from ttc_client.types import Trajectory
+from ttc_client.types import Message, Trajectory
 
 _OPENING_PAUSES_S = (0.3, 0.9)
 
 T = TypeVar("T")
+C = TypeVar("C")
 
 
 @dataclass(frozen=True, slots=True)
 class _RootRequest:
-    """Ask a policy for the empty trajectory of a problem: hardly any work for the server."""
+    """Ask a policy for the empty trajectory of a prompt: hardly any work for the server."""
 
-    problem: str
+    messages: tuple[Message, ...]
     num_sequences: int = 0
     num_tokens: int = 0
 
     @property
     def session(self) -> str:
-        return self.problem
+        return self.messages[-1].content if self.messages else ""
 
 
 @dataclass(frozen=True, slots=True)
-class Servers:
-    """The open servers of a run; each search gets ports of its own that count what it spends."""
+class OpenServers:
+    """The open servers of a run; each search gets ports of its own that count what it spends.
 
-    config: SearchConfig
+    `policy_model` and `verifier_model` name the models, `policy_name` and `verifier_name` also
+    where they are; None where there is no verifier.
+    """
+
     policy_model: str
-    prm_model: str | None
+    verifier_model: str | None
     policy_name: str
-    prm_name: str | None
+    verifier_name: str | None
+    _timeout_s: float
     _root: Callable[[_RootRequest], Awaitable[Trajectory]]
     _policy: Policy
     _asks_singly: Callable[[], bool]
-    _prm: PRM | None
+    _verifier: Verifier | None
     _limiters: Sequence[Limiter]
     _budget: RetryBudget = field(default_factory=RetryBudget)
 
@@ -64,49 +72,82 @@ class Servers:
         """How many sequences may be in flight at the policy's servers, as things stand."""
         return sum(limiter.capacity for limiter in self._limiters)
 
-    async def root(self, problem: str, meter: Meter) -> Trajectory:
-        """Return the empty trajectory of a problem, as the policy's server reads it."""
-        return await self._retrying(self._root, meter)(_RootRequest(problem))
+    def root(self, meter: Meter) -> Callable[[Sequence[Message]], Coroutine[Any, Any, Trajectory]]:
+        """Return what gives a search the empty trajectory of a prompt."""
+        ask = self._retrying(self._root, meter)
+
+        async def root(messages: Sequence[Message]) -> Trajectory:
+            return await ask(_RootRequest(tuple(messages)))
+
+        return root
 
     def policy(self, meter: Meter) -> Policy:
         """Return the policy for one search."""
-        return meter.policy(singly(self._retrying(self._policy, meter), self._asks_singly))
+        return singly(meter.policy(self._retrying(self._policy, meter)), self._asks_singly)
 
-    def prm(self, meter: Meter) -> PRM | None:
-        """Return the PRM for one search, or None where it needs none."""
-        if self._prm is None:
+    def verifier(self, meter: Meter) -> Verifier | None:
+        """Return the verifier for one search, or None where there is none."""
+        if self._verifier is None:
             return None
-        return meter.prm(self._retrying(self._prm, meter))
+        return meter.verifier(self._retrying(self._verifier, meter))
 
     def _retrying(self, port: Port[R, A], meter: Meter) -> Port[R, A]:
-        return retrying(port, self.config.timeout_s, self._budget, meter.retried)
+        return retrying(port, self._timeout_s, self._budget, meter.retried)
 
 
 @asynccontextmanager
-async def open_servers(config: SearchConfig) -> AsyncGenerator[Servers]:
-    """Connect to the servers of a configuration, or start the embedded ones if it names none.
+async def open_servers(servers: Servers) -> AsyncGenerator[OpenServers]:
+    """Connect to servers, or start the embedded ones if none are named.
 
-    Raises ServerError for servers that would ruin a search, unless `config.check` is off.
+    Raises ConfigError for settings and ServerError for servers that do not work, or, unless
+    `check` is off, that would ruin a search.
     """
     async with AsyncExitStack() as stack:
-        policy_urls, prm_urls = await stack.enter_async_context(server_urls(config))
-        session = await stack.enter_async_context(session_for(config))
-        policy_servers = [policy_server(config, session, url) for url in policy_urls]
-        prm_servers = [prm_server(config, session, url) for url in prm_urls]
+        policy_places, prm_places = await stack.enter_async_context(server_places(servers))
+        session = await stack.enter_async_context(session_for(servers))
         policies, prms = await both(
-            together(_opened(partial(_policy, config, server, stack)) for server in policy_servers),
-            together(
-                _opened(partial(connect_prm, server, config.prm_api, config.prm_format))
-                for server in prm_servers
-            ),
+            together(_policy(servers, session, stack, place) for place in policy_places),
+            together(_prm(servers, session, place) for place in prm_places),
         )
-        if config.check and config.policy:
+        if servers.check and not servers.is_demo:
             await preflight(
-                config,
-                list(zip(policy_servers, policies, strict=True)),
-                list(zip(prm_servers, prms, strict=True)),
+                SearchParams(),
+                [(server, client) for server, client in policies if server],
+                [(server, client) for server, client in prms if server],
             )
-        yield _stacked(config, policy_urls, policies, prm_urls, prms)
+        yield _stacked(
+            servers,
+            _names(policy_places),
+            [client for _, client in policies],
+            _names(prm_places),
+            [client for _, client in prms],
+        )
+
+
+def _names(places: Sequence[Place]) -> list[str]:
+    return [place if isinstance(place, str) else "a function" for place in places]
+
+
+async def _policy(
+    servers: Servers, session: Session, stack: AsyncExitStack, place: Place
+) -> tuple[Server | None, PolicyClient]:
+    if not isinstance(place, str):
+        return None, FunctionPolicy.of(place)
+    server = policy_server(servers, session, place)
+
+    async def connect() -> PolicyClient:
+        opening = connect_policy(server, servers.policy_api, servers.model)
+        return await stack.enter_async_context(opening)
+
+    return server, await _opened(connect)
+
+
+async def _prm(servers: Servers, session: Session, place: Place) -> tuple[Server | None, PRMClient]:
+    if not isinstance(place, str):
+        return None, FunctionVerifier.of(place)
+    server = prm_server(servers, session, place)
+    connect = partial(connect_prm, server, servers.prm_api, servers.prm_format)
+    return server, await _opened(connect)
 
 
 async def _opened(connect: Callable[[], Awaitable[T]]) -> T:
@@ -121,45 +162,43 @@ async def _opened(connect: Callable[[], Awaitable[T]]) -> T:
     return await connect()
 
 
-async def _policy(config: SearchConfig, server: Server, stack: AsyncExitStack) -> PolicyClient:
-    opened = connect_policy(server, config.policy_api, config.model, config.system_prompt)
-    return await stack.enter_async_context(opened)
-
-
 def _stacked(
-    config: SearchConfig,
-    policy_urls: Sequence[str],
+    servers: Servers,
+    policy_names: Sequence[str],
     policies: Sequence[PolicyClient],
-    prm_urls: Sequence[str],
+    prm_names: Sequence[str],
     prms: Sequence[PRMClient],
-) -> Servers:
+) -> OpenServers:
     """Give each replica a limiter of its own, and spread the requests over them."""
-
-    samplers = [_Bounded(url, config.concurrency) for url in policy_urls]
-    scorers = [_Bounded(url, config.concurrency) for url in prm_urls]
+    samplers = [_Bounded(name, servers.concurrency) for name in policy_names]
+    scorers = [_Bounded(name, servers.concurrency) for name in prm_names]
     policy_replicas = Replicas([bounded.replica for bounded in samplers])
     prm_replicas = Replicas([bounded.replica for bounded in scorers])
     sample = [b.port(p.sample, _tokens) for b, p in zip(samplers, policies, strict=True)]
     score = [b.port(p.score, _steps) for b, p in zip(scorers, prms, strict=True)]
-    return Servers(
-        config,
+    return OpenServers(
         policy_model=policies[0].model,
-        prm_model=prms[0].name if prms else None,
-        policy_name=f"{policies[0].model} at {', '.join(policy_urls)}",
-        prm_name=f"{prms[0].name} at {', '.join(prm_urls)}" if prms else None,
+        verifier_model=prms[0].name if prms else None,
+        policy_name=_named(servers, policies[0].model, policy_names),
+        verifier_name=_named(servers, prms[0].name, prm_names) if prms else None,
+        _timeout_s=servers.timeout_s,
         _root=balanced(policy_replicas, [_root(policy) for policy in policies]),
         _policy=balanced(policy_replicas, sample),
         _asks_singly=lambda: any(policy.asks_singly for policy in policies),
-        _prm=balanced(prm_replicas, score) if prms else None,
+        _verifier=balanced(prm_replicas, score) if prms else None,
         _limiters=[bounded.limiter for bounded in samplers],
     )
 
 
-def _root(policy: PolicyClient) -> Callable[[_RootRequest], Awaitable[Trajectory]]:
-    async def call(request: _RootRequest) -> Trajectory:
-        return await policy.root(request.problem)
+def _named(servers: Servers, model: str, names: Sequence[str]) -> str:
+    return model if servers.is_demo else f"{model} at {', '.join(names)}"
 
-    return call
+
+def _root(policy: PolicyClient) -> Callable[[_RootRequest], Awaitable[Trajectory]]:
+    async def root(request: _RootRequest) -> Trajectory:
+        return await policy.root(request.messages)
+
+    return root
 
 
 class _Bounded:
@@ -185,7 +224,7 @@ class _Bounded:
 
 
 def _tokens(samples: Samples) -> int:
-    return sum(step.num_tokens for step in samples.steps)
+    return sum(step.num_tokens for step in samples.steps if step)
 
 
 def _steps(scores: Scores) -> int:

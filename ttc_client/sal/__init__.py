@@ -1,24 +1,24 @@
 r"""Search and judge as the published toolkit does: huggingface/search-and-learn, commit 6f81cac.
 
-`--compat sal` puts this package in the place of `strategies`, `results` and the rule of `voting`
-about who votes, so that the toolkit's numbers can be reproduced. Where its code departs from the
-post, this package follows the code:
+`--compat sal` puts this package's table of strategies, its rules for candidates and its way to
+read an answer in the place of our own, so that the toolkit's numbers can be reproduced. Where its
+code departs from the post, this package follows the code:
 
 | what its code does | here |
 |---|---|
 | N need be no multiple of M in beam search; below M, every beam is kept | `searches.beam` |
 | kept beams are repeated in turn up to N, so that more than N may finish | `searches.beam` |
-| the first N beams that finish are the candidates | `judge.completions` |
-| fewer than N are padded with copies, which vote again | `judge.completions` |
+| the first N beams that finish are the candidates | `searches` |
+| fewer than N are padded with copies, which vote again | `searches` |
 | beam search has no lookahead; DVTS keeps the scores of the rolled-out text | `searches.dvts` |
 | a step ends a trajectory at EOS, at its token limit, or if it is empty | `searches.ended` |
 | the token limit is per step, in DVTS always 2048; a completion has none | `searches.limit` |
 | DVTS ends a subtree when its best text contains `boxed{` | `searches.dvts` |
-| DVTS returns the last M siblings of each subtree, finished or not | `judge.completions` |
-| the PRM also reads the empty step after a final `"\n\n"`: `last` is its | `searches.Expand` |
-| siblings that read the same remain siblings | `searches.Expand` |
-| whatever the search ranks by, votes count the last score | `judge.candidate` |
-| whatever was sampled votes: cut, unfinished, and without an answer | `judge.has_vote` |
+| DVTS returns the last M siblings of each subtree, finished or not | `searches` |
+| the PRM also reads the empty step after a final `"\n\n"`: `last` is its | `searches.expand` |
+| siblings that read the same remain siblings | `searches.expand` |
+| whatever the search ranks by, votes count the last score | `judge.RULES` |
+| whatever was sampled votes: cut, unfinished, and without an answer | `judge.RULES` |
 | an answer is the last box, else an announcement, else the last number | `judge.extract_answer` |
 
 (The empty step is what its default, RLHFlow, reads; its Math-Shepherd does not.)
@@ -32,15 +32,7 @@ they are by default. Greedy decoding and majority voting, which it does not have
 Pure; knows nothing of servers and files.
 """
 
-from ttc_client.sal.judge import candidate, completions, extract_answer, has_vote, shortfall
-from ttc_client.sal.searches import pieces, search
+from ttc_client.sal.judge import RULES, extract_answer
+from ttc_client.sal.strategies import STRATEGIES
 
-__all__ = [
-    "candidate",
-    "completions",
-    "extract_answer",
-    "has_vote",
-    "pieces",
-    "search",
-    "shortfall",
-]
+__all__ = ["RULES", "STRATEGIES", "extract_answer"]

@@ -1,59 +1,26 @@
-"""What the toolkit takes for candidates, answers and votes."""
+"""What the toolkit takes for answers, rewards and votes."""
 
 import re
 from collections.abc import Sequence
-from itertools import cycle, groupby, islice, zip_longest
 
-from ttc_client.sal.searches import ended, pieces
-from ttc_client.search.params import SearchParams
-from ttc_client.types import Candidate, ScoredStep, Trajectory
+from ttc_client.sal.searches import pieces
+from ttc_client.search.results import Rules
+from ttc_client.types import Finish, Reduction
 
 _NUMBER = re.compile(r"-?\d*\.?\d+")
 
 
-def completions(sampled: Sequence[Trajectory], params: SearchParams) -> list[Trajectory]:
-    """Return N trajectories of those sampled, in the toolkit's order.
-
-    Of beam search the first N that ended, over and over where they are fewer; of DVTS the last
-    siblings of each subtree; else all.
-    """
-    if params.strategy == "beam":
-        return list(islice(cycle(t for t in sampled if ended(t)), params.n))
-    if params.strategy == "dvts":
-        return [
-            trajectory
-            for _, grown in groupby(sampled, key=lambda t: t.path[0] // params.m)
-            for trajectory in _deepest(list(grown))
-        ]
-    return list(sampled)
+def _last_score(scores: Sequence[float], reduction: Reduction) -> float:
+    """Return the last score, whatever the search ranks by."""
+    return scores[-1]
 
 
-def _deepest(trajectories: Sequence[Trajectory]) -> list[Trajectory]:
-    depth = max(len(trajectory.path) for trajectory in trajectories)
-    return [trajectory for trajectory in trajectories if len(trajectory.path) == depth]
-
-
-def candidate(completion: Trajectory, answer: str, params: SearchParams) -> Candidate:
-    """Return a completion as a candidate, its last score as the reward.
-
-    With lookahead there are more scores than steps: a step that was rolled out has no text.
-    """
-    texts, scores = pieces(completion.text), completion.scores
-    return Candidate(
-        text=completion.text,
-        steps=tuple(ScoredStep(text or "", score) for text, score in zip_longest(texts, scores)),
-        reward=scores[-1] if scores else None,
-        answer=answer,
-        finish=completion.finish,
-        multiplicity=1,
-        num_tokens=completion.num_tokens,
-        path=completion.path,
-    )
-
-
-def has_vote(candidate: Candidate) -> bool:
+def _always(answer: str, finish: Finish) -> bool:
     """Everything votes: what was cut, what had not ended, and what gives no answer."""
     return True
+
+
+RULES = Rules(read_steps=pieces, reward=_last_score, has_vote=_always)
 
 
 def extract_answer(text: str) -> str:
@@ -87,19 +54,3 @@ def _boxed(rest: str) -> str:
         if depth == 0:
             return rest[1:place]
     return rest[1:]
-
-
-def shortfall(
-    sampled: Sequence[Trajectory], candidates: Sequence[Candidate], params: SearchParams
-) -> str:
-    """Say which of the N candidates would not be one, or not vote, without `--compat sal`."""
-    counts = {
-        "are copies of others": len(candidates) - len({c.path for c in candidates}),
-        "had not come to an end": sum(c.finish == "stop" for c in candidates),
-        "were cut by a token limit": sum(c.finish == "length" for c in candidates),
-        "give no answer": sum(not c.answer for c in candidates),
-    }
-    reasons = [f"{count} {what}" for what, count in counts.items() if count]
-    if not reasons:
-        return ""
-    return f"of {len(candidates)} candidates, all of which vote: " + "; ".join(reasons)

@@ -1,16 +1,19 @@
 """The toolkit's best-of-n, beam search and DVTS. What they depart in is listed in the package."""
 
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, replace
-from itertools import chain
+from collections.abc import Coroutine, Sequence
+from dataclasses import replace
+from itertools import chain, count, cycle, islice
+from typing import Any
 
-from ttc_client.search.expand import sample
 from ttc_client.search.params import SearchParams
-from ttc_client.search.ports import PRM, Policy, ScoreRequest
+from ttc_client.search.ports import ScoreRequest, Verifier
 from ttc_client.search.rewards import reduce_scores
+from ttc_client.search.search import Search
 from ttc_client.search.steps import STEP_DELIMITER
+from ttc_client.search.stepwise import StepwiseSettings
+from ttc_client.search.strategy import Found, Pick
 from ttc_client.together import together
-from ttc_client.types import Strategy, Trajectory
+from ttc_client.types import Trajectory
 
 _DVTS_MAX_TOKENS = 2048
 
@@ -33,129 +36,145 @@ def pieces(text: str) -> list[str]:
     return text.split(STEP_DELIMITER)
 
 
-@dataclass(frozen=True, slots=True)
-class Expand:
+def expand(
+    search: Search[Any],
+    parent: Trajectory,
+    n: int,
+    *,
+    to_end: bool = False,
+    temperature: float | None = None,
+    lookahead: int = 0,
+) -> Coroutine[Any, Any, list[Trajectory]]:
     """Continue a trajectory in n ways, and score them; siblings that read alike stay apart.
 
     With `lookahead`, the scores are those of the text that was rolled out so many steps further.
     """
+    first = search.numbers.take(parent.path, n)
+    return _expand(search, parent, n, first, to_end, temperature, lookahead)
 
-    policy: Policy
-    prm: PRM | None
-    params: SearchParams
 
-    async def __call__(
-        self,
-        parent: Trajectory,
-        n: int,
-        *,
-        first: int = 0,
-        to_end: bool = False,
-        temperature: float | None = None,
-        lookahead: int = 0,
-    ) -> tuple[Trajectory, ...]:
-        if temperature is None:
-            temperature = self.params.temperature
-        children = await self._sample(parent, n, temperature, first=first, to_end=to_end)
-        if self.prm is None:
-            return children
-        read = await together(self._roll_out(child, lookahead) for child in children)
-        return await self._score(self.prm, parent, children, [rolled.text for rolled in read])
-
-    async def _sample(
-        self,
-        parent: Trajectory,
-        n: int,
-        temperature: float,
-        *,
-        first: int = 0,
-        to_end: bool = False,
-    ) -> tuple[Trajectory, ...]:
-        return await sample(
-            self.policy,
-            self.params,
+async def _expand(
+    search: Search[Any],
+    parent: Trajectory,
+    n: int,
+    first: int,
+    to_end: bool,
+    temperature: float | None,
+    lookahead: int,
+) -> list[Trajectory]:
+    watch = search.ports.watch
+    watch.launched(parent, n)
+    try:
+        children = await search.sample(
             parent,
             n,
-            temperature,
-            limit(self.params),
+            limit(search.params),
             first=first,
-            subtree=self._subtree(parent.path or (first,)),
             to_end=to_end,
+            temperature=temperature,
         )
+        if search.verifier is not None:
+            read = await together(_roll_out(search, child, lookahead) for child in children)
+            texts = [rolled.text for rolled in read]
+            children = await _score(search, search.verifier, parent, children, texts)
+    except BaseException:
+        watch.dropped(parent, n)
+        raise
+    watch.sampled(parent, n, children)
+    return children
 
-    def _subtree(self, path: tuple[int, ...]) -> int:
-        """Number the groups of M siblings among the first steps, as all requests name them."""
-        return path[0] // self.params.m
 
-    async def _roll_out(self, trajectory: Trajectory, lookahead: int) -> Trajectory:
-        for _ in range(lookahead):
-            if not trajectory.finished:
-                (trajectory,) = await self._sample(trajectory, 1, temperature=0.0)
-        return trajectory
-
-    async def _score(
-        self,
-        prm: PRM,
-        parent: Trajectory,
-        children: tuple[Trajectory, ...],
-        texts: list[str],
-    ) -> tuple[Trajectory, ...]:
-        """Score what is new in the texts: all but the whole steps of the parent."""
-        known = tuple(pieces(parent.text)[:-1])
-        items = tuple(tuple(pieces(text)[len(known) :]) for text in texts)
-        subtree = self._subtree(children[0].path)
-        reply = await prm(ScoreRequest(parent.problem, known, items, parent.path, subtree))
-        before = parent.scores[: len(known)]
-        return tuple(
-            replace(
-                child,
-                scores=before + scores,
-                value=reduce_scores(before + scores, self.params.reduction),
+async def _roll_out(search: Search[Any], trajectory: Trajectory, lookahead: int) -> Trajectory:
+    for _ in range(lookahead):
+        if not trajectory.finished:
+            (trajectory,) = await search.sample(
+                trajectory, 1, limit(search.params), first=-1, temperature=0.0
             )
-            for child, scores in zip(children, reply.scores, strict=True)
+    return trajectory
+
+
+async def _score(
+    search: Search[Any],
+    verifier: Verifier,
+    parent: Trajectory,
+    children: Sequence[Trajectory],
+    texts: Sequence[str],
+) -> list[Trajectory]:
+    """Score what is new in the texts: all but the whole steps of the parent."""
+    known = tuple(pieces(parent.text)[:-1])
+    items = tuple(tuple(pieces(text)[len(known) :]) for text in texts)
+    steps = tuple(child.steps for child in children)
+    session = search.session(children[0].path)
+    reply = await verifier(ScoreRequest(search.problem, known, items, steps, parent.path, session))
+    before = parent.scores[: len(known)]
+    return [
+        replace(
+            child,
+            scores=before + scores,
+            value=reduce_scores(before + scores, search.params.reduction),
         )
+        for child, scores in zip(children, reply.scores, strict=True)
+    ]
 
 
-async def greedy(root: Trajectory, expand: Expand, params: SearchParams) -> tuple[Trajectory, ...]:
+def _found(
+    search: Search[Any], sampled: Sequence[Trajectory], picked: Sequence[Trajectory]
+) -> Found:
+    """Return the candidates one by one, with what the search without `--compat` would not take."""
+    counts = {
+        "are copies of others": len(picked) - len({t.path for t in picked}),
+        "had not come to an end": sum(t.finish == "stop" for t in picked),
+        "were cut by a token limit": sum(t.finish == "length" for t in picked),
+        "give no answer": sum(not search.ports.ballot.extract(t.text) for t in picked),
+    }
+    reasons = [f"{number} {what}" for what, number in counts.items() if number]
+    note = f"of {len(picked)} candidates, all of which vote: " + "; ".join(reasons)
+    return Found(sampled, [Pick(t) for t in picked], note if reasons else "")
+
+
+async def greedy(search: Search[Any]) -> Found:
     """Return the one completion at T=0."""
-    return await expand(root, 1, to_end=True, temperature=0.0)
+    sampled = await expand(search, search.root, 1, to_end=True, temperature=0.0)
+    return _found(search, sampled, sampled)
 
 
-async def best_of_n(
-    root: Trajectory, expand: Expand, params: SearchParams
-) -> tuple[Trajectory, ...]:
+async def best_of_n(search: Search[Any]) -> Found:
     """Return N whole completions, sampled M to a request."""
-    completions = await together(
-        expand(root, min(params.m, params.n - i), first=i, to_end=True)
-        for i in range(0, params.n, params.m)
+    n, m = search.params.n, search.params.m
+    groups = await together(
+        expand(search, search.root, min(m, n - i), to_end=True) for i in range(0, n, m)
     )
-    return tuple(chain.from_iterable(completions))
+    sampled = tuple(chain.from_iterable(groups))
+    return _found(search, sampled, sampled)
 
 
-async def beam(root: Trajectory, expand: Expand, params: SearchParams) -> tuple[Trajectory, ...]:
-    """Return all that beam search samples, in order.
+async def beam(search: Search[Any]) -> Found:
+    """Return the first N beams that ended, over and over where they are fewer.
 
     Goes on from the best N/M of the active beams, until none is left or `max_steps` is reached.
     The toolkit also goes on once N have finished, for nothing: the first N are its result.
     """
-    kept, sampled, num_ended = [root], list[Trajectory](), 0
+    params = search.params
+    kept, sampled, num_ended = [search.root], list[Trajectory](), 0
     for depth in range(1, params.max_steps + 1):
-        level = await _fill(kept, expand, params.n, to_end=depth == params.max_steps)
+        level = await _fill(search, kept, to_end=depth == params.max_steps)
         sampled += level
         active = [beam for beam in level if not ended(beam)]
         num_ended += params.n - len(active)
         if not active or num_ended >= params.n:
             break
         kept = _best(active, params.n // params.m)
-    return tuple(sampled)
+    finished = cycle(beam for beam in sampled if ended(beam))
+    return _found(search, sampled, list(islice(finished, params.n)))
 
 
 async def _fill(
-    beams: list[Trajectory], expand: Expand, n: int, *, to_end: bool
+    search: Search[Any], beams: Sequence[Trajectory], *, to_end: bool
 ) -> list[Trajectory]:
     """Expand N beams, the kept ones repeated in turn, and return the children in that order."""
+    n = search.params.n
     children = await together(
-        expand(beam, len(range(place, n, len(beams))), to_end=to_end)
+        expand(search, beam, len(range(place, n, len(beams))), to_end=to_end)
         for place, beam in enumerate(beams)
     )
     return [children[i % len(beams)][i // len(beams)] for i in range(n)]
@@ -170,47 +189,34 @@ def _best(active: list[Trajectory], width: int) -> list[Trajectory]:
     return [active[place] for place in sorted(ranked[-width:])]
 
 
-async def dvts(root: Trajectory, expand: Expand, params: SearchParams) -> tuple[Trajectory, ...]:
-    """Return all that the N/M subtrees sample, subtree by subtree."""
+async def dvts(search: Search[StepwiseSettings]) -> Found:
+    """Return the last M siblings of each of the N/M subtrees, finished or not."""
+    params = search.params
     subtrees = await together(
-        _subtree(root, first, expand, params) for first in range(0, params.n, params.m)
+        _subtree(search, _expand_subtree(search, search.root, 1))
+        for _ in range(params.n // params.m)
     )
-    return tuple(chain.from_iterable(subtrees))
+    deepest = [t for grown in subtrees for t in grown if len(t.path) == len(grown[-1].path)]
+    return _found(search, tuple(chain.from_iterable(subtrees)), deepest)
 
 
 async def _subtree(
-    root: Trajectory, first: int, expand: Expand, params: SearchParams
+    search: Search[StepwiseSettings], expansion: Coroutine[Any, Any, list[Trajectory]]
 ) -> list[Trajectory]:
-    best, sampled = root, list[Trajectory]()
-    for depth in range(1, params.max_steps + 1):
-        is_last = depth == params.max_steps
-        steps = await expand(
-            best,
-            params.m,
-            first=first if best is root else 0,
-            to_end=is_last,
-            lookahead=0 if is_last else params.lookahead,
-        )
+    sampled: list[Trajectory] = []
+    for depth in count(2):
+        steps = await expansion
         sampled += steps
         best = max(steps, key=lambda step: step.value)
-        if ended(best) or "boxed{" in best.text:
+        if ended(best) or "boxed{" in best.text or depth > search.params.max_steps:
             break
+        expansion = _expand_subtree(search, best, depth)
     return sampled
 
 
-SEARCHES: dict[
-    Strategy, Callable[[Trajectory, Expand, SearchParams], Awaitable[tuple[Trajectory, ...]]]
-] = {
-    "greedy": greedy,
-    "majority": best_of_n,
-    "best-of-n": best_of_n,
-    "beam": beam,
-    "dvts": dvts,
-}
-
-
-async def search(
-    root: Trajectory, policy: Policy, prm: PRM | None, params: SearchParams
-) -> tuple[Trajectory, ...]:
-    """Return every trajectory that the toolkit's search samples, in its order."""
-    return await SEARCHES[params.strategy](root, Expand(policy, prm, params), params)
+def _expand_subtree(
+    search: Search[StepwiseSettings], parent: Trajectory, depth: int
+) -> Coroutine[Any, Any, list[Trajectory]]:
+    is_last = depth == search.params.max_steps
+    lookahead = 0 if is_last else search.settings.lookahead
+    return expand(search, parent, search.params.m, to_end=is_last, lookahead=lookahead)

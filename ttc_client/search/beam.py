@@ -1,36 +1,38 @@
-"""Beam search over steps, guided by a PRM."""
+"""Beam search over steps, guided by a verifier."""
 
-import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
-from ttc_client.search.expand import Expander
-from ttc_client.search.params import SearchParams
-from ttc_client.together import stopped
+from ttc_client.search.search import Search
+from ttc_client.search.stepwise import StepwiseSettings, multiples_of_m, with_lookahead
+from ttc_client.search.strategy import Found, Strategy
+from ttc_client.together import in_order
 from ttc_client.types import Trajectory
 
 
-async def beam(root: Trajectory, expand: Expander, params: SearchParams) -> tuple[Trajectory, ...]:
-    """Return all trajectories that beam search samples (the post, "Beam search").
+async def beam(search: Search[StepwiseSettings]) -> Found:
+    """Keep the best N/M of all partial solutions at each depth (the post, "Beam search").
 
     1. Sample N first steps. 2. Score them. 3. Keep the best N/M unfinished. 4. Sample M next
     steps from each. Repeat 2 to 4 until N completions exist, none is left unfinished, or
     `max_steps` is reached; the last step of all runs to the end.
     """
-    width = params.n // params.m
-    level = await expand(root, params.n, to_end=params.max_steps == 1)
+    params, lookahead = search.params, search.settings.lookahead
+    level: Sequence[Trajectory] = await search.expand(
+        search.root, params.n, until=search.until(1), lookahead=lookahead
+    )
     sampled = list(level)
     for depth in range(2, params.max_steps + 1):
-        kept = sorted((t for t in level if not t.finished), key=_best_first)[:width]
+        kept = sorted((t for t in level if not t.finished), key=_best_first)
         missing = params.n - _num_completions(sampled)
         if not kept or missing <= 0:
             break
-        level = await _expand_all(kept, expand, params, missing, to_end=depth == params.max_steps)
+        level = await _expand_all(search, kept[: params.n // params.m], depth, missing)
         sampled += level
-    return tuple(sampled)
+    return Found(sampled, search.completions(sampled))
 
 
 async def _expand_all(
-    beams: list[Trajectory], expand: Expander, params: SearchParams, missing: int, to_end: bool
+    search: Search[StepwiseSettings], beams: Sequence[Trajectory], depth: int, missing: int
 ) -> list[Trajectory]:
     """Expand all beams at once, and gather their children from the best beam down.
 
@@ -38,14 +40,20 @@ async def _expand_all(
     the outcome depends on the ranking alone, never on which answer came first.
     """
     level: list[Trajectory] = []
-    requests = [asyncio.create_task(expand(b, params.m, to_end=to_end)) for b in beams]
-    try:
-        for request in requests:
-            level += await request
+    expansions = [
+        search.expand(
+            beam,
+            search.params.m,
+            until=search.until(depth),
+            lookahead=search.settings.lookahead,
+        )
+        for beam in beams
+    ]
+    async with in_order(expansions) as children:
+        async for siblings in children:
+            level += siblings
             if _num_completions(level) >= missing:
                 break
-    finally:
-        await stopped(requests)
     return level
 
 
@@ -55,3 +63,13 @@ def _best_first(trajectory: Trajectory) -> tuple[float, tuple[int, ...]]:
 
 def _num_completions(trajectories: Iterable[Trajectory]) -> int:
     return sum(t.multiplicity for t in trajectories if t.finished)
+
+
+BEAM = Strategy(
+    name="beam",
+    about="keeps the best N/M partial solutions, expands each M ways",
+    search=beam,
+    settings=StepwiseSettings,
+    budgets=multiples_of_m,
+    spends=with_lookahead,
+)

@@ -1,23 +1,49 @@
 """Best-of-N and majority voting: independent completions, told apart by how they are judged."""
 
 from itertools import chain
+from typing import Any
 
-from ttc_client.search.expand import Expander, merge_alike
-from ttc_client.search.params import SearchParams
-from ttc_client.together import together
-from ttc_client.types import Trajectory
+from ttc_client.search.results import merge_alike
+from ttc_client.search.search import Search
+from ttc_client.search.strategy import (
+    Found,
+    Strategy,
+    by_majority,
+    independent,
+    largest_budget,
+)
+from ttc_client.together import surviving
 
 
-async def best_of_n(
-    root: Trajectory, expand: Expander, params: SearchParams
-) -> tuple[Trajectory, ...]:
-    """Return N whole completions, scored as soon as they are written (the post, "Best-of-N").
+async def best_of_n(search: Search[Any]) -> Found:
+    """Sample N whole completions, scored as soon as they are written (the post, "Best-of-N").
 
-    Majority voting (Wang et al. 2022) is the same without a PRM. They are sampled M to a
+    Majority voting (Wang et al. 2022) is the same without a verifier. They are sampled M to a
     request, so that the first are scored while others are still being written.
     """
-    completions = await together(
-        expand(root, min(params.m, params.n - i), first=i, to_end=True)
-        for i in range(0, params.n, params.m)
+    n, m = search.params.n, search.params.m
+    groups = await surviving(
+        search.expand(search.root, min(m, n - i), until="end") for i in range(0, n, m)
     )
-    return merge_alike(chain.from_iterable(completions))
+    sampled = merge_alike(chain.from_iterable(groups))
+    return Found(sampled, search.completions(sampled))
+
+
+BEST_OF_N = Strategy(
+    name="best-of-n",
+    about="N completions, scored by the verifier",
+    search=best_of_n,
+    needs="solutions",
+    samples=independent,
+    budgets=largest_budget,
+)
+
+MAJORITY = Strategy(
+    name="majority",
+    about="N completions, the most frequent answer; needs no verifier",
+    search=best_of_n,
+    needs="nothing",
+    samples=independent,
+    budgets=largest_budget,
+    vote=by_majority,
+)

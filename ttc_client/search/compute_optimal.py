@@ -1,70 +1,100 @@
 """Compute-optimal scaling: spend the budget as suits the problem's difficulty."""
 
-from collections.abc import Iterable
-from dataclasses import replace
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 from itertools import chain
 
-from ttc_client.search.beam import beam
-from ttc_client.search.best_of_n import best_of_n
-from ttc_client.search.dvts import dvts
-from ttc_client.search.expand import Expander
+from ttc_client.errors import ConfigError
 from ttc_client.search.params import SearchParams
+from ttc_client.search.search import Search
+from ttc_client.search.stepwise import StepwiseSettings, with_lookahead
+from ttc_client.search.strategy import Found, Strategy
 from ttc_client.search.table import Table
-from ttc_client.together import both
-from ttc_client.types import Allocation, Strategy, Trajectory
-
-_SEARCHES = {"best-of-n": best_of_n, "beam": beam, "dvts": dvts}
+from ttc_client.together import surviving
+from ttc_client.types import Trajectory
 
 
-async def compute_optimal(
-    root: Trajectory, expand: Expander, params: SearchParams
-) -> tuple[Trajectory, ...]:
-    """Return all trajectories of a probe and of the search that it calls for.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TableSettings(StepwiseSettings):
+    """The table to go by; `lookahead` is that of the tree searches that it chooses."""
+
+    table: Table | None = field(
+        default=None, metadata={"help": "File of ttc optimal fit, which compute-optimal goes by."}
+    )
+
+    @property
+    def fitted(self) -> Table:
+        """The table; raises ConfigError where there is none."""
+        if self.table is None:
+            raise ConfigError(
+                "compute-optimal needs a table: fit one with ttc optimal fit, and name it with "
+                "--table FILE"
+            )
+        return self.table
+
+    def check_models(self, policy: str, prm: str | None) -> None:
+        """Raise ConfigError if the table's bins are those of another policy or PRM."""
+        self.fitted.check_models(policy, prm)
+
+
+async def compute_optimal(search: Search[TableSettings]) -> Found:
+    """Probe the problem, and search as its difficulty calls for.
 
     1. Sample a few whole completions, and score them. 2. Their mean reward tells the problem's
     bin of difficulty. 3. Spend the rest of N by the strategy and M that are best for that bin (the
     post, "compute-optimal scaling", after Snell et al. 2024, §3). What M does not divide becomes
-    more completions, and so does all of it for majority voting. The probe's are candidates too;
-    what repeats one of them stays apart from it, so that `allocation` can be read off later.
+    more completions, and so does all of it where independent completions are best. The probe's
+    are candidates too; what repeats one of them stays apart from it.
     """
-    if params.table is None:
-        raise ValueError("compute-optimal scaling needs a table")
-    n, size = params.n, params.table.budget(params.n).probe
-    probe = await _search(root, expand, params, range(size))
-    found = _allocate(probe, params.table, n)
-    tree = n - (n - size) // found.m * found.m if found.m else n
-    rest = await both(
-        _search(root, expand, params, range(size, tree)),
-        _search(root, expand, params, range(tree, n), found.strategy, found.m),
-    )
-    return (*probe, *chain.from_iterable(rest))
+    n, table = search.params.n, search.settings.fitted
+    size = table.budget(n).probe
+    probe = await search.part("best-of-n", size)
+    found = table.allocate(n, _mean_value(probe.sampled))
+    m = found.m or search.params.m
+    steps = 0 if search.is_independent(found.strategy) else (n - size) // m * m
+    parts = [("best-of-n", n - size - steps), (found.strategy, steps)]
+    rest = [search.part(name, part, m=m) for name, part in parts if part]
+    searched = await surviving([_given(probe), *rest])
+    sampled = tuple(chain.from_iterable(part.sampled for part in searched))
+    return Found(sampled, search.completions(sampled), allocation=found)
 
 
-def allocation(sampled: Iterable[Trajectory], params: SearchParams) -> Allocation | None:
-    """Read off the samples what compute-optimal scaling found; None for other strategies."""
-    if params.strategy != "compute-optimal" or params.table is None:
-        return None
-    size = params.table.budget(params.n).probe
-    probe = [t for t in sampled if len(t.path) == 1 and t.path[0] < size]
-    return _allocate(probe, params.table, params.n)
+async def _given(found: Found) -> Found:
+    """Return what is there already, whatever happens to the rest."""
+    return found
 
 
-def _allocate(probe: Iterable[Trajectory], table: Table, n: int) -> Allocation:
-    values = [completion.value for completion in probe for _ in range(completion.multiplicity)]
-    return table.allocate(n, sum(values) / len(values))
+def _mean_value(completions: Iterable[Trajectory]) -> float:
+    values = [c.value for c in completions for _ in range(c.multiplicity)]
+    return sum(values) / len(values)
 
 
-async def _search(
-    root: Trajectory,
-    expand: Expander,
-    params: SearchParams,
-    places: range,
-    strategy: Strategy = "best-of-n",
-    m: int | None = None,
-) -> tuple[Trajectory, ...]:
-    """Search with a part of the budget, whose first steps have these places among all of them."""
-    if not places:
-        return ()
-    lookahead = 0 if strategy == "best-of-n" else params.lookahead
-    part = replace(params, strategy=strategy, n=len(places), m=m or params.m, lookahead=lookahead)
-    return await _SEARCHES[strategy](root, replace(expand, params=part, offset=places.start), part)
+def _from_the_smallest_on(
+    params: SearchParams, settings: TableSettings, grid: Sequence[int]
+) -> Sequence[int]:
+    """Return the budgets of a grid that the table covers, after a check of what it needs."""
+    table = settings.fitted
+    if params.compat:
+        raise ConfigError(
+            f"compat is {params.compat}, but the published toolkit has no compute-optimal "
+            "scaling: leave it out"
+        )
+    if params.reduction != table.origin.reduction:
+        raise ConfigError(
+            f"reduction is {params.reduction}, but the table's bins are of rewards by "
+            f"{table.origin.reduction}: use that"
+        )
+    possible = [n for n in grid if n >= table.budgets[0].n]
+    if not possible:
+        table.budget(max(grid))  # raises, with what is possible
+    return possible
+
+
+COMPUTE_OPTIMAL = Strategy(
+    name="compute-optimal",
+    about="a probe tells how hard the problem is; the rest of N goes to what is best for that",
+    search=compute_optimal,
+    settings=TableSettings,
+    budgets=_from_the_smallest_on,
+    spends=with_lookahead,
+)

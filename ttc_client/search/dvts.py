@@ -1,38 +1,60 @@
 """Diverse verifier tree search (DVTS): independent subtrees, each searched greedily."""
 
-from itertools import chain
+from collections.abc import Coroutine
+from itertools import chain, count
+from typing import Any
 
-from ttc_client.search.expand import Expander
-from ttc_client.search.params import SearchParams
-from ttc_client.together import together
+from ttc_client.search.search import Search
+from ttc_client.search.stepwise import StepwiseSettings, multiples_of_m, with_lookahead
+from ttc_client.search.strategy import Found, Strategy
+from ttc_client.together import surviving
 from ttc_client.types import Trajectory
 
 
-async def dvts(root: Trajectory, expand: Expander, params: SearchParams) -> tuple[Trajectory, ...]:
-    """Return all trajectories that the N/M subtrees sample (the post, "DVTS").
+async def dvts(search: Search[StepwiseSettings]) -> Found:
+    """Search N/M subtrees side by side (the post, "DVTS").
 
-    The subtrees never wait for each other: each goes on as soon as its own M steps are scored.
+    They never wait for each other: each goes on as soon as its own M steps are scored.
     """
-    subtrees = await together(
-        _subtree(root, first, expand, params) for first in range(0, params.n, params.m)
+    subtrees = await surviving(
+        _subtree(search, _expand(search, search.root, 1))
+        for _ in range(search.params.n // search.params.m)
     )
-    return tuple(chain.from_iterable(subtrees))
+    sampled = tuple(chain.from_iterable(subtrees))
+    return Found(sampled, search.completions(sampled))
 
 
 async def _subtree(
-    root: Trajectory, first: int, expand: Expander, params: SearchParams
+    search: Search[StepwiseSettings], expansion: Coroutine[Any, Any, tuple[Trajectory, ...]]
 ) -> list[Trajectory]:
-    """Sample M steps, keep the best one, expand it M ways, until it ends.
-
-    At `max_steps` the steps run to the end.
-    """
-    best, sampled = root, list[Trajectory]()
-    for depth in range(1, params.max_steps + 1):
-        steps = await expand(
-            best, params.m, first=first if best is root else 0, to_end=depth == params.max_steps
-        )
+    """Sample M steps, keep the best one, expand it M ways, until it ends."""
+    sampled: list[Trajectory] = []
+    for depth in count(2):
+        steps = await expansion
         sampled += steps
         best = max(steps, key=lambda step: step.value)
         if best.finished:
             break
+        expansion = _expand(search, best, depth)
     return sampled
+
+
+def _expand(
+    search: Search[StepwiseSettings], parent: Trajectory, depth: int
+) -> Coroutine[Any, Any, tuple[Trajectory, ...]]:
+    return search.expand(
+        parent,
+        search.params.m,
+        until=search.until(depth),
+        lookahead=search.settings.lookahead,
+    )
+
+
+DVTS = Strategy(
+    name="dvts",
+    about="N/M independent subtrees, each continued from its best step",
+    search=dvts,
+    settings=StepwiseSettings,
+    budgets=multiples_of_m,
+    spends=with_lookahead,
+)

@@ -1,13 +1,13 @@
-"""The two ports of a search: a policy that samples steps and a PRM that scores them.
+"""The ports of a search: a policy that samples steps and a verifier that scores them.
 
 A port is anything that can be awaited with a request: an HTTP client, a wrapper around another
-port, or a plain function in a test.
+port, or a plain function in a notebook or a test.
 """
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from ttc_client.types import Step, Trajectory, Usage
+from ttc_client.types import Message, Problem, Step, Trajectory, Usage
 
 _CHARACTERS_PER_TOKEN = 3
 _TOKENS_PER_STEP = 100
@@ -19,7 +19,7 @@ class SampleRequest:
 
     Each ends after the first of the `stop` strings, which it keeps, at the policy's own end, or
     after `max_tokens`. Continuation i is sampled with `seed + i`; None leaves it to the server.
-    `subtree` numbers the group of siblings that the trajectory descends from: it shares a prefix.
+    Requests of one `session` share a long prefix.
     """
 
     trajectory: Trajectory
@@ -29,12 +29,17 @@ class SampleRequest:
     max_tokens: int
     stop: tuple[str, ...]
     seed: int | None
-    subtree: int = 0
+    session: str = ""
 
     @property
-    def problem(self) -> str:
-        """The problem that this is a part of."""
-        return self.trajectory.problem
+    def messages(self) -> tuple[Message, ...]:
+        """The prompt that is answered, as messages."""
+        return self.trajectory.prompt.messages
+
+    @property
+    def text(self) -> str:
+        """The prompt as rendered text, and what has been written after it."""
+        return self.trajectory.prompt.text + self.trajectory.text
 
     @property
     def num_sequences(self) -> int:
@@ -44,42 +49,44 @@ class SampleRequest:
     @property
     def num_tokens(self) -> int:
         """How many tokens the server holds for this request, roughly."""
-        trajectory = self.trajectory
-        prompt = len(trajectory.prompt_ids) or len(trajectory.prompt) // _CHARACTERS_PER_TOKEN
-        return prompt + trajectory.num_tokens + self.n * _TOKENS_PER_STEP
-
-    @property
-    def session(self) -> str:
-        """What shares a long prefix with this request."""
-        return f"{self.problem}\n{self.subtree}"
+        prompt = self.trajectory.prompt
+        length = len(prompt.ids) or len(prompt.text) // _CHARACTERS_PER_TOKEN
+        return length + self.trajectory.num_tokens + self.n * _TOKENS_PER_STEP
 
 
 @dataclass(frozen=True, slots=True)
 class Samples:
-    """The `n` continuations, in order.
+    """The `n` continuations, in order; None stands for one that failed.
 
     `prompt_ids` are the token ids that the server continued from, empty in text mode.
     """
 
-    steps: tuple[Step, ...]
-    prompt_ids: tuple[int, ...]
-    usage: Usage
+    steps: tuple[Step | None, ...]
+    prompt_ids: tuple[int, ...] = ()
+    usage: Usage = field(default_factory=Usage)
 
 
 @dataclass(frozen=True, slots=True)
 class ScoreRequest:
-    """Ask the PRM for a score of each step of each item, all of which continue `prefix`.
+    """Ask the verifier for a score of each step of each item, all of which continue `prefix`.
 
-    Steps are given without their delimiter. Those of the prefix are scored already. An item may
-    hold no step. `path` is the place in the search tree that this belongs to, `subtree` the
-    group of siblings that it descends from.
+    Steps are given as text, without their delimiter. Those of the prefix are scored already. An
+    item may hold no step. `sampled` has what the policy wrote for each item, prefix included, as
+    it was sampled, with its tokens. `path` is the place in the search tree that this belongs to;
+    requests of one `session` share a long prefix.
     """
 
-    problem: str
+    problem: Problem
     prefix: tuple[str, ...]
     items: tuple[tuple[str, ...], ...]
+    sampled: tuple[tuple[Step, ...], ...] = ()
     path: tuple[int, ...] = ()
-    subtree: int = 0
+    session: str = ""
+
+    @property
+    def question(self) -> str:
+        """What the steps are to answer."""
+        return self.problem.question
 
     @property
     def num_sequences(self) -> int:
@@ -89,13 +96,8 @@ class ScoreRequest:
     @property
     def num_tokens(self) -> int:
         """How many tokens the server holds for this request, roughly."""
-        texts = (self.problem, *self.prefix, *(step for item in self.items for step in item))
+        texts = (self.question, *self.prefix, *(step for item in self.items for step in item))
         return sum(map(len, texts)) // _CHARACTERS_PER_TOKEN
-
-    @property
-    def session(self) -> str:
-        """What shares a long prefix with this request."""
-        return f"{self.problem}\n{self.subtree}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,8 +105,8 @@ class Scores:
     """One probability in [0, 1] per step of each item, in order."""
 
     scores: tuple[tuple[float, ...], ...]
-    usage: Usage
+    usage: Usage = field(default_factory=Usage)
 
 
 Policy = Callable[[SampleRequest], Awaitable[Samples]]
-PRM = Callable[[ScoreRequest], Awaitable[Scores]]
+Verifier = Callable[[ScoreRequest], Awaitable[Scores]]

@@ -1,62 +1,134 @@
-"""Turn the trajectories that a search sampled into candidates, a vote and a result.
+"""Turn the trajectories that a search sampled into candidates, votes and a tree.
 
 Pure: everything here can be done again from what was sampled.
 """
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from itertools import zip_longest
 
-from ttc_client.search.params import STEPWISE_STRATEGIES, SearchParams
+from ttc_client.search.ballot import Ballot
+from ttc_client.search.params import SearchParams
 from ttc_client.search.rewards import reduce_scores
 from ttc_client.search.steps import split_steps
-from ttc_client.types import Candidate, ScoredStep, Trajectory, TreeNode
+from ttc_client.search.strategy import Found, Pick
+from ttc_client.search.voting import grouped
+from ttc_client.types import (
+    AnswerGroup,
+    Candidate,
+    Counts,
+    Finish,
+    Reduction,
+    ScoredStep,
+    Trajectory,
+    TreeNode,
+)
 
 
-def best_completions(sampled: Sequence[Trajectory], n: int) -> list[Trajectory]:
+def _came_to_an_answer(answer: str, finish: Finish) -> bool:
+    return bool(answer) and finish != "length"
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """How a candidate is read: the steps that were scored, its reward, and whether it votes."""
+
+    read_steps: Callable[[str], Sequence[str]] = split_steps
+    reward: Callable[[Sequence[float], Reduction], float] = reduce_scores
+    has_vote: Callable[[str, Finish], bool] = _came_to_an_answer
+
+
+def merge_alike(siblings: Iterable[Trajectory]) -> tuple[Trajectory, ...]:
+    """Keep siblings that read the same once, at the first one's place, and count them."""
+    alike: dict[tuple[str, str], list[Trajectory]] = {}
+    for sibling in siblings:
+        step = sibling.steps[-1]
+        alike.setdefault((step.text, step.finish), []).append(sibling)
+    return tuple(_standing_for(group) for group in alike.values())
+
+
+def _standing_for(alike: list[Trajectory]) -> Trajectory:
+    if len(alike) == 1:
+        return alike[0]
+    *before, last = alike[0].steps
+    merged = replace(last, multiplicity=sum(t.multiplicity for t in alike))
+    return replace(alike[0], steps=(*before, merged))
+
+
+def completions(sampled: Iterable[Trajectory], n: int) -> tuple[Pick, ...]:
     """Return the completions among the trajectories, the best N of them, in the tree's order."""
-    completions = sorted((t for t in sampled if t.finished), key=lambda t: t.path)
+    finished = sorted((t for t in sampled if t.finished), key=lambda t: t.path)
     room = n
-    returned: list[Trajectory] = []
-    for completion in sorted(completions, key=lambda t: -t.value):
+    picks: list[Pick] = []
+    for completion in sorted(finished, key=lambda t: -t.value):
         if room > 0:
-            returned.append(_at_most(completion, room))
+            picks.append(Pick(completion, min(completion.multiplicity, room)))
             room -= completion.multiplicity
-    return sorted(returned, key=lambda t: t.path)
+    return tuple(sorted(picks, key=lambda pick: pick.trajectory.path))
 
 
-def _at_most(completion: Trajectory, count: int) -> Trajectory:
-    *before, last = completion.steps
-    kept = replace(last, multiplicity=min(last.multiplicity, count))
-    return replace(completion, steps=(*before, kept))
+async def candidates(
+    picks: Sequence[Pick], params: SearchParams, ballot: Ballot, rules: Rules, *, scored: bool
+) -> tuple[tuple[Candidate, ...], tuple[AnswerGroup, ...]]:
+    """Return the candidates, and the groups of those that vote, in order of first appearance.
+
+    `scored` says whether a verifier took part: a candidate without a score then has a reward of 0.
+    """
+    unscored = 0.0 if scored else None
+    read = [_candidate(pick, params, ballot, rules, unscored) for pick in picks]
+    return await vote_on(read, ballot, rules)
 
 
-def candidate(completion: Trajectory, answer: str, params: SearchParams) -> Candidate:
-    """Return a completion with its steps scored one by one, its reward and its answer."""
-    texts = split_steps(completion.text)
-    scores: Sequence[float | None] = completion.scores or [None] * len(texts)
+async def vote_on(
+    read: Sequence[Candidate], ballot: Ballot, rules: Rules
+) -> tuple[tuple[Candidate, ...], tuple[AnswerGroup, ...]]:
+    """Return candidates with their groups, and the groups in order of first appearance."""
+    keys = await ballot.keys([candidate.answer for candidate in read])
+    members: dict[str, list[Candidate]] = {}
+    for candidate, key in zip(read, keys, strict=True):
+        if rules.has_vote(candidate.answer, candidate.finish):
+            members.setdefault(key, []).append(candidate)
+    numbers = {id(c): number for number, group in enumerate(members.values()) for c in group}
+    voting = tuple(replace(candidate, group=numbers.get(id(candidate))) for candidate in read)
+    return voting, grouped(tuple(members.values()))
+
+
+def _candidate(
+    pick: Pick, params: SearchParams, ballot: Ballot, rules: Rules, unscored: float | None
+) -> Candidate:
+    """Return a pick with its steps scored one by one, its reward and its answer."""
+    trajectory = pick.trajectory
+    scores = trajectory.scores
     return Candidate(
-        text=completion.text,
-        steps=tuple(map(ScoredStep, texts, scores)),
-        reward=_reward(completion, params),
-        answer=answer,
-        finish=completion.finish,
-        multiplicity=completion.multiplicity,
-        num_tokens=completion.num_tokens,
-        path=completion.path,
+        text=trajectory.text,
+        steps=tuple(
+            ScoredStep(text or "", score)  # a step that was only rolled out has no text
+            for text, score in zip_longest(rules.read_steps(trajectory.text), scores)
+        ),
+        reward=rules.reward(scores, params.reduction) if scores else unscored,
+        answer=ballot.extract(trajectory.text),
+        finish=trajectory.finish,
+        num_tokens=trajectory.num_tokens,
+        path=trajectory.path,
+        votes=pick.votes,
+        weight=pick.weight,
     )
 
 
-def _reward(completion: Trajectory, params: SearchParams) -> float | None:
-    if not params.uses_prm:
-        return None
-    return reduce_scores(completion.scores, params.reduction) if completion.scores else 0.0
+def in_order_of(
+    found: Sequence[Candidate], groups: Sequence[AnswerGroup], order: Sequence[AnswerGroup]
+) -> tuple[Candidate, ...]:
+    """Return the candidates with their groups numbered as in another order of the groups."""
+    places = {id(group): place for place, group in enumerate(order)}
+    return tuple(
+        c if c.group is None else replace(c, group=places[id(groups[c.group])]) for c in found
+    )
 
 
-def search_tree(
-    sampled: Sequence[Trajectory], completions: Sequence[Trajectory]
-) -> tuple[TreeNode, ...]:
+def search_tree(found: Found) -> tuple[TreeNode, ...]:
     """Return every sampled step in the order of the tree, marked if the search went on from it."""
-    kept = {t.path[:-1] for t in sampled} | {t.path for t in completions}
+    sampled = found.sampled
+    kept = {t.path[:-1] for t in sampled} | {pick.trajectory.path for pick in found.picks}
     return tuple(
         TreeNode(
             path=t.path,
@@ -70,20 +142,17 @@ def search_tree(
     )
 
 
-def shortfall(
-    sampled: Sequence[Trajectory], candidates: Sequence[Candidate], params: SearchParams
-) -> str:
-    """Say why there are fewer candidates than N, and which of them have no vote."""
-    reasons: list[str] = []
-    count = sum(c.multiplicity for c in candidates)
-    if count < params.num_completions and params.strategy in STEPWISE_STRATEGIES:
-        parents = {t.path[:-1] for t in sampled}
-        pruned = sum(t.multiplicity for t in sampled if not t.finished and t.path not in parents)
-        reasons.append(f"{pruned} steps were pruned before they came to an end")
-    if repeated := count - len(candidates):
-        reasons.append(f"{repeated} repeat another candidate and are counted with it")
-    if cut := sum(c.multiplicity for c in candidates if c.finish == "length"):
-        reasons.append(f"{cut} were cut by a token limit and do not vote")
-    if not reasons:
-        return ""
-    return f"{len(candidates)} candidates for n = {params.num_completions}: " + "; ".join(reasons)
+def counts(found: Found, read: Sequence[Candidate]) -> Counts:
+    """Count how the samples of a search became its votes."""
+    roots = [t for t in found.sampled if len(t.path) == 1]
+    finished = [t for t in found.sampled if t.finished]
+    return Counts(
+        first_steps=sum(t.multiplicity for t in roots),
+        distinct_first_steps=len({t.steps[0].text for t in roots}),
+        sampled=sum(t.multiplicity for t in found.sampled),
+        finished=sum(t.multiplicity for t in finished),
+        distinct=len({t.text for t in finished}),
+        cut=sum(t.multiplicity for t in finished if t.finish == "length"),
+        unanswered=int(sum(c.votes for c in read if not c.answer and c.finish != "length")),
+        votes=sum(c.votes for c in read if c.group is not None),
+    )

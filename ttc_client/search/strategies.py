@@ -1,27 +1,56 @@
-"""The search strategies: pure functions over a policy and a PRM, one file each."""
+"""The table of strategies. A new one is a file with its record, and a line here."""
 
-from collections.abc import Awaitable, Callable
+import difflib
+from collections.abc import Mapping
+from importlib import import_module
+from typing import Any, Final, cast
 
-from ttc_client.search.beam import beam
-from ttc_client.search.best_of_n import best_of_n
-from ttc_client.search.compute_optimal import compute_optimal
-from ttc_client.search.dvts import dvts
-from ttc_client.search.expand import Expander
-from ttc_client.search.greedy import greedy
-from ttc_client.search.params import SearchParams
-from ttc_client.types import Strategy, Trajectory
+from ttc_client.errors import ConfigError
+from ttc_client.search.beam import BEAM
+from ttc_client.search.best_of_n import BEST_OF_N, MAJORITY
+from ttc_client.search.compute_optimal import COMPUTE_OPTIMAL
+from ttc_client.search.dvts import DVTS
+from ttc_client.search.greedy import GREEDY
+from ttc_client.search.strategy import Strategy
 
-STRATEGIES: dict[
-    Strategy,
-    Callable[[Trajectory, Expander, SearchParams], Awaitable[tuple[Trajectory, ...]]],
-] = {
-    "greedy": greedy,
-    "majority": best_of_n,
-    "best-of-n": best_of_n,
-    "beam": beam,
-    "dvts": dvts,
-    "compute-optimal": compute_optimal,
+Table = Mapping[str, Strategy[Any]]
+
+STRATEGIES: Final[dict[str, Strategy[Any]]] = {
+    strategy.name: strategy
+    for strategy in (GREEDY, BEST_OF_N, MAJORITY, BEAM, DVTS, COMPUTE_OPTIMAL)
 }
-"""Each returns every trajectory it sampled: the tree, whose finished ones are the completions."""
+"""By name, in the order in which help, tables and figures show them."""
 
-__all__ = ["STRATEGIES", "Expander"]
+
+def find_strategy(name: str, among: Table = STRATEGIES) -> Strategy[Any]:
+    """Return a strategy by its name in the table, or as `module:name` from elsewhere.
+
+    Raises ConfigError, with the nearest name, for one that there is not.
+    """
+    if name in among:
+        return among[name]
+    if ":" in name:
+        return _imported(name)
+    close = difflib.get_close_matches(name, among, n=1)
+    hint = f"; did you mean {close[0]}?" if close else ""
+    raise ConfigError(f"strategy is {name!r}: it must be one of {', '.join(among)}{hint}")
+
+
+def unscored_twin(strategy: Strategy[Any]) -> Strategy[Any]:
+    """Return the strategy that takes the same samples without a verifier; itself if there is none.
+
+    Its results can be read off those of the other.
+    """
+    twins = (s for s in STRATEGIES.values() if s.search is strategy.search and s.needs == "nothing")
+    return next(twins, strategy)
+
+
+def _imported(name: str) -> Strategy[Any]:
+    module, _, attribute = name.partition(":")
+    try:
+        found: Any = getattr(import_module(module), attribute)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise ConfigError(f"strategy is {name!r}, which cannot be imported: {error}") from error
+    if not isinstance(found, Strategy):
+        raise ConfigError(f"strategy is {name!r}, which is no Strategy but {found!r}")
+    return cast(Strategy[Any], found)

@@ -8,7 +8,7 @@ from itertools import pairwise
 from typing import Any
 
 from ttc_client.errors import ConfigError
-from ttc_client.types import TREE_STRATEGIES, Allocation, Reduction, Strategy
+from ttc_client.types import Allocation, Reduction
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +19,7 @@ class Choice:
     the choice was fitted on, None where there were none: then it is the best one for all.
     """
 
-    strategy: Strategy
+    strategy: str
     m: int | None
     accuracy: float | None = None
     num_problems: int = 0
@@ -122,12 +122,7 @@ def _check_budget(budget: Budget, num_bins: int) -> None:
     if not 1 <= budget.probe <= budget.n:
         raise ConfigError(f"n = {budget.n} has a probe of {budget.probe}: from 1 to n are possible")
     for choice in budget.choices:
-        if choice.strategy in TREE_STRATEGIES:
-            known = choice.m is not None and choice.m >= 1
-        else:
-            known = choice.m is None and choice.strategy in ("best-of-n", "majority")
-        if not known:
+        if choice.m is not None and choice.m < 1:
             raise ConfigError(
-                f"n = {budget.n} has {choice.strategy} with m = {choice.m}: it must be best-of-n "
-                "or majority without m, or beam or dvts with m of 1 or more"
+                f"n = {budget.n} has {choice.strategy} with m = {choice.m}: at least 1"
             )

@@ -1,159 +1,97 @@
-"""All settings of a search, and where they come from: flags, environment, file, defaults.
+"""All settings by one flat list of names, and where they come from: flags, environment, file.
 
-The only place that reads the environment.
+The flags of the command line, the keys of a TOML file and the variables of the environment are all
+made from the fields of `SearchParams`, of the strategies' own settings, and of `Servers`.
 """
 
 import difflib
-import ipaddress
-import re
 import tomllib
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import Field, dataclass, fields
 from pathlib import Path
-from typing import Any, Literal, get_args
-from urllib.parse import urlsplit
+from typing import Any, Final, get_args
 
 import msgspec
 
-from ttc_client.clients.prompts import META_MATH_SYSTEM_PROMPT
 from ttc_client.errors import ConfigError
-from ttc_client.search.params import SearchParams, check_choice
+from ttc_client.sal.modes import MODES
+from ttc_client.search.params import SearchParams
+from ttc_client.search.strategies import STRATEGIES, find_strategy
+from ttc_client.search.strategy import Strategy
+from ttc_client.settings.servers import ENVIRONMENT_PREFIX, SECRETS, Servers
 from ttc_client.settings.table_file import read_table
+from ttc_client.tasks.table import find_task
+from ttc_client.tasks.task import Task
 
 DEFAULT_FILE = Path("ttc.toml")
-ENVIRONMENT_PREFIX = "TTC_"
-
-PolicyApi = Literal["vllm", "openai", "tgi"]
-PRMApi = Literal[
-    "auto",
-    "score",
-    "generative-scoring",
-    "completions",
-    "token-classify",
-    "step-pooling",
-    "classify",
-    "tgi",
-    "tei",
-]
-PRMFormat = Literal["auto", "rlhflow", "math-shepherd"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SearchConfig(SearchParams):
-    """Say how to search, and with which servers.
+class TaskSettings:
+    """What is asked: a task by name, and a system prompt in the place of its own."""
 
-    `policy` and `prm` hold the URLs of one or more replicas each; without any, small servers of
-    our own are started for the demo models. `concurrency` bounds the sequences in flight at
-    each server, or is "auto" to find what it can use; `timeout_s` bounds one request, its
-    repetitions and the pauses between them. `session_header` names a header by which a router
-    keeps requests that share a prefix together, `ca_bundle` a file of CAs to trust besides the
-    system's. With `check`, servers that would ruin a search are refused before it starts. Raises
-    ConfigError.
-    """
-
-    policy: tuple[str, ...] = ()
-    prm: tuple[str, ...] = ()
-    policy_api: PolicyApi = "vllm"
-    prm_api: PRMApi = "auto"
-    prm_format: PRMFormat = "auto"
-    model: str | None = None
-    system_prompt: str = META_MATH_SYSTEM_PROMPT
-    concurrency: int | Literal["auto"] = "auto"
-    timeout_s: float = 600.0
-    check: bool = True
-    session_header: str | None = None
-    ca_bundle: str | None = None
-    policy_api_key: str | None = field(default=None, repr=False)
-    prm_api_key: str | None = field(default=None, repr=False)
-
-    def __post_init__(self) -> None:
-        SearchParams.__post_init__(self)  # a slotted dataclass has no zero-argument super()
-        for name in ("policy", "prm"):
-            urls = getattr(self, name)
-            object.__setattr__(self, name, (urls,) if isinstance(urls, str) else tuple(urls))
-            for url in getattr(self, name):
-                _check_url(name, url)
-        check_choice("policy_api", self.policy_api, PolicyApi)
-        check_choice("prm_api", self.prm_api, PRMApi)
-        check_choice("prm_format", self.prm_format, PRMFormat)
-        for name in SECRETS:
-            _check_key(name, getattr(self, name))
-        _check_header(self.session_header)
-        _check_concurrency(self.concurrency)
-        if not self.timeout_s > 0:
-            raise ConfigError(f"timeout_s is {self.timeout_s}: it must be above 0")
-        if self.prm and not self.policy:
-            raise ConfigError("prm is given but policy is not: name both servers, or neither")
-        if self.policy and self.uses_prm and not self.prm:
-            raise ConfigError(
-                f"{self.strategy} needs a PRM beside the policy: add --prm URL, or use majority"
-            )
+    task: str = "math"
+    system_prompt: str | None = None
 
 
-def _check_key(name: str, key: str | None) -> None:
-    if key and not (key.isascii() and key.isprintable()):
-        raise ConfigError(
-            f"{ENVIRONMENT_PREFIX}{name.upper()} holds a character that no HTTP header can carry: "
-            "is there a line break at its end?"
-        )
+def _fields(kinds: Iterable[type[Any]]) -> dict[str, Field[Any]]:
+    return {field.name: field for kind in kinds for field in fields(kind)}
 
 
-def _check_header(name: str | None) -> None:
-    if name is not None and not re.fullmatch(r"[\w!#$%&'*+.^`|~-]+", name, re.ASCII):
-        raise ConfigError(f"session_header is {name!r}: it must be a name such as X-Session-ID")
-
-
-def _check_concurrency(value: object) -> None:
-    if value != "auto" and not (isinstance(value, int) and value >= 1):
-        raise ConfigError(f"concurrency is {value!r}: it must be 1 or more, or auto")
-
-
-def _check_url(name: str, url: str) -> None:
-    """Refuse what is no URL, and what would put a password into results and messages."""
-    try:
-        parts = urlsplit(url)
-    except ValueError:
-        raise ConfigError(
-            f"{name} is no URL: it must be one such as http://localhost:8000"
-        ) from None
-    if parts.username or parts.password or parts.query:
-        raise ConfigError(
-            f"{name} is a URL of {parts.hostname} with a user name or a query: leave these out, "
-            f"and put an API key into {ENVIRONMENT_PREFIX}{name.upper()}_API_KEY"
-        )
-
-
-def environment_proxy(url: str) -> str | None:
-    """Return the proxy that the environment names for a URL, if any; never for this machine.
-
-    Reads HTTP_PROXY, HTTPS_PROXY and NO_PROXY, in small letters too.
-    """
-    from urllib.request import getproxies, proxy_bypass
-
-    parts = urlsplit(url)
-    host = parts.hostname or ""
-    if host == "localhost" or _is_loopback(host) or proxy_bypass(parts.netloc):
-        return None
-    return getproxies().get(parts.scheme)
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
-SETTINGS = tuple(setting.name for setting in fields(SearchConfig))
-SECRETS = ("policy_api_key", "prm_api_key")
+PARAMS = {name: f for name, f in _fields([SearchParams]).items() if name != "settings"}
+OWN = _fields(strategy.settings for strategy in STRATEGIES.values())
+"""The settings that belong to some strategies alone."""
+SERVERS, TASK = _fields([Servers]), _fields([TaskSettings])
+SETTINGS: Final[Mapping[str, Field[Any]]] = {**PARAMS, **OWN, **SERVERS, **TASK}
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """The effective configuration, and for each of its fields where the value came from."""
+    """The settings in force, and for each where the value came from.
 
-    config: SearchConfig
+    `values` holds them by name, secrets included: it is not for showing.
+    """
+
+    values: dict[str, Any]
     origins: dict[str, str]
+    servers: Servers
+    task: Task
+
+    @property
+    def params(self) -> SearchParams:
+        """How to search; raises ConfigError for settings that the strategy does not have."""
+        strategy = self.values["strategy"]
+        self.check_own((strategy,))
+        return self.params_for()
+
+    def params_for(self, **cell: Any) -> SearchParams:
+        """Return the checked params of one cell of a grid: strategy, N, seed.
+
+        Settings that its strategy does not have are left out. Raises ConfigError.
+        """
+        strategy, params = self.cell(**cell)
+        return strategy.checked(params)
+
+    def cell(self, **cell: Any) -> tuple[Strategy[Any], SearchParams]:
+        """Return the strategy of a cell, and its params before the strategy has checked them."""
+        values = {**self.values, **cell}
+        strategy = find_strategy(values["strategy"], MODES[values["compat"]].strategies)
+        own = {f.name: values[f.name] for f in fields(strategy.settings) if f.name in values}
+        shared = {name: values[name] for name in PARAMS}
+        return strategy, SearchParams(**shared, settings=strategy.settings(**own))
+
+    def check_own(self, strategies: Sequence[str]) -> None:
+        """Raise ConfigError for a setting that was given and that none of the strategies has."""
+        mode = MODES[self.values["compat"]]
+        records = [find_strategy(name, mode.strategies) for name in strategies]
+        known = {field.name for record in records for field in fields(record.settings)}
+        for name, field in OWN.items():
+            if name not in known and self.values[name] != field.default:
+                having = [s.name for s in STRATEGIES.values() if name in _fields([s.settings])]
+                raise ConfigError(
+                    f"{name} is {self.values[name]}, but {', '.join(strategies)} has no such "
+                    f"setting: leave it out, or use {' or '.join(having)}"
+                )
 
 
 def load_settings(
@@ -165,29 +103,27 @@ def load_settings(
     ConfigError that names the setting, its value and where it came from.
     """
     path = file or DEFAULT_FILE
-    table = read_toml(path, SETTINGS, required=file is not None)
+    table = read_toml(path, [*SETTINGS], required=file is not None)
     return merge_settings(flags, environment, table, str(path))
 
 
 def merge_settings(
     flags: Mapping[str, Any], environment: Mapping[str, str], table: Mapping[str, Any], path: str
 ) -> Settings:
-    """Merge flags over environment over the table of a file over defaults."""
-    values: dict[str, Any] = {}
+    """Merge flags over environment over the table of a file over defaults; raises ConfigError."""
+    values: dict[str, Any] = {name: field.default for name, field in SETTINGS.items()}
     origins = dict.fromkeys(SETTINGS, "default")
-
-    def take(origin: str, found: Mapping[str, Any]) -> None:
-        for name, value in found.items():
-            values[name] = _typed(name, value, origin)
-            origins[name] = origin
-
-    take(path, table)
-    for name in SETTINGS:
-        variable = ENVIRONMENT_PREFIX + name.upper()
-        if variable in environment:
-            take(variable, {name: environment[variable]})
-    take("flag", {name: value for name, value in flags.items() if value is not None})
-    return Settings(SearchConfig(**values), origins)
+    _check_environment(environment)
+    variables = {name: ENVIRONMENT_PREFIX + name.upper() for name in SETTINGS}
+    given = [(name, value, path) for name, value in table.items()]
+    given += [(n, environment[v], v) for n, v in variables.items() if v in environment]
+    given += [(name, value, "flag") for name, value in flags.items() if value is not None]
+    for name, value, origin in given:
+        values[name] = _typed(name, value, origin)
+        origins[name] = origin
+    servers = Servers(**{name: values[name] for name in SERVERS})
+    task = find_task(values["task"], values["system_prompt"])
+    return Settings(values, origins, servers, task)
 
 
 def read_toml(path: Path, names: Sequence[str], *, required: bool) -> dict[str, Any]:
@@ -202,8 +138,7 @@ def read_toml(path: Path, names: Sequence[str], *, required: bool) -> dict[str, 
         raise ConfigError(f"{path} cannot be read as TOML: {error}") from error
     for key in table:
         if key not in names:
-            close = difflib.get_close_matches(key, names, n=1)
-            hint = f"; did you mean {close[0]}?" if close else ""
+            hint = did_you_mean(key, names)
             raise ConfigError(f"{path} sets {key!r}, which is no setting{hint}")
         if key in SECRETS:
             raise ConfigError(
@@ -212,13 +147,28 @@ def read_toml(path: Path, names: Sequence[str], *, required: bool) -> dict[str, 
     return table
 
 
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """Return a hint at the nearest of the known names, "" if none is near."""
+    close = difflib.get_close_matches(name, list(known), n=1)
+    return f"; did you mean {close[0]}?" if close else ""
+
+
+def _check_environment(environment: Mapping[str, str]) -> None:
+    """Raise ConfigError for a variable that is close to one of ours and none of them."""
+    known = {ENVIRONMENT_PREFIX + name.upper() for name in SETTINGS}
+    for name in environment:
+        is_ours = name.startswith(ENVIRONMENT_PREFIX) and name not in known
+        if is_ours and (hint := did_you_mean(name, known)):
+            raise ConfigError(f"the environment sets {name}, which is no setting{hint}")
+
+
 def _typed(name: str, value: Any, origin: str) -> Any:
     """Convert a value, often a string, to its setting's type."""
-    wanted = SearchConfig.__dataclass_fields__[name].type
+    if name in ("policy", "prm"):
+        return value.split(",") if isinstance(value, str) and value else value or ()
+    wanted = SETTINGS[name].type
     if name == "table" and isinstance(value, str):
         return read_table(Path(value))
-    if name in ("policy", "prm") and isinstance(value, str):
-        value = value.split(",") if value else []
     try:
         return msgspec.convert(value, wanted, strict=False)
     except msgspec.ValidationError as error:

@@ -1,4 +1,4 @@
-"""Where the servers of a configuration are, and how to speak to them."""
+"""How to speak to the servers that settings name, and the demo servers where they name none."""
 
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -8,21 +8,27 @@ from ttc_client.clients.http import Server
 from ttc_client.clients.routes import base_url
 from ttc_client.clients.session import Session, tls_context
 from ttc_client.errors import TTCError
-from ttc_client.settings.config import SearchConfig, environment_proxy
+from ttc_client.settings.proxies import environment_proxy
+from ttc_client.settings.servers import Place, Servers
 
 
 @asynccontextmanager
-async def server_urls(config: SearchConfig) -> AsyncGenerator[tuple[list[str], list[str]]]:
-    """Give the URLs of the policy's and the PRM's servers, started for the occasion if need be."""
+async def server_places(servers: Servers) -> AsyncGenerator[tuple[list[Place], list[Place]]]:
+    """Give the places of policy and verifier, started for the occasion if none are named.
+
+    Raises ConfigError for a place that is no URL, and TTCError where the demo servers do not
+    start.
+    """
     async with AsyncExitStack() as stack:
-        policy, prm = config.policy, config.prm
-        if not policy:
+        policy, prm = servers.policy, servers.prm
+        if servers.is_demo:
             policy_url, prm_url = await stack.enter_async_context(demo_servers())
             policy, prm = (policy_url,), (prm_url,)
-        yield (
-            [base_url(url, "policy") for url in policy],
-            [base_url(url, "prm") for url in prm] if config.uses_prm else [],
-        )
+        yield [_place(at, "policy") for at in policy], [_place(at, "prm") for at in prm]
+
+
+def _place(place: Place, role: str) -> Place:
+    return base_url(place, role) if isinstance(place, str) else place
 
 
 @asynccontextmanager
@@ -43,35 +49,34 @@ async def demo_servers(policy_port: int = 0, prm_port: int = 0) -> AsyncGenerato
         yield urls
 
 
-def session_for(config: SearchConfig) -> Session:
-    """Return the session that all servers share; close it with `async with`."""
-    return Session(tls_context(Path(config.ca_bundle) if config.ca_bundle else None))
+def session_for(servers: Servers) -> Session:
+    """Return the session that all servers share; close it with `async with`.
+
+    Raises ConfigError for a CA bundle that cannot be read.
+    """
+    return Session(tls_context(Path(servers.ca_bundle) if servers.ca_bundle else None))
 
 
-def policy_server(config: SearchConfig, session: Session, url: str) -> Server:
+def policy_server(servers: Servers, session: Session, url: str) -> Server:
     """Return how to speak to a policy's server."""
-    return _server(config, session, url, config.policy_api_key, "TTC_POLICY_API_KEY")
+    return _server(servers, session, url, servers.policy_api_key, "TTC_POLICY_API_KEY")
 
 
-def prm_server(config: SearchConfig, session: Session, url: str) -> Server:
+def prm_server(servers: Servers, session: Session, url: str) -> Server:
     """Return how to speak to a PRM's server."""
-    return _server(config, session, url, config.prm_api_key, "TTC_PRM_API_KEY")
+    return _server(servers, session, url, servers.prm_api_key, "TTC_PRM_API_KEY")
 
 
 def _server(
-    config: SearchConfig,
-    session: Session,
-    url: str,
-    api_key: str | None,
-    key_variable: str,
+    servers: Servers, session: Session, url: str, api_key: str | None, key_variable: str
 ) -> Server:
     return Server(
         session,
         url,
-        config.timeout_s,
+        servers.timeout_s,
         api_key=api_key,
         key_variable=key_variable,
         proxy=environment_proxy(url),
-        session_header=config.session_header,
-        ca_bundle=Path(config.ca_bundle) if config.ca_bundle else None,
+        session_header=servers.session_header,
+        ca_bundle=Path(servers.ca_bundle) if servers.ca_bundle else None,
     )

@@ -16,7 +16,10 @@ def main() -> None:
     """Parse the command line and serve until interrupted or until standard input closes."""
     parser = argparse.ArgumentParser(prog="python -m ttc_servers.embedded", description=__doc__)
     parser.add_argument("--model", default="policy", help="policy, prm, or a model directory")
-    parser.add_argument("--served-model-name", help="name in the API (default: the directory's)")
+    parser.add_argument(
+        "--served-model-name",
+        help="name in the API (default: ttc-demo-policy, ttc-demo-prm, or the directory's)",
+    )
     parser.add_argument("--host", default=HOST)
     parser.add_argument("--port", type=int, default=8000, help="0 for any free one")
     parser.add_argument("--api-key", help="require it as a bearer token")
@@ -29,21 +32,23 @@ def main() -> None:
         # OpenBLAS reads its settings when it is loaded.
         command = [sys.executable, "-m", "ttc_servers.embedded", *sys.argv[1:]]
         os.execve(sys.executable, command, {**os.environ, **settings})
-    directory = PACKAGED / args.model if args.model in ("policy", "prm") else Path(args.model)
+    is_packaged = args.model in ("policy", "prm")
+    directory = PACKAGED / args.model if is_packaged else Path(args.model)
+    name = f"ttc-demo-{args.model}" if is_packaged else directory.name
     try:
-        asyncio.run(_serve(args, directory))
+        asyncio.run(_serve(args, directory, args.served_model_name or name))
     except (OSError, ValueError, KeyError) as error:
         sys.exit(f"{parser.prog}: {error}")
     except KeyboardInterrupt:
         sys.exit(130)
 
 
-async def _serve(args: argparse.Namespace, directory: Path) -> None:
+async def _serve(args: argparse.Namespace, directory: Path, name: str) -> None:
     from aiohttp import web
 
     from ttc_servers.embedded.server import ModelServer
 
-    server = ModelServer(directory, args.served_model_name or directory.name, args.api_key)
+    server = ModelServer(directory, name, args.api_key)
     runner = web.AppRunner(server.app(), handler_cancellation=True, access_log=None)
     await runner.setup()
     try:

@@ -1,0 +1,30 @@
+"""The toolkit's strategies as records, in the place of those of the same names."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any, Final
+
+from ttc_client.sal import searches
+from ttc_client.search.beam import BEAM
+from ttc_client.search.best_of_n import BEST_OF_N, MAJORITY
+from ttc_client.search.dvts import DVTS
+from ttc_client.search.greedy import GREEDY
+from ttc_client.search.params import SearchParams
+from ttc_client.search.strategy import Strategy
+
+
+def _any_n(params: SearchParams, settings: Any, grid: Sequence[int]) -> Sequence[int]:
+    """Run at every N: it need be no multiple of M."""
+    return grid
+
+
+STRATEGIES: Final[dict[str, Strategy[Any]]] = {
+    strategy.name: strategy
+    for strategy in (
+        replace(GREEDY, search=searches.greedy),
+        replace(MAJORITY, search=searches.best_of_n),
+        replace(BEST_OF_N, search=searches.best_of_n),
+        replace(BEAM, search=searches.beam, budgets=_any_n),
+        replace(DVTS, search=searches.dvts),
+    )
+}

@@ -1,0 +1,312 @@
+"""What a strategy searches with: the tree of one problem, grown through the two ports.
+
+Knows nothing of what is kept: that is the strategies' part. Children, new prompts and parts are
+numbered when `expand`, `ask` and `part` are called, not when they are awaited: so paths and seeds
+depend on the strategy alone, never on which reply came first.
+"""
+
+import random
+from collections.abc import Callable, Coroutine, Iterable, Sequence
+from dataclasses import dataclass, field, fields, replace
+from typing import Any, Generic, Literal
+
+from ttc_client.search.ballot import Ballot
+from ttc_client.search.params import SearchParams
+from ttc_client.search.ports import Policy, SampleRequest, ScoreRequest, Verifier
+from ttc_client.search.results import Rules, candidates, completions, merge_alike
+from ttc_client.search.rewards import reduce_scores
+from ttc_client.search.seeds import request_seed
+from ttc_client.search.steps import STEP_DELIMITER, split_steps
+from ttc_client.search.strategy import Found, Pick, S, Strategy
+from ttc_client.search.voting import ranked
+from ttc_client.search.watch import Watch
+from ttc_client.together import together
+from ttc_client.types import AnswerGroup, Message, Problem, Trajectory
+
+Until = Literal["step", "end"] | int
+"""Where a continuation ends: at the next step delimiter, at the policy's own end, or after so
+many tokens, from where it can go on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """What a search reaches the world through; `verifier` is None where there is none.
+
+    `root` returns the empty trajectory of a prompt, as the policy's server reads it.
+    """
+
+    policy: Policy
+    verifier: Verifier | None
+    root: Callable[[Sequence[Message]], Coroutine[Any, Any, Trajectory]]
+    ballot: Ballot
+    watch: Watch
+    find: Callable[[str], Strategy[Any]]
+    rules: Rules
+
+
+@dataclass(slots=True)
+class Numbers:
+    """The next child's number, by the path of its parent; a part has a range of the root's."""
+
+    next: dict[tuple[int, ...], int] = field(default_factory=dict[tuple[int, ...], int])
+    last: int | None = None
+
+    def take(self, path: tuple[int, ...], count: int) -> int:
+        """Return the number of the first of so many new children."""
+        first = self.next.get(path, 0)
+        if not path and self.last is not None and first + count > self.last:
+            raise ValueError("a part of a search expands its root into more than its n")
+        self.next[path] = first + count
+        return first
+
+
+class Search(Generic[S]):
+    """One problem, or a part of its budget, as a strategy sees it.
+
+    `root` is the empty trajectory of the problem. `rng` is seeded by the run's seed, the problem,
+    the strategy and the part.
+    """
+
+    def __init__(
+        self,
+        problem: Problem,
+        root: Trajectory,
+        params: SearchParams,
+        ports: Ports,
+        *,
+        first: int = 0,
+        last: int | None = None,
+    ) -> None:
+        strategy = ports.find(params.strategy)
+        self.problem, self.root, self.params = problem, root, params
+        self.settings: S = strategy.settings_of(params)
+        self.ports = ports
+        self.verifier = None if strategy.needs == "nothing" else ports.verifier
+        self.rng = random.Random(repr((params.seed, problem.key, params.strategy, first)))
+        self._first = first
+        self.numbers = Numbers({(): first}, last)
+
+    def until(self, depth: int) -> Literal["step", "end"]:
+        """Return where a step at this depth, from 1, ends: the last one runs to the end."""
+        return "end" if depth >= self.params.max_steps else "step"
+
+    def expand(
+        self,
+        parent: Trajectory,
+        n: int,
+        *,
+        until: Until = "step",
+        lookahead: int = 0,
+        temperature: float | None = None,
+    ) -> Coroutine[Any, Any, tuple[Trajectory, ...]]:
+        """Continue a trajectory in n ways, in one request.
+
+        Returns the distinct continuations in the order sampled, each with its multiplicity, and,
+        where the strategy needs a verifier, its scores and value. With `lookahead`, each new step
+        is rolled out that many steps further, greedily, and its value is that of the rolled-out
+        text (Snell et al. 2024, §5.1). A continuation that failed is missing; raises ServerError
+        if all did. `temperature` defaults to that of the params.
+        """
+        first = self.numbers.take(parent.path, n)
+        return self._expand(parent, n, first, until, lookahead, temperature)
+
+    def ask(
+        self, messages: Sequence[Message], *, after: Trajectory | None = None
+    ) -> Coroutine[Any, Any, Trajectory]:
+        """Return the empty trajectory of a new prompt, a node below `after` or the root.
+
+        Its text begins anew; the verifier goes on to read the original question.
+        """
+        parent = after or self.root
+        path = (*parent.path, self.numbers.take(parent.path, 1))
+        return self._ask(messages, path)
+
+    def part(self, strategy: str, n: int, **overrides: Any) -> Coroutine[Any, Any, Found]:
+        """Search by another strategy with a part of the budget, below the same root.
+
+        `overrides` are params, or settings of that strategy; settings that both strategies have
+        are handed on.
+        """
+        first = self.numbers.take((), n)
+        record = self.ports.find(strategy)
+        own = {s.name: getattr(self.settings, s.name) for s in fields(self.settings)} | overrides
+        settings = {s.name: own[s.name] for s in fields(record.settings) if s.name in own}
+        changed = {name: value for name, value in overrides.items() if name not in settings}
+        params = replace(
+            self.params,
+            strategy=strategy,
+            n=n,
+            vote=None,
+            settings=record.settings(**settings),
+            **changed,
+        )
+        search = Search[Any](
+            self.problem, self.root, params, self.ports, first=first, last=first + n
+        )
+        return _found(record, search)
+
+    def is_independent(self, strategy: str) -> bool:
+        """Whether a strategy's samples are whole completions, each by itself."""
+        record = self.ports.find(strategy)
+        return record.samples(self.params, record.settings()) == "independent"
+
+    async def vote(self, picks: Sequence[Pick]) -> tuple[AnswerGroup, ...]:
+        """Return the groups of equivalent answers, the winner first."""
+        ports = self.ports
+        strategy = ports.find(self.params.strategy)
+        _, groups = await candidates(
+            picks, self.params, ports.ballot, ports.rules, scored=self.verifier is not None
+        )
+        return ranked(groups, self.params.vote or strategy.vote(self.params))
+
+    def completions(self, sampled: Iterable[Trajectory]) -> tuple[Pick, ...]:
+        """Return the completions among the trajectories as picks, the best N of them."""
+        return completions(sampled, self.params.n)
+
+    async def _ask(self, messages: Sequence[Message], path: tuple[int, ...]) -> Trajectory:
+        return replace(await self.ports.root(messages), path=path)
+
+    async def _expand(
+        self,
+        parent: Trajectory,
+        n: int,
+        first: int,
+        until: Until,
+        lookahead: int,
+        temperature: float | None,
+    ) -> tuple[Trajectory, ...]:
+        watch = self.ports.watch
+        watch.launched(parent, n)
+        try:
+            children = merge_alike(await self._sample(parent, n, first, until, temperature))
+            if self.verifier is not None:
+                rolled_out = children
+                if lookahead and until != "end":
+                    rolled_out = await together(self._roll_out(c, lookahead) for c in children)
+                children = await self._score(self.verifier, parent, children, rolled_out)
+        except BaseException:
+            watch.dropped(parent, n)
+            raise
+        watch.sampled(parent, n, children)
+        return children
+
+    async def _sample(
+        self,
+        parent: Trajectory,
+        n: int,
+        first: int,
+        until: Until,
+        temperature: float | None,
+    ) -> list[Trajectory]:
+        """Sample one request; a child that used up a completion's tokens is marked as cut."""
+        left = self.params.max_completion_tokens - parent.num_tokens
+        limit = left if until == "end" else min(left, self.params.max_tokens)
+        if isinstance(until, int):
+            limit = min(limit, until)
+        children = await self.sample(
+            parent, n, limit, first=first, to_end=until != "step", temperature=temperature
+        )
+        may_go_on = isinstance(until, int)
+        return [_as_ended(child, left, may_go_on=may_go_on) for child in children]
+
+    async def sample(
+        self,
+        parent: Trajectory,
+        n: int,
+        max_tokens: int,
+        *,
+        first: int,
+        to_end: bool = False,
+        temperature: float | None = None,
+    ) -> list[Trajectory]:
+        """Continue a trajectory in n ways, numbered from `first`, without scores of their own."""
+        params = self.params
+        samples = await self.ports.policy(
+            SampleRequest(
+                trajectory=parent,
+                n=n,
+                temperature=params.temperature if temperature is None else temperature,
+                top_p=params.top_p,
+                max_tokens=max_tokens,
+                stop=() if to_end else (STEP_DELIMITER,),
+                seed=request_seed(params, self.problem, parent.path, first),
+                session=self.session(parent.path or (first,)),
+            )
+        )
+        prompt = parent.prompt
+        if not prompt.ids and samples.prompt_ids:
+            prompt = replace(prompt, ids=samples.prompt_ids)
+        return [
+            Trajectory(
+                prompt,
+                steps=(*parent.steps, step),
+                scores=parent.scores,
+                path=(*parent.path, first + index),
+                readings=parent.readings + split_steps(step.text),
+                value=parent.value,
+            )
+            for index, step in enumerate(samples.steps)
+            if step is not None
+        ]
+
+    async def _roll_out(self, trajectory: Trajectory, lookahead: int) -> Trajectory:
+        """Continue greedily by up to `lookahead` steps, whose paths no expansion ever takes."""
+        for _ in range(lookahead):
+            if not trajectory.finished:
+                (trajectory,) = await self._sample(trajectory, 1, -1, "step", 0.0)
+        return trajectory
+
+    async def _score(
+        self,
+        verifier: Verifier,
+        parent: Trajectory,
+        children: Sequence[Trajectory],
+        rolled_out: Sequence[Trajectory],
+    ) -> tuple[Trajectory, ...]:
+        """Score the new steps of all children at once; rank by the rolled-out text."""
+        known = parent.readings
+        items = tuple(rolled.readings[len(known) :] for rolled in rolled_out)
+        if not any(items):
+            return tuple(children)
+        reply = await verifier(
+            ScoreRequest(
+                self.problem,
+                known,
+                items,
+                tuple(rolled.steps for rolled in rolled_out),
+                parent.path,
+                self.session(children[0].path),
+            )
+        )
+        reduction = self.params.reduction
+        return tuple(
+            child.scored(
+                parent.scores + scores[: len(child.readings) - len(known)],
+                reduce_scores(parent.scores + scores, reduction) if scores else parent.value,
+            )
+            for child, scores in zip(children, reply.scores, strict=True)
+        )
+
+    def session(self, path: tuple[int, ...]) -> str:
+        """Name what shares a prefix: groups of M among the first steps, as the subtrees of DVTS."""
+        return f"{self.problem.key}\n{(path[0] - self._first) // self.params.m}"
+
+
+async def _found(strategy: Strategy[S], search: Search[S]) -> Found:
+    return await strategy.search(search)
+
+
+def _as_ended(trajectory: Trajectory, left: int, *, may_go_on: bool) -> Trajectory:
+    """Mark a step that used up the tokens of its completion, unless it was the end anyway.
+
+    One that was cut at a checkpoint before that is not finished.
+    """
+    *before, last = trajectory.steps
+    used_up = last.num_tokens >= left
+    if last.finish == "stop" and used_up:
+        last = replace(last, finish="length")
+    elif last.finish == "length" and may_go_on and not used_up:
+        last = replace(last, finish="stop")
+    else:
+        return trajectory
+    return replace(trajectory, steps=(*before, last))

@@ -1,0 +1,133 @@
+"""What the project knows of a strategy: one record, in the strategy's own file."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
+
+from ttc_client.errors import ConfigError
+from ttc_client.search.params import SearchParams, StrategySettings
+from ttc_client.types import Allocation, Trajectory, Vote
+
+if TYPE_CHECKING:
+    from ttc_client.search.search import Search
+
+S = TypeVar("S", bound=StrategySettings)
+
+Kind = Literal["fixed", "independent", "tree", "chains"]
+"""How samples depend on chance and on each other. A "fixed" one is the same for all seeds. The
+smaller budgets of a search whose samples are "independent" can be read off it; a "tree" and
+"chains" are what they are at their own N alone."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pick:
+    """A candidate as a strategy hands it over.
+
+    `votes` is how many samples, or copies of a particle, it stands for; `weight` what each counts
+    in the weighted vote, None for its reward.
+    """
+
+    trajectory: Trajectory
+    votes: float = 1
+    weight: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a search found.
+
+    `sampled` holds what the outcome rests on, never what was closed early, and `picks` the
+    candidates. `note` says what is worth knowing, such as "decided after 20 of 64".
+    """
+
+    sampled: Sequence[Trajectory]
+    picks: Sequence[Pick]
+    note: str = ""
+    allocation: Allocation | None = None
+
+
+def whole_budget(params: SearchParams, settings: Any) -> float:
+    """Spend N."""
+    return params.n
+
+
+def largest_budget(params: SearchParams, settings: Any, grid: Sequence[int]) -> Sequence[int]:
+    """Run at the largest N alone, off which the smaller ones are read."""
+    return (max(grid),)
+
+
+def every_budget(params: SearchParams, settings: Any, grid: Sequence[int]) -> Sequence[int]:
+    """Run at every N."""
+    return grid
+
+
+def independent(params: SearchParams, settings: Any) -> Kind:
+    """Sample whole completions, none of which depends on another."""
+    return "independent"
+
+
+def tree(params: SearchParams, settings: Any) -> Kind:
+    """Sample steps, each of which depends on how those before were scored."""
+    return "tree"
+
+
+def by_reward(params: SearchParams) -> Vote:
+    """Decide by the weighted vote."""
+    return "weighted"
+
+
+def by_majority(params: SearchParams) -> Vote:
+    """Decide by the number of votes."""
+    return "majority"
+
+
+@dataclass(frozen=True, slots=True)
+class Strategy(Generic[S]):
+    """A strategy: how it searches, and what everybody else needs to know of it.
+
+    `about` is its line in the help. `search` is a module-level function, so that it pickles.
+    `needs` says what the verifier must be able to score: nothing, whole solutions, or prefixes of
+    them. `settings` is the class of its own settings, of which its flags, recipe keys, defaults
+    and checks are made. `samples` says how its samples depend on each other, `budgets` which N of
+    a grid it runs at (raises ConfigError where there is none), `spends` bounds what a search
+    samples, in generations as long as the longest one, and `vote` is what decides by default.
+    """
+
+    name: str
+    about: str
+    search: Callable[["Search[S]"], Awaitable[Found]]
+    needs: Literal["nothing", "solutions", "prefixes"] = "prefixes"
+    settings: type[S] = StrategySettings  # pyright: ignore[reportAssignmentType] - S is that then
+    samples: Callable[[SearchParams, S], Kind] = tree
+    budgets: Callable[[SearchParams, S, Sequence[int]], Sequence[int]] = every_budget
+    spends: Callable[[SearchParams, S], float] = whole_budget
+    vote: Callable[[SearchParams], Vote] = by_reward
+
+    def settings_of(self, params: SearchParams) -> S:
+        """Return the strategy's own settings; raises ConfigError for those of another one."""
+        if params.settings is None:
+            return self.settings()
+        if not isinstance(params.settings, self.settings):
+            raise ConfigError(
+                f"settings is {params.settings!r}: {self.name} takes {self.settings.__name__}"
+            )
+        return params.settings
+
+    def checked(self, params: SearchParams) -> SearchParams:
+        """Return the params as the strategy runs them, with its N and its own settings.
+
+        Raises ConfigError, naming the value and the fix, for what it cannot run with.
+        """
+        settings = self.settings_of(params)
+        (n,) = self.budgets(params, settings, (params.n,))
+        if self.needs == "nothing" and params.vote not in (None, "majority"):
+            raise ConfigError(
+                f"vote is {params.vote}, but {self.name} uses no verifier: leave it out, or use "
+                "best-of-n"
+            )
+        if params.temperature == 0 and n > 1:
+            raise ConfigError(
+                f"temperature is 0 and n is {n}: all samples would be the same; use greedy, or a "
+                "temperature such as 0.8"
+            )
+        return replace(params, n=n, settings=settings)

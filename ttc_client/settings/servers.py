@@ -1,0 +1,118 @@
+"""With what to search: the servers, how to speak to them, and their keys."""
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, cast
+from urllib.parse import urlsplit
+
+from ttc_client.errors import ConfigError
+from ttc_client.search.params import check_choice
+
+ENVIRONMENT_PREFIX = "TTC_"
+SECRETS = ("policy_api_key", "prm_api_key")
+
+PolicyApi = Literal["vllm", "openai", "tgi"]
+PRMApi = Literal[
+    "auto",
+    "score",
+    "generative-scoring",
+    "completions",
+    "token-classify",
+    "step-pooling",
+    "classify",
+    "tgi",
+    "tei",
+]
+PRMFormat = Literal["auto", "rlhflow", "math-shepherd"]
+
+Place = str | Callable[..., Any]
+"""A server's URL, or an async function in its place."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Servers:
+    """Say where policy and verifier are, and how to reach them.
+
+    `policy` and `prm` hold the URLs of one or more replicas each, or an async function in their
+    place (`runtime.functions` says what it gets and returns); without any, small servers of our
+    own are started for the demo models. `concurrency` bounds the sequences in flight at each
+    server, or is "auto" to find what it can use; `timeout_s` bounds one request, its repetitions
+    and the pauses between them. `session_header` names a header by which a router keeps requests
+    that share a prefix together, `ca_bundle` a file of CAs to trust besides the system's. With
+    `check`, servers that would ruin a search are refused before it starts. Raises ConfigError,
+    naming the value and the fix.
+    """
+
+    policy: tuple[Place, ...] = ()
+    prm: tuple[Place, ...] = ()
+    policy_api: PolicyApi = "vllm"
+    prm_api: PRMApi = "auto"
+    prm_format: PRMFormat = "auto"
+    model: str | None = None
+    concurrency: int | Literal["auto"] = "auto"
+    timeout_s: float = 600.0
+    check: bool = True
+    session_header: str | None = None
+    ca_bundle: str | None = None
+    policy_api_key: str | None = field(default=None, repr=False)
+    prm_api_key: str | None = field(default=None, repr=False)
+
+    def __post_init__(self) -> None:
+        for name in ("policy", "prm"):
+            value: Place | Sequence[Place] = getattr(self, name)
+            one = isinstance(value, str) or callable(value)
+            places = (value,) if one else tuple(cast(Sequence[Place], value))
+            object.__setattr__(self, name, places)
+            for place in places:
+                if isinstance(place, str):
+                    _check_url(name, place)
+        check_choice("policy_api", self.policy_api, PolicyApi)
+        check_choice("prm_api", self.prm_api, PRMApi)
+        check_choice("prm_format", self.prm_format, PRMFormat)
+        for name in SECRETS:
+            _check_key(name, getattr(self, name))
+        _check_header(self.session_header)
+        _check_concurrency(self.concurrency)
+        if not self.timeout_s > 0:
+            raise ConfigError(f"timeout_s is {self.timeout_s}: it must be above 0")
+        if self.prm and not self.policy:
+            raise ConfigError("prm is given but policy is not: name both servers, or neither")
+
+    @property
+    def is_demo(self) -> bool:
+        """Whether the demo models answer."""
+        return not self.policy
+
+
+def _check_key(name: str, key: str | None) -> None:
+    if key and not (key.isascii() and key.isprintable()):
+        raise ConfigError(
+            f"{ENVIRONMENT_PREFIX}{name.upper()} holds a character that no HTTP header can carry: "
+            "is there a line break at its end?"
+        )
+
+
+def _check_header(name: str | None) -> None:
+    if name is not None and not re.fullmatch(r"[\w!#$%&'*+.^`|~-]+", name, re.ASCII):
+        raise ConfigError(f"session_header is {name!r}: it must be a name such as X-Session-ID")
+
+
+def _check_concurrency(value: object) -> None:
+    if value != "auto" and not (isinstance(value, int) and value >= 1):
+        raise ConfigError(f"concurrency is {value!r}: it must be 1 or more, or auto")
+
+
+def _check_url(name: str, url: str) -> None:
+    """Refuse an invalid URL, and what would put a password into results and messages."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        raise ConfigError(
+            f"{name} is not a valid URL: it must be one such as http://localhost:8000"
+        ) from None
+    if parts.username or parts.password or parts.query:
+        raise ConfigError(
+            f"{name} is a URL of {parts.hostname} with a user name or a query: leave these out, "
+            f"and put an API key into {ENVIRONMENT_PREFIX}{name.upper()}_API_KEY"
+        )
