@@ -12,6 +12,7 @@ else of it was changed.
 """
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,12 +21,16 @@ import msgspec
 import pytest
 
 from tests.sal.scripted import CASES, Case, judge, write
-from ttc_client import sal
+from ttc_client.sal import RULES, extract_answer
+from ttc_client.search.ballot import Ballot
 from ttc_client.search.params import SearchParams
 from ttc_client.search.ports import SampleRequest, Samples, ScoreRequest, Scores
 from ttc_client.search.rewards import reduce_scores
-from ttc_client.search.voting import tally
-from ttc_client.types import Candidate, Step, Trajectory, Usage
+from ttc_client.search.results import candidates, vote_on
+from ttc_client.search.stepwise import StepwiseSettings
+from ttc_client.search.voting import choices
+from ttc_client.testing import run_search
+from ttc_client.types import Candidate, Step, Usage
 
 ROWS = [
     msgspec.json.decode(line)
@@ -72,29 +77,35 @@ async def made_up_prm(request: ScoreRequest) -> Scores:
         return (*request.prefix, *item[: i + 1])
 
     scores = tuple(
-        tuple(judge(request.problem, steps(item, i)) for i in range(len(item)))
+        tuple(judge(request.question, steps(item, i)) for i in range(len(item)))
         for item in request.items
     )
     return Scores(scores, Usage())
 
 
-async def candidates_of(case: Case) -> list[Candidate]:
+async def each_by_itself(answers: Sequence[str]) -> Sequence[str]:
+    """Key answers so that each is equivalent to itself alone."""
+    return answers
+
+
+BALLOT = Ballot(extract_answer, each_by_itself)
+
+
+async def candidates_of(case: Case) -> tuple[Candidate, ...]:
+    steps_ahead = StepwiseSettings(lookahead=case.lookahead)
     params = SearchParams(
         strategy=case.strategy,
         n=case.n,
         m=case.m,
         max_steps=case.max_steps,
         max_tokens=case.max_tokens,
-        lookahead=case.lookahead if case.strategy != "best-of-n" else 0,
         reduction=case.reduction,
         compat="sal",
+        settings=steps_ahead if case.strategy != "best-of-n" else None,
     )
-    root = Trajectory(case.problem, "")
-    sampled = await sal.search(root, MadeUpPolicy(case), made_up_prm, params)
-    return [
-        sal.candidate(completion, sal.extract_answer(completion.text), params)
-        for completion in sal.completions(sampled, params)
-    ]
+    found = await run_search(params, MadeUpPolicy(case), made_up_prm, question=case.problem)
+    read, _ = await candidates(found.picks, params, BALLOT, RULES, scored=True)
+    return read
 
 
 @pytest.mark.parametrize(
@@ -103,18 +114,18 @@ async def candidates_of(case: Case) -> list[Candidate]:
     ids=[f"{i}-{c.strategy}" for i, c in enumerate(CASES)],
 )
 async def test_candidates_scores_and_predictions_are_the_toolkits(case: Case, row: dict[str, Any]):
-    candidates = await candidates_of(case)
-    assert [c.text for c in candidates] == row["completions"]
-    scores = [[step.score for step in c.steps] for c in candidates]
+    found = await candidates_of(case)
+    assert [c.text for c in found] == row["completions"]
+    scores = [[step.score for step in c.steps] for c in found]
     assert scores == row["scores"]
-    best = max(candidates, key=lambda c: reduce_scores([s.score for s in c.steps], case.reduction))
+    best = max(found, key=lambda c: reduce_scores([s.score for s in c.steps], case.reduction))
     assert best.text == row["pred"]
-    keys = [c.answer for c in candidates]  # each is equivalent to itself alone
     budgets = {int(name.split("@")[1]) for name in row if "@" in name}
     for n in budgets:
-        choices = tally(candidates[:n], keys[:n], sal.has_vote).choices
+        _, groups = await vote_on(found[:n], BALLOT, RULES)
+        chosen = choices(groups, scored=True)
         for kind, vote in FIELDS.items():
-            assert row[f"pred_{kind}@{n}"] == rf"\boxed{{{choices[vote]}}}", (kind, n)
+            assert row[f"pred_{kind}@{n}"] == rf"\boxed{{{chosen[vote]}}}", (kind, n)
 
 
 def test_the_cases_hold_what_the_toolkit_does_differently():

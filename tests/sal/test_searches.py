@@ -1,19 +1,36 @@
 """What the toolkit does differently, one by one, on scripted ports."""
 
+from collections.abc import Sequence
+
 import pytest
 
-from tests.fakes.ports import ROOT, ScriptedPolicy, ScriptedPRM, perfect, walk
-from tests.tables import table
-from ttc_client import sal
 from ttc_client.errors import ConfigError
+from ttc_client.sal import RULES, STRATEGIES, extract_answer
+from ttc_client.search.ballot import Ballot
 from ttc_client.search.params import SearchParams
 from ttc_client.search.ports import SampleRequest
-from ttc_client.search.voting import tally
-from ttc_client.types import Candidate, Finish
+from ttc_client.search.results import Rules, candidates, vote_on
+from ttc_client.search.stepwise import StepwiseSettings
+from ttc_client.search.voting import choices
+from ttc_client.settings.config import load_settings
+from ttc_client.testing import ScriptedPolicy, ScriptedVerifier, perfect, run_search, walk
+from ttc_client.types import AnswerGroup, Candidate, Finish
 
 
-def params(strategy: str, n: int = 4, **settings) -> SearchParams:
-    return SearchParams(strategy=strategy, n=n, compat="sal", **settings)
+def params(strategy: str, n: int = 4, lookahead: int = 0, **settings) -> SearchParams:
+    own = {"settings": StepwiseSettings(lookahead=lookahead)} if lookahead else {}
+    return SearchParams(strategy=strategy, n=n, compat="sal", **own, **settings)
+
+
+async def as_they_read(answers: Sequence[str]) -> Sequence[str]:
+    return answers
+
+
+BALLOT = Ballot(extract_answer, as_they_read)
+
+
+async def grouped(found: Sequence[Candidate], rules: Rules = RULES) -> tuple[AnswerGroup, ...]:
+    return (await vote_on(found, BALLOT, rules))[1]
 
 
 def by_last_word(text: str) -> float:
@@ -22,15 +39,21 @@ def by_last_word(text: str) -> float:
     return int(words[-1]) / 100 if words else 0.0
 
 
+async def searched(
+    search: SearchParams, policy: ScriptedPolicy, prm: ScriptedVerifier | None = None
+) -> tuple[tuple[Candidate, ...], str]:
+    """Return the candidates, and what the search says of them."""
+    strategy = STRATEGIES[search.strategy]
+    result = await run_search(search, policy, prm or ScriptedVerifier(by_last_word))
+    scored = strategy.needs != "nothing"
+    read, _ = await candidates(result.picks, search, BALLOT, RULES, scored=scored)
+    return read, result.note
+
+
 async def found(
-    search: SearchParams, policy: ScriptedPolicy, prm: ScriptedPRM | None = None
-) -> list[Candidate]:
-    prm = prm or ScriptedPRM(by_last_word)
-    sampled = await sal.search(ROOT, policy, prm if search.uses_prm else None, search)
-    return [
-        sal.candidate(completion, sal.extract_answer(completion.text), search)
-        for completion in sal.completions(sampled, search)
-    ]
+    search: SearchParams, policy: ScriptedPolicy, prm: ScriptedVerifier | None = None
+) -> tuple[Candidate, ...]:
+    return (await searched(search, policy, prm))[0]
 
 
 def asked(policy: ScriptedPolicy) -> list[tuple[tuple[int, ...], int]]:
@@ -46,10 +69,10 @@ async def test_the_pool_refills_to_n_and_the_first_n_that_finish_are_kept():
         return f"{90 - i}", "eos"
 
     policy = ScriptedPolicy(write)
-    candidates = await found(params("beam", 8), policy)
+    read = await found(params("beam", 8), policy)
     assert asked(policy) == [((), 8), ((6,), 4), ((7,), 4)]
     paths = [(0,), (6, 0), (7, 0), (6, 1), (7, 1), (6, 2), (7, 2), (6, 3)]
-    assert [c.path for c in candidates] == paths  # and not (7, 3), the ninth
+    assert [c.path for c in read] == paths  # and not (7, 3), the ninth
 
 
 async def test_beams_that_are_kept_fill_the_pool_even_where_they_do_not_divide_n():
@@ -63,13 +86,13 @@ async def test_beams_that_are_kept_fill_the_pool_even_where_they_do_not_divide_n
 
 async def test_with_n_below_m_every_beam_is_kept():
     policy = ScriptedPolicy(lambda r, i: (f"{i}\n\n", "stop") if r.stop else ("5", "eos"))
-    candidates = await found(params("beam", 3, max_steps=2), policy)
+    read = await found(params("beam", 3, max_steps=2), policy)
     assert asked(policy) == [((), 3), ((0,), 1), ((1,), 1), ((2,), 1)]
-    assert len(candidates) == 3
+    assert len(read) == 3
     with pytest.raises(ConfigError, match="n to be at least m"):
-        params("dvts", 3)  # as the toolkit refuses it
+        await found(params("dvts", 3), policy)  # as the toolkit refuses it
     with pytest.raises(ConfigError, match="n to be at least m"):
-        SearchParams(strategy="beam", n=3)
+        await run_search(SearchParams(strategy="beam", n=3), policy)
 
 
 async def test_too_few_that_finish_are_padded_with_copies_which_vote_again():
@@ -77,11 +100,10 @@ async def test_too_few_that_finish_are_padded_with_copies_which_vote_again():
         return (f"{i} \\boxed{{{i}}}", "eos") if i < 3 else ("3\n\n", "stop")
 
     search = params("beam", 8, max_steps=1)
-    candidates = await found(search, ScriptedPolicy(write), ScriptedPRM(lambda text: 0.5))
-    assert [c.path[0] for c in candidates] == [0, 1, 2, 0, 1, 2, 0, 1]
-    verdict = tally(candidates, [c.answer for c in candidates], sal.has_vote)
-    assert [group.votes for group in verdict.groups] == [3, 3, 2]
-    assert "5 are copies" in sal.shortfall((), candidates, search)
+    read, note = await searched(search, ScriptedPolicy(write), ScriptedVerifier(lambda text: 0.5))
+    assert [c.path[0] for c in read] == [0, 1, 2, 0, 1, 2, 0, 1]
+    assert [group.votes for group in await grouped(read)] == [3, 3, 2]
+    assert "5 are copies" in note
 
 
 async def test_beam_ignores_lookahead():
@@ -106,11 +128,10 @@ async def test_dvts_stores_the_scores_of_what_it_rolled_out_with_the_shorter_tex
 
 async def test_what_was_cut_counts_as_finished_and_votes():
     policy = ScriptedPolicy(lambda r, i: (rf"so \boxed{{{i}}}", "length"))
-    candidates = await found(params("beam"), policy, ScriptedPRM(perfect))
+    read = await found(params("beam"), policy, ScriptedVerifier(perfect))
     assert len(policy.requests) == 1
-    verdict = tally(candidates, [c.answer for c in candidates], sal.has_vote)
-    assert len(verdict.groups) == 4
-    assert not tally(candidates, [c.answer for c in candidates]).groups
+    assert len(await grouped(read)) == 4
+    assert not await grouped(read, Rules())
 
 
 async def test_the_token_limit_is_per_step_and_2048_in_dvts():
@@ -131,13 +152,12 @@ async def test_dvts_returns_the_last_siblings_and_drops_those_that_ended_earlier
         return ("90", "eos") if i == 2 else (f"{i}\n\n", "stop")
 
     policy = ScriptedPolicy(write)
-    candidates = await found(params("dvts"), policy)
-    assert [c.path for c in candidates] == [(3, i) for i in range(4)]
-    assert [c.finish for c in candidates] == ["stop", "stop", "eos", "stop"]
-    keys = [c.answer for c in candidates]
-    assert keys == ["0", "1", "90", "3"]
-    assert sum(group.votes for group in tally(candidates, keys, sal.has_vote).groups) == 4
-    assert "3 had not come to an end" in sal.shortfall((), candidates, params("dvts"))
+    read, note = await searched(params("dvts"), policy)
+    assert [c.path for c in read] == [(3, i) for i in range(4)]
+    assert [c.finish for c in read] == ["stop", "stop", "eos", "stop"]
+    assert [c.answer for c in read] == ["0", "1", "90", "3"]
+    assert sum(group.votes for group in await grouped(read)) == 4
+    assert "3 had not come to an end" in note
 
 
 async def test_a_box_ends_a_subtree_of_dvts_but_no_beam():
@@ -154,13 +174,13 @@ async def test_the_prm_reads_the_empty_step_after_the_delimiter_and_each_step_on
     def write(request: SampleRequest, i: int) -> tuple[str, Finish]:
         return (f" {i}\n\n", "stop") if request.stop else ("5", "eos")
 
-    prm = ScriptedPRM(by_last_word)
-    candidates = await found(params("dvts", max_steps=3), ScriptedPolicy(write), prm)
+    prm = ScriptedVerifier(by_last_word)
+    read = await found(params("dvts", max_steps=3), ScriptedPolicy(write), prm)
     assert [request.prefix for request in prm.requests] == [(), (" 3",), (" 3", " 3")]
     assert prm.requests[0].items[1] == (" 1", "")
     assert prm.requests[2].items[1] == ("5",)
-    assert [step.text for step in candidates[0].steps] == [" 3", " 3", "5"]
-    assert [step.score for step in candidates[0].steps] == [0.03, 0.03, 0.05]
+    assert [step.text for step in read[0].steps] == [" 3", " 3", "5"]
+    assert [step.score for step in read[0].steps] == [0.03, 0.03, 0.05]
 
 
 async def test_last_is_the_score_of_the_empty_step():
@@ -171,41 +191,40 @@ async def test_last_is_the_score_of_the_empty_step():
         return (f"{i}\n\n", "stop") if request.stop else ("5", "eos")
 
     policy = ScriptedPolicy(write)
-    await found(params("dvts", max_steps=2), policy, ScriptedPRM(judge))
+    await found(params("dvts", max_steps=2), policy, ScriptedVerifier(judge))
     assert asked(policy)[1] == ((0,), 4)
 
 
 @pytest.mark.parametrize("strategy", ["beam", "dvts"])
 async def test_an_empty_step_counts_as_finished(strategy):
     policy = ScriptedPolicy(lambda request, i: ("", "stop"))
-    candidates = await found(params(strategy), policy)
+    read = await found(params(strategy), policy)
     assert len(policy.requests) == 1
-    assert len(candidates) == 4
+    assert len(read) == 4
 
 
 async def test_votes_count_the_last_score_whatever_the_search_ranks_by():
-    prm = ScriptedPRM(lambda text: 0.9 if text.endswith("b") else 0.2)
+    prm = ScriptedVerifier(lambda text: 0.9 if text.endswith("b") else 0.2)
     policy = ScriptedPolicy(lambda request, i: ("a\n\nb", "eos"))
-    candidates = await found(params("best-of-n", 2, reduction="min"), policy, prm)
-    assert [c.reward for c in candidates] == [0.9, 0.9]
+    read = await found(params("best-of-n", 2, reduction="min"), policy, prm)
+    assert [c.reward for c in read] == [0.9, 0.9]
 
 
-def test_an_empty_answer_can_win():
+async def test_an_empty_answer_can_win():
     texts = ["no answer", "none here", r"\boxed{3}"]
     made = [
-        Candidate(text, (), 0.5, sal.extract_answer(text), "eos", 1, 1, (i,))
+        Candidate(text, (), 0.5, extract_answer(text), "eos", 1, (i,))
         for i, text in enumerate(texts)
     ]
-    verdict = tally(made, [c.answer for c in made], sal.has_vote)
-    assert set(verdict.choices.values()) == {""}
-    assert tally(made, [c.answer for c in made]).choices["majority"] == "3"
+    assert set(choices(await grouped(made), scored=True).values()) == {""}
+    assert choices(await grouped(made, Rules()), scored=True)["majority"] == "3"
 
 
 async def test_tokens_are_counted_and_siblings_that_read_alike_stay_apart():
     policy = ScriptedPolicy(lambda r, i: ("1\n\n", "stop") if r.stop else ("1", "eos"))
-    candidates = await found(params("beam", max_steps=3), policy)
-    assert [c.num_tokens for c in candidates] == [3] * 4
-    assert [c.multiplicity for c in candidates] == [1] * 4
+    read = await found(params("beam", max_steps=3), policy)
+    assert [c.num_tokens for c in read] == [3] * 4
+    assert [c.votes for c in read] == [1] * 4
     seeds = [request.seed + i for request in policy.requests for i in range(request.n)]
     assert len(set(seeds)) == len(seeds)
 
@@ -232,11 +251,12 @@ async def test_greedy_and_majority_work_without_a_prm():
     ],
 )
 def test_an_answer_is_read_as_the_toolkit_reads_it(text, answer):
-    assert sal.extract_answer(text) == answer
+    assert extract_answer(text) == answer
 
 
 def test_compat_is_one_of_the_toolkits_that_are_known():
     with pytest.raises(ConfigError, match="compat is 'snell': it must be one of sal"):
         SearchParams(compat="snell")
-    with pytest.raises(ConfigError, match="no compute-optimal"):
-        SearchParams(strategy="compute-optimal", table=table(), compat="sal")
+    chosen = {"strategy": "compute-optimal", "compat": "sal"}
+    with pytest.raises(ConfigError, match="strategy is 'compute-optimal': it must be one of"):
+        load_settings(chosen, {}).params

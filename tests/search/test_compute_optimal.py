@@ -1,20 +1,18 @@
 """Compute-optimal scaling on scripted ports: what it spends, on what, and whether it pays."""
 
 import asyncio
-from dataclasses import replace
 from statistics import fmean
 
 import pytest
 
-from tests.fakes.ports import ROOT, ScriptedPolicy, ScriptedPRM, perfect, walk
 from tests.tables import table
-from ttc_client.search.compute_optimal import allocation
+from ttc_client.search.compute_optimal import TableSettings
 from ttc_client.search.params import SearchParams
 from ttc_client.search.ports import SampleRequest, ScoreRequest, Scores
-from ttc_client.search.results import best_completions
-from ttc_client.search.strategies import STRATEGIES, Expander
+from ttc_client.search.strategy import Found
 from ttc_client.search.table import Choice, Table
-from ttc_client.types import Allocation, Trajectory, Usage
+from ttc_client.testing import ScriptedPolicy, ScriptedVerifier, perfect, run_search, walk
+from ttc_client.types import Allocation, Usage
 
 CHOICES = [
     Choice("best-of-n", None),
@@ -31,15 +29,14 @@ def only(choice: Choice) -> Table:
     return table(choice, choice)
 
 
-def params_for(chosen: Table, n: int = 16, **settings) -> SearchParams:
-    return SearchParams(strategy="compute-optimal", n=n, table=chosen, **settings)
+def params_for(chosen: Table, n: int = 16, lookahead: int = 0) -> SearchParams:
+    settings = TableSettings(table=chosen, lookahead=lookahead)
+    return SearchParams(strategy="compute-optimal", n=n, settings=settings)
 
 
-async def search(
-    params: SearchParams, policy=None, prm=None, root: Trajectory = ROOT
-) -> tuple[Trajectory, ...]:
-    expand = Expander(policy or ScriptedPolicy(walk), prm or ScriptedPRM(perfect), params)
-    return await STRATEGIES[params.strategy](root, expand, params)
+async def search(params: SearchParams, policy=None, prm=None, question: str = "p") -> Found:
+    policy, prm = policy or ScriptedPolicy(walk), prm or ScriptedVerifier(perfect)
+    return await run_search(params, policy, prm, question=question)
 
 
 def number_of(trajectories) -> int:
@@ -50,18 +47,18 @@ def number_of(trajectories) -> int:
 @pytest.mark.parametrize("choice", CHOICES, ids=str)
 async def test_probe_and_search_together_take_n_and_never_more(choice, n):
     policy = ScriptedPolicy(walk)
-    sampled = await search(params_for(only(choice), n), policy)
+    found = await search(params_for(only(choice), n), policy)
     first = [request for request in policy.requests if not request.trajectory.steps]
     assert sum(request.n for request in first) == n
     assert policy.most_in_flight <= n
-    assert 0 < number_of(best_completions(sampled, n)) <= n
-    assert number_of(t for t in sampled if len(t.path) == 1) == n
+    assert 0 < sum(pick.votes for pick in found.picks) <= n
+    assert number_of(t for t in found.sampled if len(t.path) == 1) == n
 
 
 @pytest.mark.parametrize("choice", CHOICES, ids=str)
 async def test_paths_and_seeds_of_probe_and_search_never_collide(choice):
     policy = ScriptedPolicy(walk)
-    sampled = await search(params_for(only(choice), 18), policy)
+    sampled = (await search(params_for(only(choice), 18), policy)).sampled
     seeds = [request.seed + i for request in policy.requests for i in range(request.n)]
     assert len(set(seeds)) == len(seeds)
     paths = [t.path for t in sampled]
@@ -79,21 +76,19 @@ async def test_the_probe_is_scored_before_anything_else_is_asked_and_is_returned
     (request,) = policy.requests
     assert (request.n, request.stop) == (4, ())
     probed.set()
-    sampled = await task
-    probe = [t for t in sampled if len(t.path) == 1 and t.path[0] < 4]
+    found = await task
+    probe = [t for t in found.sampled if len(t.path) == 1 and t.path[0] < 4]
     assert number_of(probe) == 4
     assert all(t.finished and t.scores for t in probe)
-    assert {t.path for t in probe} <= {t.path for t in best_completions(sampled, 16)}
+    assert {t.path for t in probe} <= {pick.trajectory.path for pick in found.picks}
 
 
 @pytest.mark.parametrize(("p_good", "chosen"), [(1.0, "best-of-n"), (0.0, "dvts")])
 async def test_the_probes_mean_reward_decides_and_is_read_off_again(p_good, chosen):
     policy = ScriptedPolicy(lambda r, i: walk(r, i, p_good=p_good))
-    params = params_for(table())
-    sampled = await search(params, policy)
-    found = allocation(sampled, params)
+    found = await search(params_for(table()), policy)
     place, m = (1, None) if chosen == "best-of-n" else (2, 4)
-    assert found == Allocation(place, p_good, 4, chosen, m)
+    assert found.allocation == Allocation(place, p_good, 4, chosen, m)
     assert any(request.stop for request in policy.requests) == (chosen == "dvts")
 
 
@@ -103,12 +98,11 @@ async def test_a_mean_counts_each_copy_and_other_strategies_have_no_allocation()
     def write(request: SampleRequest, i: int):
         return ("bad" if i == 3 else "good", "eos")
 
-    params = params_for(table())
-    sampled = await search(params, ScriptedPolicy(write))
-    found = allocation(sampled, params)
-    assert found
-    assert found.reward == 0.75
-    assert allocation(sampled, SearchParams(strategy="best-of-n")) is None
+    found = await search(params_for(table()), ScriptedPolicy(write))
+    assert found.allocation
+    assert found.allocation.reward == 0.75
+    found = await search(SearchParams(strategy="best-of-n"), ScriptedPolicy(write))
+    assert found.allocation is None
 
 
 async def test_what_m_does_not_divide_becomes_whole_completions():
@@ -134,7 +128,7 @@ class Misleading:
 
     async def __call__(self, request: ScoreRequest) -> Scores:
         def judge(text: str) -> float:
-            upside_down = "easy" in request.problem and "boxed" not in text
+            upside_down = "easy" in request.question and "boxed" not in text
             return 1 - perfect(text) if upside_down else perfect(text)
 
         texts = [
@@ -145,17 +139,15 @@ class Misleading:
 
 
 def write_by_difficulty(request: SampleRequest, i: int):
-    return walk(request, i, p_good=0.8 if "easy" in request.problem else 0.3)
+    return walk(request, i, p_good=0.8 if "easy" in request.messages[-1].content else 0.3)
 
 
 async def accuracy(params: SearchParams) -> float:
     """Share of easy and hard problems whose completion with the best reward is right."""
     right: list[bool] = []
     for problem in [f"{kind} {i}" for kind in ("easy", "hard") for i in range(25)]:
-        root = replace(ROOT, problem=problem)
-        sampled = await search(params, ScriptedPolicy(write_by_difficulty), Misleading(), root)
-        completions = best_completions(sampled, params.n)
-        best = max(completions, key=lambda t: t.scores[-1])
+        found = await search(params, ScriptedPolicy(write_by_difficulty), Misleading(), problem)
+        best = max((p.trajectory for p in found.picks), key=lambda t: t.scores[-1])
         right.append("{right}" in best.text)
     return fmean(right)
 
@@ -173,7 +165,7 @@ async def test_with_easy_problems_for_one_strategy_and_hard_ones_for_another_it_
 @pytest.mark.parametrize("choice", CHOICES, ids=str)
 async def test_truncated_completions_end_and_are_marked(choice):
     policy = ScriptedPolicy(lambda request, i: (f"cut {i}", "length"))
-    sampled = await search(params_for(only(choice)), policy)
+    sampled = (await search(params_for(only(choice)), policy)).sampled
     assert {t.finish for t in sampled} == {"length"}
     assert all(len(t.steps) == 1 for t in sampled)
     assert number_of(sampled) == 16

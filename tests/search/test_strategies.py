@@ -1,15 +1,14 @@
 """The strategies on scripted ports: what they ask for, what they keep, and when."""
 
 import asyncio
-from dataclasses import replace
 
 import pytest
 
-from tests.fakes.ports import ROOT, ScriptedPolicy, ScriptedPRM, perfect, walk
 from ttc_client.search.params import SearchParams
 from ttc_client.search.ports import SampleRequest
-from ttc_client.search.results import best_completions
-from ttc_client.search.strategies import STRATEGIES, Expander
+from ttc_client.search.results import completions
+from ttc_client.search.stepwise import StepwiseSettings
+from ttc_client.testing import ROOT, ScriptedPolicy, ScriptedVerifier, perfect, run_search, walk
 from ttc_client.types import Finish, Trajectory
 
 SCORED = ["best-of-n", "beam", "dvts"]
@@ -18,24 +17,22 @@ SCORED = ["best-of-n", "beam", "dvts"]
 async def search(
     params: SearchParams,
     policy: ScriptedPolicy | None = None,
-    prm: ScriptedPRM | None = None,
-    root: Trajectory = ROOT,
+    prm: ScriptedVerifier | None = None,
+    question: str = "p",
 ) -> tuple[Trajectory, ...]:
     policy = policy or ScriptedPolicy(walk)
-    prm = prm or ScriptedPRM(perfect)
-    expand = Expander(policy, prm if params.uses_prm else None, params)
-    return await STRATEGIES[params.strategy](root, expand, params)
+    prm = prm or ScriptedVerifier(perfect)
+    return tuple((await run_search(params, policy, prm, question=question)).sampled)
 
 
 async def accuracy(params: SearchParams, judge=perfect, problems: int = 40) -> float:
     """Share of problems on which the completion with the best value is right."""
     right = 0
     for i in range(problems):
-        root = replace(ROOT, problem=f"problem {i}")
-        sampled = await search(params, prm=ScriptedPRM(judge), root=root)
-        completions = best_completions(sampled, params.n)
-        if completions:
-            right += "{right}" in max(completions, key=lambda t: t.value).text
+        sampled = await search(params, prm=ScriptedVerifier(judge), question=f"problem {i}")
+        found = [pick.trajectory for pick in completions(sampled, params.n)]
+        if found:
+            right += "{right}" in max(found, key=lambda t: t.value).text
     return right / problems
 
 
@@ -61,7 +58,7 @@ async def test_never_more_than_n_in_flight_and_at_most_n_completions(strategy, n
     params = SearchParams(strategy=strategy, n=n)
     sampled = await search(params, policy)
     assert policy.most_in_flight <= n
-    assert sum(t.multiplicity for t in best_completions(sampled, n)) <= n
+    assert sum(pick.votes for pick in completions(sampled, n)) <= n
     first = [r for r in policy.requests if not r.trajectory.steps]
     assert sum(r.n for r in first) == n
 
@@ -75,7 +72,7 @@ async def test_greedy_asks_once_at_temperature_zero():
 
 
 async def test_majority_needs_no_prm():
-    prm = ScriptedPRM(perfect)
+    prm = ScriptedVerifier(perfect)
     sampled = await search(SearchParams(strategy="majority", n=10), prm=prm)
     assert not prm.requests
     assert sum(t.multiplicity for t in sampled) == 10
@@ -94,7 +91,7 @@ async def test_seeds_depend_on_run_and_problem_and_can_be_left_out():
     async def seeds(seed: int, problem: str, send: bool = True) -> list[int | None]:
         policy = ScriptedPolicy(walk)
         params = SearchParams(strategy="dvts", n=4, seed=seed, seeds=send)
-        await search(params, policy, root=replace(ROOT, problem=problem))
+        await search(params, policy, question=problem)
         return [request.seed for request in policy.requests]
 
     assert await seeds(0, "a") == await seeds(0, "a")
@@ -126,7 +123,7 @@ async def test_continuations_send_the_exact_ids_of_what_was_sampled(strategy):
 
 @pytest.mark.parametrize("strategy", ["beam", "dvts"])
 async def test_each_step_is_scored_once_and_siblings_together(strategy):
-    policy, prm = ScriptedPolicy(walk), ScriptedPRM(perfect)
+    policy, prm = ScriptedPolicy(walk), ScriptedVerifier(perfect)
     sampled = await search(SearchParams(strategy=strategy, n=8), policy, prm)
     assert len(prm.requests) == len(policy.requests)
     assert sum(len(item) for r in prm.requests for item in r.items) == len(sampled)
@@ -139,7 +136,7 @@ async def test_dvts_keeps_the_best_step_of_each_subtree():
         depth = len(request.trajectory.steps)
         return (f"step {i}\n\n", "stop") if depth < 2 else (f"end {i}", "eos")
 
-    prm = ScriptedPRM(lambda text: 1.0 if text.endswith("2") else 0.1)
+    prm = ScriptedVerifier(lambda text: 1.0 if text.endswith("2") else 0.1)
     policy = ScriptedPolicy(write)
     await search(SearchParams(strategy="dvts", n=8), policy, prm)
     assert {r.trajectory.path for r in policy.requests} == {(), (2,), (6,), (2, 2), (6, 2)}
@@ -150,7 +147,7 @@ async def test_beam_keeps_the_best_across_all_beams():
         return (f"{i}\n\n", "stop") if len(request.trajectory.steps) < 2 else (f"{i} end", "eos")
 
     policy = ScriptedPolicy(write)
-    prm = ScriptedPRM(lambda text: int(text.split()[0]) / 10)
+    prm = ScriptedVerifier(lambda text: int(text.split()[0]) / 10)
     await search(SearchParams(strategy="beam", n=8), policy, prm)
     second = [r.trajectory.path for r in policy.requests if len(r.trajectory.path) == 1]
     assert sorted(second) == [(6,), (7,)]
@@ -182,11 +179,16 @@ async def test_beam_closes_the_requests_that_can_no_longer_matter():
         return (f"{i}\n\n", "stop") if goes_on else (f"{i}", "eos")
 
     policy = ScriptedPolicy(write, lambda r: asyncio.Event() if r.trajectory.path == (2,) else None)
-    prm = ScriptedPRM(lambda text: int(text.split()[0]) / 10)
+    prm = ScriptedVerifier(lambda text: int(text.split()[0]) / 10)
     params = SearchParams(strategy="beam", n=4, m=2)
     sampled = await asyncio.wait_for(search(params, policy, prm), 5)
     assert [request.trajectory.path for request in policy.cancelled] == [(2,)]
-    assert [t.path for t in best_completions(sampled, 4)] == [(0,), (1,), (3, 0), (3, 1)]
+    assert [pick.trajectory.path for pick in completions(sampled, 4)] == [
+        (0,),
+        (1,),
+        (3, 0),
+        (3, 1),
+    ]
 
 
 async def test_cancelling_a_search_closes_every_request():
@@ -229,7 +231,7 @@ async def test_the_limit_per_completion_bounds_each_step_and_marks_what_uses_it_
 
 async def test_siblings_that_read_the_same_are_kept_and_scored_once():
     policy = ScriptedPolicy(lambda r, i: (f"{i // 2}\n\n", "stop") if r.stop else ("x", "eos"))
-    prm = ScriptedPRM(perfect)
+    prm = ScriptedVerifier(perfect)
     params = SearchParams(strategy="beam", n=4, max_steps=2)
     sampled = await search(params, policy, prm)
     assert [t.multiplicity for t in sampled] == [2, 2, 4]
@@ -256,8 +258,8 @@ async def test_lookahead_ranks_by_the_rolled_out_text_but_stores_the_own_scores(
             return 0.0
         return 0.9 if "fine" in text else 0.8 if "step 1" in text else 0.5
 
-    policy, prm = ScriptedPolicy(write), ScriptedPRM(judge)
-    params = SearchParams(strategy=strategy, n=2, m=2, lookahead=2)
+    policy, prm = ScriptedPolicy(write), ScriptedVerifier(judge)
+    params = SearchParams(strategy=strategy, n=2, m=2, settings=StepwiseSettings(lookahead=2))
     sampled = await search(params, policy, prm)
     rollouts = [r for r in policy.requests if r.temperature == 0]
     assert len(rollouts) == 4
@@ -271,7 +273,7 @@ async def test_a_blank_step_gets_no_score_and_no_request():
     policy = ScriptedPolicy(
         lambda r, i: ("\n\n", "stop") if not r.trajectory.steps else ("x", "eos")
     )
-    prm = ScriptedPRM(perfect)
+    prm = ScriptedVerifier(perfect)
     sampled = await search(SearchParams(strategy="dvts", n=4), policy, prm)
     assert [t.scores for t in sampled] == [(), (1.0,)]
     assert len(prm.requests) == 1

@@ -6,6 +6,7 @@ import pytest
 
 from tests.tables import table
 from ttc_client.errors import ConfigError
+from ttc_client.search.compute_optimal import COMPUTE_OPTIMAL, TableSettings
 from ttc_client.search.params import SearchParams
 from ttc_client.search.table import Budget, Choice, bin_of
 from ttc_client.types import Allocation
@@ -25,7 +26,9 @@ def test_a_budget_that_the_table_lacks_goes_by_the_largest_below(n, budget):
 
 def test_below_the_smallest_budget_there_is_nothing_to_go_by():
     with pytest.raises(ConfigError, match="n is 3, but the table's smallest budget is 4"):
-        SearchParams(strategy="compute-optimal", n=3, table=table())
+        COMPUTE_OPTIMAL.checked(
+            SearchParams(strategy="compute-optimal", n=3, settings=TableSettings(table=table()))
+        )
 
 
 def test_a_problem_gets_the_choice_of_its_bin_and_a_tree_is_no_wider_than_what_is_left():
@@ -43,10 +46,7 @@ def test_a_problem_gets_the_choice_of_its_bin_and_a_tree_is_no_wider_than_what_i
         ({"edges": ()}, "2 choices, and there are 1 bins"),
         ({"budgets": table().budgets[::-1]}, "must grow"),
         ({"budgets": (Budget(4, 5, table().budgets[0].choices),)}, "probe of 5"),
-        ({"budgets": (Budget(4, 1, (Choice("beam", None),) * 2),)}, "beam with m = None"),
         ({"budgets": (Budget(4, 1, (Choice("beam", 0),) * 2),)}, "beam with m = 0"),
-        ({"budgets": (Budget(4, 1, (Choice("best-of-n", 4),) * 2),)}, "best-of-n with m = 4"),
-        ({"budgets": (Budget(4, 1, (Choice("greedy", None),) * 2),)}, "greedy with m = None"),
     ],
 )
 def test_a_table_that_contradicts_itself_is_refused(changes, says):
@@ -63,9 +63,11 @@ def test_other_models_than_the_fitted_ones_are_named():
 
 
 def test_compute_optimal_needs_a_table_whose_rewards_are_reduced_alike():
+    settings = TableSettings(table=table(), lookahead=1)
     with pytest.raises(ConfigError, match="--table FILE"):
-        SearchParams(strategy="compute-optimal")
+        COMPUTE_OPTIMAL.checked(SearchParams(strategy="compute-optimal"))
+    params = SearchParams(strategy="compute-optimal", settings=settings, n=17)
     with pytest.raises(ConfigError, match=r"reduction is min, but the table's bins are of .* last"):
-        SearchParams(strategy="compute-optimal", table=table(), reduction="min")
-    params = SearchParams(strategy="compute-optimal", table=table(), lookahead=1, n=17)
-    assert params.uses_prm
+        COMPUTE_OPTIMAL.checked(replace(params, reduction="min"))
+    assert COMPUTE_OPTIMAL.checked(params) == params
+    assert COMPUTE_OPTIMAL.needs == "prefixes"

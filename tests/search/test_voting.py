@@ -1,10 +1,16 @@
-from collections.abc import Sequence
+"""Votes: what speaks for each group of equivalent answers, and which one is chosen."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ttc_client.search.voting import Verdict, tally
+from ttc_client.search.ballot import Ballot
+from ttc_client.search.results import Rules, vote_on
+from ttc_client.search.voting import choices, ranked
 from ttc_client.types import AnswerGroup, Candidate, Finish, Vote
 
 VOTES: tuple[Vote, ...] = ("prm", "weighted", "majority")
@@ -16,8 +22,20 @@ def choose(groups: Sequence[AnswerGroup], vote: Vote) -> int | None:
     return measures.index(max(measures)) if measures else None
 
 
+def grouped(
+    candidates: Sequence[Candidate], key: Callable[[str], str] = str
+) -> tuple[AnswerGroup, ...]:
+    """Return the groups as a search makes them, in order of first appearance."""
+
+    async def keys(answers: Sequence[str]) -> list[str]:
+        return [key(answer) for answer in answers]
+
+    _, groups = asyncio.run(vote_on(candidates, Ballot(str, keys), Rules()))
+    return groups
+
+
 def candidate(
-    answer: str, reward: float | None, multiplicity: int = 1, finish: Finish = "eos"
+    answer: str, reward: float | None, votes: float = 1, finish: Finish = "eos"
 ) -> Candidate:
     return Candidate(
         text=f"so {answer}",
@@ -25,7 +43,7 @@ def candidate(
         reward=reward,
         answer=answer,
         finish=finish,
-        multiplicity=multiplicity,
+        votes=votes,
         num_tokens=1,
         path=(0,),
     )
@@ -38,75 +56,84 @@ def test_the_three_votes_can_disagree() -> None:
         candidate("2", 0.6),
         *[candidate("3", 0.3)] * 3,
     ]
-    verdict = tally(candidates, [c.answer for c in candidates])
-    assert verdict.choices == {"prm": "1", "weighted": "2", "majority": "3"}
-    assert [choose(verdict.groups, vote) for vote in VOTES] == [0, 1, 2]
+    groups = grouped(candidates)
+    assert choices(groups, scored=True) == {"prm": "1", "weighted": "2", "majority": "3"}
+    assert choices(groups, scored=False) == {"majority": "3"}
+    assert [choose(groups, vote) for vote in VOTES] == [0, 1, 2]
 
 
 def test_a_group_speaks_with_the_text_of_its_best_and_earliest_member() -> None:
     candidates = [candidate("0.5", 0.2), candidate("1/2", 0.8), candidate(r"\frac12", 0.8)]
-    (group,) = tally(candidates, ["k", "k", "k"]).groups
+    (group,) = grouped(candidates, lambda answer: "k")
     assert group == AnswerGroup("1/2", 3, pytest.approx(1.8), 0.8)  # type: ignore[arg-type]
 
 
 def test_a_candidate_counts_as_often_as_it_was_sampled() -> None:
-    candidates = [candidate("1", 0.5), candidate("2", 0.25, multiplicity=4)]
-    groups = tally(candidates, ["1", "2"]).groups
+    candidates = [candidate("1", 0.5), candidate("2", 0.25, votes=4)]
+    groups = grouped(candidates)
     assert [(g.votes, g.reward_sum, g.reward_max) for g in groups] == [(1, 0.5, 0.5), (4, 1, 0.25)]
     assert [choose(groups, vote) for vote in VOTES] == [0, 1, 1]
 
 
 def test_empty_and_truncated_answers_do_not_vote() -> None:
     candidates = [
-        candidate("", 0.9, multiplicity=9),
-        candidate("1", 0.9, multiplicity=9, finish="length"),
+        candidate("", 0.9, votes=9),
+        candidate("1", 0.9, votes=9, finish="length"),
         candidate("2", 0.1),
     ]
-    verdict = tally(candidates, ["", "1", "2"])
-    assert [group.answer for group in verdict.groups] == ["2"]
+    assert [group.answer for group in grouped(candidates)] == ["2"]
 
 
 def test_nothing_to_choose_from() -> None:
-    verdict = tally([candidate("", 0.5)], [""])
-    assert verdict.choices == {"prm": "", "weighted": "", "majority": ""}
-    assert choose(verdict.groups, "prm") is None
+    groups = grouped([candidate("", 0.5)])
+    assert choices(groups, scored=True) == {"prm": "", "weighted": "", "majority": ""}
+    assert choose(groups, "prm") is None
 
 
 def test_without_a_prm_the_votes_still_count() -> None:
-    verdict = tally([candidate(a, None) for a in "122"], list("122"))
-    assert verdict.choices["majority"] == "2"
-    assert verdict.groups[1] == AnswerGroup("2", 2, 0.0, 0.0)
+    groups = grouped([candidate(a, None) for a in "122"])
+    assert choices(groups, scored=False) == {"majority": "2"}
+    assert groups[1] == AnswerGroup("2", 2, 0.0, 0.0)
+
+
+def test_a_weight_of_its_own_counts_in_the_place_of_the_reward() -> None:
+    weighed = [replace(candidate("1", 0.9), weight=0.1), candidate("2", 0.5, votes=2)]
+    groups = grouped([*weighed, replace(candidate("3", 0.2, votes=3), weight=1.0)])
+    assert [(g.votes, g.reward_sum, g.reward_max) for g in groups] == [
+        *((1, 0.1, 0.9), (2, 1.0, 0.5), (3, 3.0, 0.2)),
+    ]
+    assert choices(groups, scored=True) == {"prm": "1", "weighted": "3", "majority": "3"}
 
 
 @pytest.mark.parametrize("vote", VOTES)
 def test_ties_go_to_the_earliest(vote: Vote) -> None:
-    verdict = tally([candidate(a, 0.5) for a in "abcab"], list("abcab"))
-    assert choose(verdict.groups[:2], vote) == 0
-    assert verdict.ranked(vote)[0].answer == "a"
+    groups = grouped([candidate(a, 0.5) for a in "abcab"])
+    assert choose(groups[:2], vote) == 0
+    assert ranked(groups, vote)[0].answer == "a"
 
 
 @given(
     st.lists(st.tuples(st.sampled_from("abcd"), st.sampled_from([0.0, 0.25, 0.5, 1.0])), min_size=1)
 )
 def test_the_winner_is_best_by_its_own_measure(votes: list[tuple[str, float]]) -> None:
-    verdict = tally([candidate(*vote) for vote in votes], [answer for answer, _ in votes])
+    groups = grouped([candidate(*vote) for vote in votes])
     answers = list(dict.fromkeys(answer for answer, _ in votes))
-    assert [group.answer for group in verdict.groups] == answers
+    assert [group.answer for group in groups] == answers
     rewards = {a: [reward for answer, reward in votes if answer == a] for a in answers}
-    assert verdict.choices == {
+    assert choices(groups, scored=True) == {
         "prm": max(answers, key=lambda a: max(rewards[a])),
         "weighted": max(answers, key=lambda a: sum(rewards[a])),
         "majority": max(answers, key=lambda a: len(rewards[a])),
     }
-    for vote, choice in verdict.choices.items():
-        assert verdict.groups[choose(verdict.groups, vote) or 0].answer == choice
+    for vote, choice in choices(groups, scored=True).items():
+        assert groups[choose(groups, vote) or 0].answer == choice
 
 
 @given(st.lists(st.tuples(st.sampled_from("abcd"), st.sampled_from([0.1, 0.25, 0.5])), min_size=1))
 def test_a_multiplicity_is_as_good_as_repeated_candidates(votes: list[tuple[str, float]]) -> None:
     repeated = [candidate(*vote) for vote in votes for _ in range(3)]
-    counted = [candidate(*vote, multiplicity=3) for vote in votes]
-    groups = [tally(cs, [c.answer for c in cs]).groups for cs in (repeated, counted)]
+    counted = [candidate(*vote, votes=3) for vote in votes]
+    groups = [grouped(cs) for cs in (repeated, counted)]
     for one, other in zip(*groups, strict=True):
         assert (one.answer, one.votes, one.reward_max) == (
             other.answer,
@@ -118,9 +145,26 @@ def test_a_multiplicity_is_as_good_as_repeated_candidates(votes: list[tuple[str,
 
 def test_an_unknown_vote_is_refused() -> None:
     with pytest.raises(ValueError, match="loudest"):
-        Verdict(()).ranked("loudest")  # type: ignore[arg-type]
+        ranked((), "loudest")  # type: ignore[arg-type]
 
 
 def test_a_key_for_each_candidate() -> None:
+    async def none(answers: Sequence[str]) -> list[str]:
+        return []
+
     with pytest.raises(ValueError, match="zip"):
-        tally([candidate("1", 0.5)], [])
+        asyncio.run(vote_on([candidate("1", 0.5)], Ballot(str, none), Rules()))
+
+
+async def test_a_key_is_made_once_for_each_distinct_answer() -> None:
+    asked: list[str] = []
+
+    async def keys(answers: Sequence[str]) -> list[str]:
+        asked.extend(answers)
+        return [answer.strip() for answer in answers]
+
+    ballot = Ballot(str, keys)
+    assert await ballot.keys(["1", "1", " 1"]) == ["1", "1", "1"]
+    assert await ballot.keys(["2", "1"]) == ["2", "1"]
+    await vote_on([candidate(a, 0.5) for a in "1212"], ballot, Rules())
+    assert asked == ["1", " 1", "2"]

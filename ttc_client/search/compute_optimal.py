@@ -74,11 +74,6 @@ def _from_the_smallest_on(
 ) -> Sequence[int]:
     """Return the budgets of a grid that the table covers, after a check of what it needs."""
     table = settings.fitted
-    if params.compat:
-        raise ConfigError(
-            f"compat is {params.compat}, but the published toolkit has no compute-optimal "
-            "scaling: leave it out"
-        )
     if params.reduction != table.origin.reduction:
         raise ConfigError(
             f"reduction is {params.reduction}, but the table's bins are of rewards by "

@@ -5,21 +5,35 @@ from pathlib import Path
 import msgspec
 
 from ttc_client.errors import ConfigError
+from ttc_client.search.compute_optimal import TableSettings
+from ttc_client.search.params import SearchParams
+from ttc_client.search.strategies import find_strategy
 from ttc_client.search.table import Table
 
 
 def read_table(path: Path) -> Table:
     """Read a table; raises ConfigError, naming the file, for one that is missing or wrong."""
     try:
-        return msgspec.json.decode(path.read_bytes(), type=Table)
+        table = msgspec.json.decode(path.read_bytes(), type=Table)
+        _check_choices(table)
+        return table
     except FileNotFoundError:
         raise ConfigError(f"table is {path}: there is no such file") from None
     except OSError as error:
         raise ConfigError(f"table is {path}: {error.strerror}") from error
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, ConfigError) as error:
         raise ConfigError(
             f"table is {path}, which is no table of ttc optimal fit: {error}"
         ) from error
+
+
+def _check_choices(table: Table) -> None:
+    """Raise ConfigError for a choice that no part of a budget can be spent by."""
+    for name in dict.fromkeys(choice.strategy for b in table.budgets for choice in b.choices):
+        strategy = find_strategy(name)
+        kind = strategy.samples(SearchParams(strategy=name), strategy.settings())
+        if kind == "fixed" or issubclass(strategy.settings, TableSettings):
+            raise ConfigError(f"{name} cannot take a part of a budget")
 
 
 def write_table(table: Table, path: Path) -> None:
