@@ -1,46 +1,109 @@
 """The command line as a whole, and how it ends: exit codes, one-line errors, Ctrl-C."""
 
 import gc
+import inspect
 import os
 import sys
+import warnings
+from collections.abc import Callable
+from typing import Annotated
 
 import typer
 
-from ttc_client.cli import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_USAGE, GC_THRESHOLD, offline, online
+from ttc_client.cli import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_USAGE, GC_THRESHOLD
+from ttc_client.cli.bench import bench
+from ttc_client.cli.config import config
+from ttc_client.cli.demo import demo
+from ttc_client.cli.doctor import doctor
+from ttc_client.cli.export import export
+from ttc_client.cli.guide import guide
+from ttc_client.cli.imports import import_
+from ttc_client.cli.lists import datasets, recipes
+from ttc_client.cli.optimal import fit
+from ttc_client.cli.options import search_options
+from ttc_client.cli.report import report
+from ttc_client.cli.solve import solve
+from ttc_client.cli.up import up
 from ttc_client.errors import ConfigError, TTCError
 
-app = typer.Typer(
-    no_args_is_help=True,
-    add_completion=False,
-    rich_markup_mode="rich",
-    pretty_exceptions_enable=False,
-    help="Search for answers with more compute at test time: best-of-N, beam search, DVTS "
-    "and the best of them for each problem, against a policy and a process reward model behind "
-    "HTTP servers.",
-)
-optimal = typer.Typer(
-    no_args_is_help=True,
-    help="Compute-optimal scaling: choose the strategy by a problem's difficulty.",
-)
-optimal.command(no_args_is_help=True)(offline.fit)
+_MORE = "-h shows help, --help-all every setting; --debug, with any command, shows stack traces."
 
-app.command()(online.solve)
-app.command(no_args_is_help=True)(online.bench)
-app.command(no_args_is_help=True)(offline.report)
-app.command(no_args_is_help=True)(offline.export)
-app.command("import", no_args_is_help=True)(offline.import_)
-app.add_typer(optimal, name="optimal")
-app.command()(online.doctor)
-app.command()(online.config)
-app.command()(online.up)
+
+def make_app(*, all_shown: bool = False) -> typer.Typer:
+    """Return the command line; `all_shown` is for the long help."""
+    names = {"help_option_names": ["-h", "--help"]}
+    app = typer.Typer(
+        no_args_is_help=True,
+        rich_markup_mode="rich",
+        pretty_exceptions_enable=False,
+        context_settings=names,
+        help="Search for answers with more compute at test time: best-of-N, beam search, DVTS "
+        "and the best of them for each problem, against a policy and a process reward model "
+        "(PRM) behind HTTP servers. Begin with [bold]ttc demo[/bold].",
+        epilog=_MORE,
+    )
+    app.callback()(_options)
+
+    def add(command: Callable[..., None], to: typer.Typer = app, name: str | None = None) -> None:
+        to.command(name, help=_joined(command), no_args_is_help=command in _WITH_ARGUMENTS)(command)
+
+    def add_searching(command: Callable[..., None], *without: str) -> None:
+        with_flags = search_options(command, all_shown=all_shown, without=without)
+        app.command(help=_joined(command), epilog=None if all_shown else _MORE)(with_flags)
+
+    add(demo)
+    add_searching(solve)
+    add_searching(bench, "strategy", "n", "seed", "vote")
+    add(report)
+    add(export)
+    add(import_, name="import")
+    optimal = typer.Typer(
+        no_args_is_help=True,
+        help="Compute-optimal scaling: choose the strategy by a problem's difficulty.",
+    )
+    add(fit, to=optimal)
+    app.add_typer(optimal, name="optimal")
+    add_searching(doctor)
+    add_searching(config)
+    for command in (up, recipes, datasets, guide):
+        add(command)
+    return app
+
+
+_WITH_ARGUMENTS = (report, export, import_, fit)
+"""Commands that mean nothing alone, and then show their help."""
+
+
+def _joined(command: Callable[..., None]) -> str:
+    """Return a command's docstring with each paragraph on one line, to be wrapped as it fits."""
+    paragraphs = inspect.cleandoc(command.__doc__ or "").split("\n\n")
+    return "\n\n".join(p if p.startswith(" ") else " ".join(p.split("\n")) for p in paragraphs)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        import ttc_client
+
+        print(f"ttc-client {ttc_client.__version__}")
+        raise typer.Exit
+
+
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    pass
 
 
 def run() -> None:
     """Run the command line and exit with its code."""
     gc.set_threshold(GC_THRESHOLD)
-    debug = "--debug" in sys.argv
+    warnings.showwarning = _warn
+    debug, all_shown = "--debug" in sys.argv, "--help-all" in sys.argv
+    arguments = ["--help" if a == "--help-all" else a for a in sys.argv[1:] if a != "--debug"]
     try:
-        code = app(standalone_mode=False)
+        code = make_app(all_shown=all_shown)(arguments, standalone_mode=False)
         sys.stdout.flush()
         if code == EXIT_INTERRUPTED:  # Ctrl-C, which Typer turns into its exit code
             _fail("interrupted", code, debug)
@@ -60,6 +123,12 @@ def run() -> None:
     sys.exit(code)
 
 
+def _warn(message: Warning | str, *_: object, **__: object) -> None:
+    from ttc_client.report.terminal import clean
+
+    print(f"ttc: {clean(str(message))}", file=sys.stderr)
+
+
 def _fail(message: str, code: int, debug: bool) -> int:
     from ttc_client.report.terminal import clean
 
@@ -67,5 +136,6 @@ def _fail(message: str, code: int, debug: bool) -> int:
         import traceback
 
         print(clean(traceback.format_exc()), file=sys.stderr)
-    print(f"ttc: {clean(message)}", file=sys.stderr)  # a server's words may be in it
+    if message:
+        print(f"ttc: {clean(message)}", file=sys.stderr)  # a server's words may be in it
     return code

@@ -1,32 +1,114 @@
 """`ttc bench`: a problem set, from the command line to a run directory."""
 
 import asyncio
+import os
+import shlex
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
-from rich.console import Console
-from rich.text import Text
+import typer
 
-from ttc_client.analysis.curves import read_curves
-from ttc_client.bench.bench import Bench, Standing
-from ttc_client.bench.journal import Journal
-from ttc_client.bench.recipe import Plan
-from ttc_client.bench.runs import read_run
-from ttc_client.errors import TTCError
-from ttc_client.report.bench_line import BenchView
-from ttc_client.report.progress import show
-from ttc_client.report.summary import print_table
-from ttc_client.report.tables import ModelSizes, accuracy_table
-from ttc_client.report.terminal import print_json, retries
-from ttc_client.runtime.client import Client
+from ttc_client.cli.options import Json, Quiet
+from ttc_client.errors import ConfigError, TTCError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from ttc_client.bench.bench import Standing
+    from ttc_client.bench.recipe import Plan
 
 
-def run_bench(
-    plan: Plan, *, out: Path, resume: bool, traces: bool, json: bool, quiet: bool
+def bench(
+    settings: dict[str, Any],
+    out: Annotated[Path, typer.Option("--out", help="The directory of the run.")],
+    dataset: Annotated[
+        str | None,
+        typer.Argument(help="A .jsonl, .csv or .parquet file, a Hugging Face dataset, demomath."),
+    ] = None,
+    recipe: Annotated[
+        Path | None,
+        typer.Option(
+            help="A TOML file with dataset, grid and settings, or one that ttc recipes lists. "
+            "(default: ttc.toml)"
+        ),
+    ] = None,
+    resume: Annotated[
+        bool,
+        typer.Option("--resume", help="Go on with the run in --out; its grid may be larger now."),
+    ] = False,
+    strategy: Annotated[
+        str | None,
+        typer.Option(
+            "--strategy", "-s", help="Strategies, with commas. (default: greedy and the usual one)"
+        ),
+    ] = None,
+    n: Annotated[str | None, typer.Option("-n", help="Budgets N, with commas.")] = None,
+    seed: Annotated[str | None, typer.Option(help="Seeds, with commas.")] = None,
+    levels: Annotated[str | None, typer.Option(help="Only these levels, with commas.")] = None,
+    limit: Annotated[
+        int | None, typer.Option(help="Only so many problems: a sample, each level's share.")
+    ] = None,
+    shard: Annotated[
+        str | None, typer.Option(help="Only shard i of k of the problems: i/k.")
+    ] = None,
+    column: Annotated[
+        list[str] | None,
+        typer.Option(help="Where a field is, such as answer=final_answer; repeat it."),
+    ] = None,
+    split: Annotated[
+        str | None, typer.Option(help="Split of a Hugging Face dataset. (default: test)")
+    ] = None,
+    traces: Annotated[
+        bool, typer.Option("--traces/--no-traces", help="Keep everything that was sampled.")
+    ] = True,
+    demo: Annotated[
+        bool, typer.Option("--demo", help="Let the demo models answer other sets than demomath.")
+    ] = False,
+    all_votes: Annotated[
+        bool, typer.Option("--all-votes", help="Print every vote, the oracle's too, with costs.")
+    ] = False,
+    json: Json = False,
+    quiet: Quiet = False,
 ) -> None:
-    """Run a plan into a directory, and print the accuracies; raises TTCError if a search failed."""
-    standing = asyncio.run(_run(plan, out, resume, traces, Console(stderr=True, quiet=quiet)))
-    print_accuracies(out, json=json)
+    """Run a grid of strategies, budgets and seeds over a problem set, and grade the answers.
+
+    Every problem, N and seed is a line in --out as soon as it is finished: stop the run at any
+    time, and --resume completes it to the same result. Best-of-N runs at the largest N alone; its
+    smaller budgets, and majority voting, are read off its samples.
+
+    [bold]Examples[/bold]
+
+      ttc bench demomath --limit 20 -s greedy,best-of-n,dvts -n 4,16 --out runs/demo
+
+      ttc bench --recipe llama-1b --policy URL --prm URL --out runs/llama-1b --resume
+    """
+    from rich.console import Console
+    from rich.text import Text
+
+    from ttc_client.bench.recipe import load_plan
+    from ttc_client.report.terminal import failures, retries
+
+    own = {
+        "dataset": dataset,
+        "strategy": strategy,
+        "n": n,
+        "seed": seed,
+        "levels": levels,
+        "limit": limit,
+        "shard": shard,
+        "column": _pairs(column),
+        "split": split,
+    }
+    plan = load_plan({**settings, **own}, os.environ, recipe, demo=demo)
+    console = Console(stderr=True, quiet=quiet)
+    if plan.selected:
+        console.print(Text(plan.selected))
+    standing = asyncio.run(_run(plan, out, console, resume=resume, traces=traces))
+    for said in (retries(standing.usage), failures(standing.usage)):
+        if said:
+            console.print(Text(said, style="dim"))
+    print_accuracies(out, json=json, all_votes=all_votes)
     if standing.num_failed:
         raise TTCError(
             f"{standing.num_failed} of {standing.num_searches} searches failed, the last one "
@@ -34,23 +116,64 @@ def run_bench(
         )
 
 
-def print_accuracies(out: Path, *, json: bool) -> None:
-    """Print what a run found, as a table or as a JSON list of its rows."""
-    accuracies = accuracy_table(read_curves([read_run(out)]), ModelSizes())
-    if json:
-        rows = [dict(zip(accuracies.header, row, strict=True)) for row in accuracies.rows]
-        print_json(rows)
-    else:
-        print_table(accuracies, Console(width=None if sys.stdout.isatty() else 160))
+async def _run(
+    plan: "Plan", out: Path, console: "Console", *, resume: bool, traces: bool
+) -> "Standing":
+    from ttc_client.bench.bench import Bench
+    from ttc_client.bench.journal import Journal
+    from ttc_client.report.bench_line import BenchView
+    from ttc_client.report.progress import show
+    from ttc_client.runtime.client import Client
 
-
-async def _run(plan: Plan, out: Path, resume: bool, traces: bool, console: Console) -> Standing:
-    async with Client(plan.config) as client:
-        settings = {**plan.settings, **client.models}
+    async with Client(plan.settings.servers, plan.settings.task) as client:
+        for params in plan.searches:
+            client.check(params)
+        settings = {**plan.recorded, **client.models, "demo": plan.settings.servers.is_demo}
         with Journal(out, settings, plan.problems, resume=resume) as journal:
             bench = Bench(plan.problems, plan.searches, journal, traces=traces)
-            async with show(BenchView(bench.standing), console):
-                await bench.run(client)
-    if said := retries(bench.standing.usage):
-        console.print(Text(said, style="dim"))
+            try:
+                async with show(BenchView(bench.standing), console):
+                    await bench.run(client)
+            except asyncio.CancelledError:
+                print(_how_to_go_on(bench.standing, out), file=sys.stderr)
+                raise
     return bench.standing
+
+
+def _how_to_go_on(standing: "Standing", out: Path) -> str:
+    arguments = [a for a in sys.argv[1:] if a != "--resume"]
+    return (
+        f"ttc: {standing.finished.total()} of {standing.num_searches} searches are saved in {out}; "
+        f"go on with: {shlex.join(['ttc', *arguments, '--resume'])}"
+    )
+
+
+def print_accuracies(out: Path, *, json: bool, all_votes: bool = False) -> None:
+    """Print what a run found and how to go on, or a JSON list of its rows."""
+    from rich.console import Console
+    from rich.text import Text
+
+    from ttc_client.analysis.curves import read_curves
+    from ttc_client.bench.runs import read_run
+    from ttc_client.report.summary import print_table, short_table
+    from ttc_client.report.tables import ModelSizes, accuracy_table
+    from ttc_client.report.terminal import print_json
+
+    points = read_curves([read_run(out)])
+    every = accuracy_table(points, ModelSizes())
+    if json:
+        print_json([dict(zip(every.header, row, strict=True)) for row in every.rows])
+        return
+    console = Console()
+    if all_votes:
+        print_table(every, Console(width=None if sys.stdout.isatty() else 160))
+    else:
+        print_table(short_table(points), console)
+    console.print(Text(f"\nThe run is in {out}. To draw it:\n  ttc report {out} --out report"))
+
+
+def _pairs(texts: list[str] | None) -> dict[str, str] | None:
+    """Read name=value pairs; None where there are none."""
+    if wrong := [text for text in texts or () if "=" not in text]:
+        raise ConfigError(f"column is {wrong[0]!r}: write it as FIELD=COLUMN")
+    return dict(text.split("=", 1) for text in texts) if texts else None

@@ -1,19 +1,22 @@
-"""One flag per setting of `SearchConfig`, for every command that searches.
+"""One flag per setting, for every command that searches.
 
-The flags are made from the settings, so that flag, environment variable and TOML key always
-agree; only their help is written here.
+The flags are made from the settings, so that flag, environment variable and TOML key always agree;
+only their help is written here, or, for a strategy's own settings, beside them.
 """
 
 import functools
 import inspect
 from collections.abc import Callable, Collection
+from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_origin
 
 import typer
 
-from ttc_client.settings.config import SearchConfig
+from ttc_client.search.strategies import STRATEGIES
+from ttc_client.settings.config import OWN, SETTINGS
+from ttc_client.tasks.table import TASKS
 
-SEARCH, SAMPLING, SERVERS = "Search", "Sampling", "Servers"
+SEARCH, SAMPLING, SERVERS, STRATEGY = "Search", "Sampling", "Servers", "Of some strategies alone"
 
 _FLAGS = {
     "n": ("-n",),
@@ -24,30 +27,34 @@ _FLAGS = {
     "timeout_s": ("--timeout",),
 }
 
+_ALWAYS_SHOWN = {"strategy", "n", "m", "vote", "seed", "policy", "prm", "policy_api", "prm_api"}
+"""What matters most; `--help-all` shows the rest."""
+
+_CHOICES = {"strategy": tuple(STRATEGIES), "task": tuple(TASKS)}
+
 _HELP: dict[str, tuple[str, str]] = {
     "strategy": (SEARCH, "How to search: {choices}."),
     "n": (SEARCH, "The budget N: generations kept in flight per problem."),
     "m": (SEARCH, "The beam width M: continuations sampled per kept beam; N/M are kept."),
-    "max_steps": (SEARCH, "Depth of the tree; the last step runs to the end."),
-    "lookahead": (SEARCH, "Roll each step this many steps further before it is ranked."),
-    "reduction": (SEARCH, "Make one reward of the step scores: {choices}."),
-    "table": (SEARCH, "File of ttc optimal fit, which compute-optimal goes by."),
     "vote": (
         SEARCH,
         "Choose the answer by the best reward (prm), the summed rewards (weighted) "
         "or the number of votes (majority). Default: weighted, majority without a PRM.",
     ),
+    "max_steps": (SEARCH, "Depth of the tree; the last step runs to the end."),
+    "reduction": (SEARCH, "How step scores combine into one reward: {choices}."),
     "compat": (
         SEARCH,
         "sal reproduces the published toolkit, search-and-learn, where it departs from the post.",
     ),
+    "task": (SEARCH, "What is asked and how it is judged: {choices}."),
+    "system_prompt": (SEARCH, "In place of the task's own, which for math is Meta's for MATH."),
     "seed": (SAMPLING, "Makes a run repeatable: every request's seed is derived from it."),
     "seeds": (SAMPLING, "Send seeds, or not to servers that fail on them."),
     "temperature": (SAMPLING, "Sampling temperature, 0 to 2."),
     "top_p": (SAMPLING, "Nucleus sampling: keep the likeliest tokens up to this probability."),
     "max_tokens": (SAMPLING, "Tokens per step."),
     "max_completion_tokens": (SAMPLING, "Tokens per completion."),
-    "system_prompt": (SAMPLING, "Default: Meta's prompt for MATH, as in the blog post."),
     "policy": (SERVERS, "URL of the policy's server; repeat it for replicas."),
     "prm": (SERVERS, "URL of the PRM's server; repeat it for replicas."),
     "policy_api": (SERVERS, "What the policy's server speaks: {choices}."),
@@ -66,16 +73,26 @@ _HELP: dict[str, tuple[str, str]] = {
     ),
     "ca_bundle": (SERVERS, "File of CA certificates to trust besides the system's (PEM)."),
     "check": (SERVERS, "Refuse servers that would ruin a search, as ttc doctor finds them."),
+    **{name: (STRATEGY, field.metadata["help"]) for name, field in OWN.items()},
 }
+
+ConfigFile = Annotated[
+    Path | None, typer.Option("--config", help="A TOML file with settings. (default: ttc.toml)")
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")]
 
 
 def search_options(
-    command: Callable[..., None], without: Collection[str] = ()
+    command: Callable[..., None], *, all_shown: bool, without: Collection[str] = ()
 ) -> Callable[..., None]:
-    """Give a command a flag per setting; it receives them as `settings`, None where not given."""
+    """Give a command a flag per setting; it receives them as `settings`, None where not given.
+
+    Unless `all_shown`, its help has those that matter most.
+    """
     own = list(inspect.signature(command).parameters.values())[1:]
     names = [name for name in _HELP if name not in without]
-    flags = [_flag(name) for name in names]
+    flags = [_flag(name, hidden=not all_shown and name not in _ALWAYS_SHOWN) for name in names]
 
     @functools.wraps(command)
     def with_settings(**arguments: Any) -> None:
@@ -86,12 +103,13 @@ def search_options(
     return with_settings
 
 
-def _flag(name: str) -> inspect.Parameter:
+def _flag(name: str, *, hidden: bool) -> inspect.Parameter:
     """Return the command-line parameter of a setting, None unless given."""
-    setting = SearchConfig.__dataclass_fields__[name]
+    setting = SETTINGS[name]
     panel, text = _HELP[name]
     choices = get_args(setting.type) if get_origin(setting.type) is Literal else ()
-    if setting.default not in (None, ()) and name != "system_prompt":
+    choices = _CHOICES.get(name, choices)
+    if setting.default not in (None, ()):
         text += f" (default: {setting.default})"
     option = typer.Option(
         *_FLAGS.get(name, ("--" + name.replace("_", "-"),)),
@@ -99,15 +117,16 @@ def _flag(name: str) -> inspect.Parameter:
         metavar="NAME" if choices else None,
         rich_help_panel=panel,
         show_default=False,
+        hidden=hidden,
     )
-    kind = _flag_type(setting.type)
+    kind = _flag_type(name, setting.type)
     return inspect.Parameter(
         name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Annotated[kind, option]
     )
 
 
-def _flag_type(kind: Any) -> Any:
+def _flag_type(name: str, kind: Any) -> Any:
     """Return what the command line reads: numbers as such, lists repeated, the rest as text."""
-    if kind == tuple[str, ...]:
+    if name in ("policy", "prm"):
         return list[str] | None
     return kind | None if kind in (bool, int, float) else str | None

@@ -1,15 +1,55 @@
 """`ttc report`: from run directories to figures, tables and a page."""
 
-from collections.abc import Mapping, Sequence
+from math import nan
 from pathlib import Path
+from typing import Annotated
 
-from ttc_client.bench.runs import read_run
-from ttc_client.report.tables import ModelSizes
-from ttc_client.report.write import write_report
+import typer
+
+from ttc_client.errors import ConfigError
 
 
-def report_runs(
-    paths: Sequence[Path], out: Path, baselines: Mapping[str, float], sizes: ModelSizes
+def report(
+    runs: Annotated[
+        list[Path], typer.Argument(help="Directories of ttc bench, or of a ttc solve --out.")
+    ],
+    out: Annotated[Path, typer.Option("--out", help="The directory of the report.")],
+    baseline: Annotated[
+        list[str] | None,
+        typer.Option(help="A line to compare with, such as 'Llama 70B=65.0', in per cent."),
+    ] = None,
+    policy_params: Annotated[
+        float | None, typer.Option(help="Parameters of the policy, such as 1.2e9, for FLOPs.")
+    ] = None,
+    prm_params: Annotated[
+        float | None, typer.Option(help="Parameters of the PRM, for FLOPs.")
+    ] = None,
 ) -> None:
-    """Write a report, and print the path of its page to stdout."""
-    print(write_report([read_run(path) for path in paths], out, baselines, sizes))
+    """Draw what runs found: figures, tables, and a page to browse the problems in.
+
+    Needs no server. Figures need an extra: pip install 'ttc-client\\[report]'.
+
+    [bold]Example[/bold]
+
+      ttc report runs/demo --out report --baseline "Llama 3.1 8B=49.8"
+    """
+    from ttc_client.bench.runs import read_run
+    from ttc_client.report.tables import ModelSizes
+    from ttc_client.report.write import write_report
+
+    sizes = ModelSizes(policy_params, prm_params)
+    print(write_report([read_run(path) for path in runs], out, _baselines(baseline), sizes))
+
+
+def _baselines(texts: list[str] | None) -> dict[str, float]:
+    """Read accuracies in per cent by name, as shares of 1."""
+    found: dict[str, float] = {}
+    for text in texts or ():
+        name, _, value = text.rpartition("=")
+        try:
+            found[name] = float(value) / 100
+        except ValueError:
+            found[name] = nan
+        if not name or not 0 <= found[name] <= 1:
+            raise ConfigError(f"baseline is {text!r}: write it as NAME=PERCENT")
+    return found

@@ -1,43 +1,114 @@
 """`ttc solve`: one problem, from the command line to the screen."""
 
 import asyncio
+import os
+import sys
 from contextlib import ExitStack
 from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
-from rich.console import Console
+import typer
 
-from ttc_client.middleware.meter import Meter
-from ttc_client.report.progress import show_progress
-from ttc_client.report.terminal import print_json, print_result
-from ttc_client.runtime.client import Client
-from ttc_client.runtime.store import RunDirectory
-from ttc_client.settings.config import SearchConfig
-from ttc_client.types import SearchResult
+from ttc_client.cli.options import ConfigFile, Json, Quiet
+from ttc_client.errors import ConfigError
+
+if TYPE_CHECKING:
+    from ttc_client.runtime.store import RunDirectory
+    from ttc_client.search.params import SearchParams
+    from ttc_client.settings.config import Settings
+    from ttc_client.types import SearchResult
+
+EXAMPLE = "Let $f(x) = 6x + 17$. Find $f(4)$."
+"""Greedy decoding and a majority vote of the demo models get this wrong, the search does not."""
 
 
-def solve_problem(
-    problem: str,
-    config: SearchConfig,
-    *,
-    out: Path | None,
-    tree: bool,
-    json: bool,
-    quiet: bool,
+def solve(
+    settings: dict[str, Any],
+    problem: Annotated[
+        str | None, typer.Argument(help="The problem, in words and LaTeX; stdin if left out.")
+    ] = None,
+    file: Annotated[
+        Path | None, typer.Option("--file", "-f", help="Read the problem from a file.")
+    ] = None,
+    config: ConfigFile = None,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", help="Keep the result and every server's answer in this directory."),
+    ] = None,
+    tree: Annotated[bool, typer.Option("--tree", help="Draw the search tree.")] = False,
+    json: Json = False,
+    quiet: Quiet = False,
 ) -> None:
-    """Solve a problem, and print the result to stdout."""
+    """Solve one problem.
+
+    Without --policy and --prm, small demo servers are started on this machine: a tiny Llama and
+    a tiny PRM that know a little arithmetic and algebra.
+
+    [bold]Examples[/bold]
+
+      ttc solve -n 64 'Let $f(x) = 6x + 17$. Find $f(4)$.'
+
+      ttc solve --policy http://gpu1:8000 --prm http://gpu2:8001 -n 64 --tree < problem.txt
+    """
+    from rich.console import Console
+
+    from ttc_client.report.result import print_result
+    from ttc_client.report.terminal import print_json
+    from ttc_client.runtime.store import RunDirectory
+    from ttc_client.settings.config import load_settings
+
+    text = _problem(problem, file)
+    search = load_settings(settings, os.environ, config)
+    params = search.params
     with ExitStack() as stack:
         directory = stack.enter_context(RunDirectory(out)) if out else None
-        meter = Meter(on_exchange=directory.record) if directory else Meter()
-        result = asyncio.run(_solve(problem, config, meter, quiet))
+        result = asyncio.run(_solve(text, search, params, directory, quiet=quiet))
+        if json:
+            print_json(result)
+        else:
+            print_result(result, Console(), tree=tree)
         if directory:
             directory.finish(result)
-    if json:
-        print_json(result)
-    else:
-        print_result(result, Console(), tree=tree)
 
 
-async def _solve(problem: str, config: SearchConfig, meter: Meter, quiet: bool) -> SearchResult:
-    console = Console(stderr=True, quiet=quiet)
-    async with Client(config) as client, show_progress(client, meter, console):
-        return await client.solve(problem, meter)
+async def _solve(
+    problem: str,
+    settings: "Settings",
+    params: "SearchParams",
+    directory: "RunDirectory | None",
+    *,
+    quiet: bool,
+) -> "SearchResult":
+    from rich.console import Console
+
+    from ttc_client.middleware.meter import Meter
+    from ttc_client.report.progress import SearchView, show
+    from ttc_client.runtime.client import Client
+    from ttc_client.types import Problem
+
+    meter = Meter(on_exchange=directory.record) if directory else Meter()
+    question = Problem(question=problem)
+    async with Client(settings.servers, settings.task) as client:
+        ballot = client.ballot(question, params)
+        view = SearchView(params, meter, ballot)
+        async with show(view, Console(stderr=True, quiet=quiet)):
+            return await client.solve(question, params, meter=meter, watch=view, ballot=ballot)
+
+
+def _problem(argument: str | None, file: Path | None) -> str:
+    """Return the problem from whichever source was named, else from stdin."""
+    if argument is not None and file is not None:
+        raise ConfigError("a problem and --file are given: leave one of them out")
+    if argument is not None:
+        return argument
+    if file is not None:
+        try:
+            return file.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise ConfigError(f"file is {file}: {error}") from error
+    if sys.stdin.isatty():
+        raise ConfigError("no problem: give it as an argument, with --file, or on stdin")
+    try:
+        return sys.stdin.buffer.read().decode()
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"stdin is no UTF-8 text: {error}") from error

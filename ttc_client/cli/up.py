@@ -1,18 +1,31 @@
 """`ttc up`: the demo servers in the foreground."""
 
 import asyncio
+from typing import Annotated
 
-from ttc_client.settings.endpoints import demo_servers
+import typer
+
+EXAMPLE = "Compute $17 + 25$."
 
 
-def run_servers(policy_port: int, prm_port: int) -> None:
-    """Run the demo servers until interrupted, and print their URLs to stdout."""
+def up(
+    policy_port: Annotated[
+        int, typer.Option(help="Port of the policy; 0 takes a free one.")
+    ] = 8000,
+    prm_port: Annotated[int, typer.Option(help="Port of the PRM; 0 takes a free one.")] = 8001,
+) -> None:
+    """Run the demo servers in the foreground, until Ctrl-C.
+
+    They speak vLLM's protocol, so that anything that works against them works against vLLM.
+    """
     asyncio.run(_run(policy_port, prm_port))
 
 
 async def _run(policy_port: int, prm_port: int) -> None:
+    from ttc_client.settings.endpoints import demo_servers
+
     async with demo_servers(policy_port=policy_port, prm_port=prm_port) as (policy, prm):
         print(f"policy {policy}\nprm    {prm}", flush=True)
-        print_hint = f"ttc solve --policy {policy} --prm {prm} 'What is $17 + 25$?'"
-        print(f"\n{print_hint}\n\nCtrl-C stops them.", flush=True)
+        print(f"\nttc solve --policy {policy} --prm {prm} '{EXAMPLE}'", flush=True)
+        print("\nTiny demo models, often wrong. Ctrl-C stops them.", flush=True)
         await asyncio.Event().wait()

@@ -1,37 +1,36 @@
-"""Show a running search: a live line on a terminal, a line now and then elsewhere."""
+"""Show what is running: live on a terminal, a line now and then elsewhere."""
 
 import asyncio
-from collections import Counter
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
 from typing import Protocol
 
-from rich.console import Console
+from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.spinner import Spinner
 from rich.text import Text
 
-from ttc_client.answers import extract_answer
 from ttc_client.middleware.meter import Meter
-from ttc_client.report.terminal import clean
-from ttc_client.runtime.client import Client
+from ttc_client.report.terminal import clean, counted, score_style
+from ttc_client.search.ballot import Ballot
+from ttc_client.search.params import SearchParams
+from ttc_client.search.watch import Watch
+from ttc_client.types import Trajectory
 
 _REFRESH_S = 0.125
 _LINE_EVERY_S = 5.0
-
-
-@asynccontextmanager
-async def show_progress(client: Client, meter: Meter, console: Console) -> AsyncGenerator[None]:
-    """Show the meter's counts until the block ends."""
-    async with show(_View(client, meter), console):
-        yield
+_LEADERS = 3
+_ANSWER_WIDTH = 20
 
 
 class View(Protocol):
-    """Something that goes on, and can be said on one line."""
+    """Something that goes on: in lines for a terminal, of which the first is enough elsewhere."""
 
-    async def line(self) -> Text: ...
+    async def lines(self) -> Sequence[RenderableType]: ...
+
+    def news(self) -> Sequence[RenderableType]:
+        """Return what has come to an end since the last call, to stay on the screen."""
+        ...
 
 
 @asynccontextmanager
@@ -41,63 +40,103 @@ async def show(view: View, console: Console) -> AsyncGenerator[None]:
         yield
         return
     task = asyncio.create_task(
-        _live(view, console) if console.is_terminal else _lines(view, console)
+        _live(view, console) if console.is_terminal else _plain(view, console)
     )
     try:
         yield
     finally:
         task.cancel()
         await asyncio.wait([task])
+        for line in view.news():
+            console.print(line, soft_wrap=True)
 
 
 async def _live(view: View, console: Console) -> None:
     with Live(console=console, transient=True, auto_refresh=False) as live:
         spinner = Spinner("dots")
         while True:
-            spinner.update(text=await view.line())
-            live.update(spinner, refresh=True)
+            for line in view.news():
+                live.console.print(line)
+            first, *more = await view.lines()
+            spinner.update(text=first)
+            live.update(Group(spinner, *more), refresh=True)
             await asyncio.sleep(_REFRESH_S)
 
 
-async def _lines(view: View, console: Console) -> None:
+async def _plain(view: View, console: Console) -> None:
     while True:
         await asyncio.sleep(_LINE_EVERY_S)
-        console.print(await view.line(), soft_wrap=True)
+        for line in (*view.news(), (await view.lines())[0]):
+            console.print(line, soft_wrap=True)
 
 
-@dataclass(slots=True)
-class _View:
-    """The meter in words; each finished candidate's answer is looked at once."""
+class SearchView(Watch):
+    """One search: how deep it is, how good its best step, and which answers lead.
 
-    client: Client
-    meter: Meter
-    _num_seen: int = 0
-    _votes: Counter[str] = field(default_factory=Counter[str])
-    _texts: dict[str, str] = field(default_factory=dict[str, str])
+    Each finished completion's answer is read once.
+    """
 
-    async def line(self) -> Text:
-        """Return the present state on one line."""
-        await self._count_answers()
-        meter, usage = self.meter, self.meter.usage
+    def __init__(self, params: SearchParams, meter: Meter, ballot: Ballot) -> None:
+        self._params, self._meter, self._ballot = params, meter, ballot
+        self._depth = self._num_finished = 0
+        self._best: float | None = None
+        self._new: list[Trajectory] = []
+        self._support: dict[str, float] = {}
+        self._texts: dict[str, str] = {}
+
+    def sampled(self, parent: Trajectory, n: int, children: Sequence[Trajectory]) -> None:
+        """Take note of new steps."""
+        for child in children:
+            self._depth = max(self._depth, len(child.path))
+            if child.scores:
+                self._best = max(self._best or 0.0, child.value)
+            if child.finished:
+                self._num_finished += child.multiplicity
+                self._new.append(child)
+
+    def news(self) -> Sequence[RenderableType]:
+        """Nothing of a search comes to an end before the search does."""
+        return ()
+
+    async def lines(self) -> Sequence[RenderableType]:
+        """Return the present state: what was sampled, and which answers lead."""
+        await self._read_answers()
+        usage, meter = self._meter.usage, self._meter
+        rate = usage.completion_tokens / max(meter.elapsed_s, 1e-9)
         parts = [
-            f"{len(meter.completions)} candidates",
-            f"{meter.num_steps} steps",
-            f"{usage.completion_tokens / max(meter.elapsed_s, 1e-9):,.0f} tokens/s",
-            f"{meter.in_flight} in flight",
-            f"{meter.elapsed_s:.0f} s",
+            Text(f"depth {self._depth}"),
+            Text(f"best reward {self._best:.2f}", style=score_style(self._best))
+            if self._best is not None
+            else Text(""),
+            Text(f"{self._num_finished} of {counted(self._params.n, 'candidate')}"),
+            Text(f"{rate:,.0f} tokens/s"),
+            Text(f"{meter.elapsed_s:.0f} s"),
         ]
-        if self._votes:
-            key, votes = self._votes.most_common(1)[0]
-            share = votes / self._votes.total()
-            parts.append(f"leading: {clean(self._texts[key])[:40]} ({share:.0%})")
         if usage.retries:
-            parts.append(f"{sum(usage.retries.values())} retries ({clean(meter.last_retry)[:80]})")
-        return Text(" · ".join(parts), no_wrap=True, overflow="ellipsis")
+            retried = counted(sum(usage.retries.values()), "retry", "retries")
+            parts.append(Text(f"{retried} ({clean(meter.last_retry)})"))
+        first = Text(" · ").join(part for part in parts if part)
+        first.no_wrap, first.overflow = True, "ellipsis"
+        leaders = self._leaders()
+        return (first, leaders) if leaders else (first,)
 
-    async def _count_answers(self) -> None:
-        new = self.meter.completions[self._num_seen :]
-        self._num_seen += len(new)
-        answers = [answer for answer in map(extract_answer, new) if answer]
-        for key, answer in zip(await self.client.canonical_keys(answers), answers, strict=True):
-            self._votes[key] += 1
+    def _leaders(self) -> Text:
+        total = sum(self._support.values())
+        ranked = sorted(self._support.items(), key=lambda item: -item[1])[:_LEADERS]
+        if not total:
+            return Text("")
+        named = [
+            f"{clean(self._texts[key])[:_ANSWER_WIDTH]} {support / total:.0%}"
+            for key, support in ranked
+        ]
+        return Text("  leading: " + " · ".join(named), style="bold", no_wrap=True)
+
+    async def _read_answers(self) -> None:
+        """Count what speaks for each answer: rewards where there are some, else votes."""
+        new, self._new = self._new, []
+        read = [(t, answer) for t in new if (answer := self._ballot.extract(t.text))]
+        keys = await self._ballot.keys([answer for _, answer in read])
+        for (trajectory, answer), key in zip(read, keys, strict=True):
+            weight = trajectory.value if trajectory.scores else 1.0
+            self._support[key] = self._support.get(key, 0.0) + trajectory.multiplicity * weight
             self._texts.setdefault(key, answer)

@@ -4,8 +4,47 @@ from rich.console import Console
 from rich.table import Table as Grid
 from rich.text import Text
 
+from ttc_client.analysis.curves import Curve, Point, Points
+from ttc_client.analysis.statistics import compare, estimate
 from ttc_client.report.tables import EMPTY, Table
 from ttc_client.report.terminal import clean
+
+
+def short_table(points: Points) -> Table:
+    """Return a row for each strategy and N by the vote that decides, beside the baseline.
+
+    Cells are texts: accuracy in per cent ± half of its 95 % interval, and the difference from
+    greedy decoding on the same problems, with its interval.
+    """
+    main = {curve: by_n for curve, by_n in points.items() if curve.is_main}
+    baselines = (point for c, by_n in main.items() if c.is_baseline for point in by_n.values())
+    base = next(baselines, None)
+    rows = [
+        (_name(curve), n, *_accuracy(point, None if curve.is_baseline else base), _tokens(point))
+        for curve, by_n in main.items()
+        for n, point in by_n.items()
+    ]
+    header = ("strategy", "N", "accuracy %", "against greedy (95 %)", "tokens")
+    return Table("accuracy", header, tuple(rows))
+
+
+def _name(curve: Curve) -> str:
+    return f"{curve.strategy}{curve.label and f' · {curve.label}'}"
+
+
+def _accuracy(point: Point, base: Point | None) -> tuple[str, str]:
+    found = estimate(point.right)
+    accuracy = f"{100 * found.mean:.1f} ± {50 * (found.high - found.low):.1f}"
+    if base is None or not point.right.keys() & base.right.keys():
+        return accuracy, EMPTY
+    gain = compare(point.right, base.right)
+    interval = f"({100 * gain.low:+.1f} to {100 * gain.high:+.1f})"
+    return accuracy, f"{100 * gain.difference:+.1f} {interval}"
+
+
+def _tokens(point: Point) -> str:
+    spent = point.spent
+    return EMPTY if spent is None else f"{spent.completion_tokens:,.0f}"
 
 
 def print_table(table: Table, console: Console) -> None:

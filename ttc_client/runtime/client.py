@@ -1,6 +1,5 @@
 """Solve problems: open the servers once, search, vote, and return typed results."""
 
-import warnings
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from functools import partial
@@ -25,14 +24,6 @@ from ttc_client.tasks.table import find_task
 from ttc_client.tasks.task import Task
 from ttc_client.types import AnswerGroup, Candidate, Problem, SearchResult
 
-DEMO_WARNING = (
-    "tiny demo models answer, and are often wrong: name real ones with --policy URL and --prm URL"
-)
-
-
-class DemoWarning(UserWarning):
-    """The demo models answer, since no server is named."""
-
 
 class Client:
     """Open servers and answer workers, shared by all problems that are solved with them.
@@ -52,8 +43,6 @@ class Client:
         self._resources = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
-        if self.servers.is_demo:
-            warnings.warn(DEMO_WARNING, DemoWarning, stacklevel=2)
         async with AsyncExitStack() as stack:
             self._servers = await stack.enter_async_context(open_servers(self.servers))
             self._workers = await stack.enter_async_context(AnswerPool())
@@ -77,9 +66,9 @@ class Client:
         """Return the params as they are run; raises ConfigError for what cannot be run here."""
         return self._prepared(params)[-1]
 
-    def ballot(self, problem: Problem, task: Task | None = None) -> Ballot:
-        """Return what reads and keys the answers to a problem."""
-        task = task or self.task
+    def ballot(self, problem: Problem, params: SearchParams) -> Ballot:
+        """Return what reads and keys the answers to a problem; raises ConfigError."""
+        task = MODES[params.compat].task(self.task)
         return Ballot(
             partial(task.extract, problem), partial(task.keys, problem, workers=self._workers)
         )
@@ -109,7 +98,7 @@ class Client:
             raise ConfigError("the problem is empty: give it as an argument, a file or on stdin")
         task = mode.task(self.task)
         meter, watch = meter or Meter(), watch or Watch()
-        ballot = ballot or self.ballot(problem, task)
+        ballot = ballot or self.ballot(problem, params)
         with taking_turns():
             root_of = self._servers.root(meter)
             ports = Ports(

@@ -1,5 +1,6 @@
 """How to speak to the servers that settings name, and the demo servers where they name none."""
 
+import warnings
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
@@ -10,6 +11,14 @@ from ttc_client.clients.session import Session, tls_context
 from ttc_client.errors import TTCError
 from ttc_client.settings.proxies import environment_proxy
 from ttc_client.settings.servers import Place, Servers
+
+DEMO_WARNING = (
+    "tiny demo models answer, which are often wrong; name real ones with --policy URL --prm URL"
+)
+
+
+class DemoWarning(UserWarning):
+    """The demo models answer, since no server is named."""
 
 
 @asynccontextmanager
@@ -22,6 +31,7 @@ async def server_places(servers: Servers) -> AsyncGenerator[tuple[list[Place], l
     async with AsyncExitStack() as stack:
         policy, prm = servers.policy, servers.prm
         if servers.is_demo:
+            warnings.warn(DEMO_WARNING, DemoWarning, stacklevel=2)
             policy_url, prm_url = await stack.enter_async_context(demo_servers())
             policy, prm = (policy_url,), (prm_url,)
         yield [_place(at, "policy") for at in policy], [_place(at, "prm") for at in prm]

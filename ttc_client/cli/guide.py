@@ -1,0 +1,37 @@
+"""`ttc guide`: the pages of the guide, in the terminal."""
+
+import difflib
+from importlib.resources import files
+from typing import Annotated
+
+import typer
+
+from ttc_client.errors import ConfigError
+
+
+def guide(
+    topic: Annotated[
+        str | None, typer.Argument(help="A page; without one, they are listed.")
+    ] = None,
+) -> None:
+    """Read a page of the guide: servers, problem sets, reports, faults, the library."""
+    from rich.console import Console
+    from rich.markdown import Markdown
+
+    pages = {
+        page.name.removesuffix(".md"): page.read_text(encoding="utf-8")
+        for page in sorted(files("ttc_client.guide").iterdir(), key=lambda page: page.name)
+        if page.name.endswith(".md")
+    }
+    console = Console()
+    if topic is None:
+        for name, text in pages.items():
+            console.print(f"[bold]{name:<12}[/bold] {text.splitlines()[0].lstrip('# ')}")
+        console.print("\nttc guide TOPIC shows one.")
+        return
+    if topic not in pages:
+        close = difflib.get_close_matches(topic, pages, n=1)
+        hint = f"; did you mean {close[0]}?" if close else ""
+        raise ConfigError(f"topic is {topic!r}: it must be one of {', '.join(pages)}{hint}")
+    text = pages[topic]
+    console.print(Markdown(text) if console.is_terminal else text)
