@@ -4,10 +4,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from ttc_client.bench.dataset import Problem
 from ttc_client.bench.runs import Run
 from ttc_client.runtime.records import Cost, GradedAnswer, Record, Sample, key_of
-from ttc_client.types import Strategy, Usage
+from ttc_client.search.params import SearchParams
+from ttc_client.search.strategies import STRATEGIES
+from ttc_client.types import Problem, Usage, Vote
 
 SPENT = Usage(
     completion_tokens=800,
@@ -22,32 +23,42 @@ SPENT = Usage(
 
 
 def record(
-    strategy: Strategy,
+    strategy: str,
     n: int,
     samples: Sequence[tuple[int, float | None]],
     *,
     name: str = "a",
     seed: int = 0,
     right: int | None = 0,
-    correct: tuple[bool, bool, bool] = (True, False, False),
+    correct: tuple[float, float, float] = (True, False, False),
+    vote: Vote | None = None,
 ) -> Record:
-    """Make a record of samples, each an answer's index (-1: none) and a reward."""
+    """Make a record of samples, each an answer's index (-1: none) and a reward.
+
+    `correct` says how right the answer of each vote is: prm, weighted, majority.
+    """
+    known = STRATEGIES.get(strategy)
+    scored = known is None or known.needs != "nothing"
+    by_vote = dict(zip(("prm", "weighted", "majority"), correct, strict=True))
+    if vote is None:
+        vote = known.vote(SearchParams()) if known else "weighted"
     answers = range(max((answer for answer, _ in samples), default=-1) + 1)
     return Record(
         id=name,
         strategy=strategy,
         n=n,
         seed=seed,
-        correct=dict(zip(("prm", "weighted", "majority"), correct, strict=True)),
+        vote=vote,
+        grades={v: float(g) for v, g in by_vote.items() if scored or v == "majority"},
         choices={},
-        answers=tuple(GradedAnswer(str(answer), answer == right) for answer in answers),
+        answers=tuple(GradedAnswer(str(answer), float(answer == right)) for answer in answers),
         samples=tuple(
             Sample(
                 answer=answer if answer >= 0 else None,
                 reward=reward,
                 scores=() if reward is None else (reward,),
                 finish="eos",
-                multiplicity=1,
+                votes=1,
                 num_tokens=10,
                 path=(index,),
             )
@@ -62,7 +73,9 @@ def run(*records: Record, name: str = "run", **settings: Any) -> Run:
     return Run(
         path=Path(name),
         settings={"m": 4, "n": [r.n for r in records], **settings},
-        problems={r.id: Problem(r.id, f"problem {r.id}", "1", "3") for r in records},
+        problems={
+            r.id: Problem(question=f"problem {r.id}", id=r.id, gold="1", level="3") for r in records
+        },
         records={key_of(r): r for r in records},
         costs={key_of(c): c for c in costs},
     )

@@ -6,6 +6,7 @@ import pytest
 
 from tests.analysis.records import record, run
 from ttc_client.analysis.curves import Curve, read_curves
+from ttc_client.bench.runs import Run
 from ttc_client.types import Allocation
 
 FOUR = [(0, 0.9), (1, 0.5), (1, 0.6), (-1, 0.99)]
@@ -40,7 +41,7 @@ def test_at_the_full_n_the_searchs_own_vote_counts():
 
 def test_a_repeated_sample_counts_as_often_as_it_was_drawn():
     whole = record("best-of-n", 4, [(0, 0.9)] * 2 + [(1, 0.2)] * 2)
-    merged = replace(whole, samples=tuple(replace(s, multiplicity=2) for s in whole.samples[::2]))
+    merged = replace(whole, samples=tuple(replace(s, votes=2) for s in whole.samples[::2]))
     one, other = (read_curves([run(found)]) for found in (whole, merged))
     curve = Curve("best-of-n", "pass")
     assert rights(one, curve) == rights(other, curve)
@@ -62,7 +63,7 @@ def test_without_a_prm_only_the_majority_is_read():
 
 
 def test_failed_searches_are_in_no_curve():
-    failed = replace(record("beam", 4, []), error="no answer", correct={})
+    failed = replace(record("beam", 4, []), error="no answer", grades={})
     curves = read_curves([run(failed, record("beam", 4, FOUR, name="b"))])
     assert set(curves[Curve("beam", "prm")][4].right) == {"b"}
 
@@ -92,15 +93,25 @@ def test_shards_and_seeds_are_one_run_and_other_settings_another():
     assert labels == {"a", "wide"}
 
 
+def test_runs_are_told_apart_by_the_own_settings_of_strategies_that_they_share():
+    def grown(name: str, **own: int) -> Run:
+        settings = {strategy: {"lookahead": ahead} for strategy, ahead in own.items()}
+        return run(*(record(s, 4, FOUR, name=name) for s in own), name=name, own=settings)
+
+    runs = [grown("a", beam=0), grown("b", beam=0, dvts=1), grown("c", dvts=1)]
+    assert {curve.label for curve in read_curves(runs)} == {""}
+    assert {curve.label for curve in read_curves([*runs, grown("d", dvts=2)])} == {"a", "d"}
+
+
 def test_runs_of_one_name_and_other_settings_are_told_apart_by_their_paths():
     runs = [run(record("beam", 4, FOUR), name=f"m{m}/run", m=m) for m in (4, 8)]
     assert {curve.label for curve in read_curves(runs)} == {"run", "m8/run"}
 
 
-@pytest.mark.parametrize(("chosen", "right"), [("majority", 1), ("dvts", 0)])
-def test_compute_optimal_scaling_decides_by_the_vote_of_what_it_chose(chosen, right):
-    found = record("compute-optimal", 8, FOUR, correct=(False, False, True))
-    found = replace(found, allocation=Allocation(2, 0.5, 2, chosen, None))
+@pytest.mark.parametrize(("vote", "right"), [("majority", 1), ("weighted", 0)])
+def test_compute_optimal_scaling_counts_by_the_vote_that_decided_and_once(vote, right):
+    found = record("compute-optimal", 8, FOUR, correct=(False, False, True), vote=vote)
+    found = replace(found, allocation=Allocation(2, 0.5, 2, "dvts", None))
     curves = read_curves([run(found)])
     assert rights(curves, Curve("compute-optimal", "table")) == {8: right}
     assert rights(curves, Curve("compute-optimal", "pass")) == {8: 1}

@@ -5,8 +5,10 @@ from dataclasses import replace
 from statistics import fmean
 
 import pytest
+from msgspec import to_builtins
 
 from tests.analysis.records import SPENT, record, run
+from tests.tables import table
 from ttc_client.analysis.curves import Curve, read_curves
 from ttc_client.analysis.difficulty import bins, edges
 from ttc_client.analysis.optimal import (
@@ -105,11 +107,11 @@ def naive_results(runs: list[Run], n: int) -> dict[Arm, dict[str, float]]:
         for r in each.records.values():
             if r.strategy in ("beam", "dvts") and r.n == n:
                 arm = Arm(r.strategy, each.settings["m"])
-                found.setdefault(arm, {}).setdefault(r.id, []).append(r.correct["weighted"])
+                found.setdefault(arm, {}).setdefault(r.id, []).append(r.grades["weighted"])
             elif r.strategy == "best-of-n" and n == 8:
                 for strategy, vote in (("best-of-n", "weighted"), ("majority", "majority")):
                     by_id = found.setdefault(Arm(strategy, None), {})
-                    by_id.setdefault(r.id, []).append(r.correct[vote])
+                    by_id.setdefault(r.id, []).append(r.grades[vote])
     return {arm: {k: fmean(v) for k, v in by_id.items()} for arm, by_id in found.items()}
 
 
@@ -156,10 +158,10 @@ def flipped(runs: list[Run], name: str, *, samples: bool) -> list[Run]:
     def flip(r: Record) -> Record:
         if r.id != name:
             return r
-        changed = replace(r, correct={vote: not right for vote, right in r.correct.items()})
+        changed = replace(r, grades={vote: 1 - right for vote, right in r.grades.items()})
         if not samples:
             return changed
-        answers = tuple(replace(a, correct=not a.correct) for a in r.answers)
+        answers = tuple(replace(a, grade=1 - a.grade) for a in r.answers)
         rewarded = tuple(replace(s, reward=1 - (s.reward or 0)) for s in r.samples)
         return replace(changed, answers=answers, samples=rewarded)
 
@@ -264,9 +266,11 @@ def test_a_run_by_a_table_may_be_among_the_runs_but_is_no_strategy_to_choose():
                 allocation=Allocation(1, 0.5, 2, "majority", None))
         for name in NAMES
     ]  # fmt: skip
-    more = run(*by_table, name="by-table", m=4, **{**MODELS, "n": [8], "table": {"edges": []}})
-    assert evidence_of([*runs, more]).arms.keys() == evidence_of(runs).arms.keys()
-    assert cross_validate(evidence_of([*runs, more]), "model") == cross_validate(
+    tables = [{"compute-optimal": {"table": to_builtins(table(edge=e))}} for e in (0.2, 0.5)]
+    more = [run(*by_table, name=f"by-{i}", m=4, own=own, **{**MODELS, "n": [8]})
+            for i, own in enumerate(tables)]  # fmt: skip
+    assert evidence_of([*runs, *more]).arms.keys() == evidence_of(runs).arms.keys()
+    assert cross_validate(evidence_of([*runs, *more]), "model") == cross_validate(
         evidence_of(runs), "model"
     )
 
@@ -283,6 +287,13 @@ def test_a_run_by_a_table_may_be_among_the_runs_but_is_no_strategy_to_choose():
         (
             lambda runs: [runs[0], with_setting(runs[1], temperature=0.5)],
             "temperature is None in m2 and 0.5 in m4",
+        ),
+        (
+            lambda runs: [
+                with_setting(runs[0], own={"beam": {"lookahead": 0}, "dvts": {"lookahead": 2}}),
+                with_setting(runs[1], own={"beam": {"lookahead": 1}}),
+            ],
+            "lookahead is 0 in m2 and 1 in m4",
         ),
         (lambda runs: made_up(0, NAMES[:9]), "9 problems .* at least 10"),
         (lambda runs: [without(runs[0], "best-of-n", "beam", "dvts")], "no best-of-n samples"),

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ttc_client.analysis.subsets import Samples, pass_rates, vote_rates
-from ttc_client.search.voting import tally
+from ttc_client.search.voting import grouped, ranked
 from ttc_client.types import Candidate, Vote
 
 Sampled = list[tuple[int, float]]
@@ -17,18 +17,20 @@ Sampled = list[tuple[int, float]]
 def samples(drawn: Sampled, right: int = 0) -> Samples:
     answers, rewards = zip(*drawn, strict=True)
     num_answers = max(max(answers) + 1, right + 1)
-    return Samples(np.array(answers), np.array(rewards), np.arange(num_answers) == right)
+    return Samples(
+        np.array(answers), np.array(rewards), (np.arange(num_answers) == right).astype(float)
+    )
 
 
 def by_brute_force(drawn: Sampled, vote: Vote, k: int) -> float:
     """Vote on every ordered choice of k samples with the code that a search votes with."""
-    candidates = [
-        Candidate("", (), reward, str(a) if a >= 0 else "", "eos", 1, 1, ()) for a, reward in drawn
-    ]
+    candidates = [Candidate("", (), reward, str(a), "eos", 1, ()) for a, reward in drawn]
     wins = []
     for chosen in itertools.permutations(candidates, k):
-        ranked = tally(chosen, [c.answer for c in chosen]).ranked(vote)
-        wins.append(bool(ranked) and ranked[0].answer == "0")
+        voting = dict.fromkeys(c.answer for c in chosen if c.answer != "-1")
+        members = [[c for c in chosen if c.answer == answer] for answer in voting]
+        order = ranked(grouped(members), vote)
+        wins.append(bool(order) and order[0].answer == "0")
     return sum(wins) / len(wins)
 
 
@@ -78,7 +80,7 @@ def test_pass_at_k_is_the_share_of_subsets_with_a_right_sample(drawn):
 
 
 def test_without_any_vote_nothing_is_right():
-    none = Samples(np.array([-1, -1]), np.array([0.5, 0.5]), np.array([], dtype=bool))
+    none = Samples(np.array([-1, -1]), np.array([0.5, 0.5]), np.array([]))
     for vote in ("prm", "weighted", "majority"):
         assert vote_rates(none, vote, [1, 2]) == [0, 0]
     assert pass_rates(none, [1, 2]) == [0, 0]
@@ -86,7 +88,7 @@ def test_without_any_vote_nothing_is_right():
 
 def test_all_k_of_a_large_run_are_quick_and_the_same_each_time():
     rng = np.random.default_rng(1)
-    large = Samples(rng.integers(-1, 40, 256), rng.random(256), np.arange(40) == 3)
+    large = Samples(rng.integers(-1, 40, 256), rng.random(256), (np.arange(40) == 3).astype(float))
     ks = [1, 2, 4, 8, 16, 32, 64, 128, 256]
     first = vote_rates(large, "weighted", ks)
     assert first == vote_rates(large, "weighted", ks)

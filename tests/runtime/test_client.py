@@ -9,15 +9,18 @@ import pytest
 
 from tests.conftest import DemoServers
 from tests.fakes.scripted_server import scripted_server
-from ttc_client import Client, SearchConfig, SearchResult, TTCError, solve
-from ttc_client.types import Strategy
+from ttc_client import Client, SearchParams, SearchResult, Servers, TTCError, solve
+from ttc_client.settings.endpoints import DemoWarning
 from ttc_servers.demomath import generate
 
 PROBLEM = r"Compute $\frac{3}{4} + \frac{5}{6}$."
 
 
-def config(servers: DemoServers, strategy: Strategy = "dvts", n: int = 8) -> SearchConfig:
-    return SearchConfig(strategy=strategy, n=n, policy=(servers.policy,), prm=(servers.prm,))
+PARAMS = SearchParams(strategy="dvts", n=8)
+
+
+def named(servers: DemoServers, **settings) -> Servers:
+    return Servers(policy=(servers.policy,), prm=(servers.prm,), **settings)
 
 
 def counters(url: str) -> dict[str, float]:
@@ -35,28 +38,32 @@ def outcome(result: SearchResult) -> SearchResult:
 
 
 async def test_without_servers_it_starts_its_own():
-    result = await solve(PROBLEM, SearchConfig(n=8))
+    with pytest.warns(DemoWarning, match="name real ones with --policy URL"):
+        result = await solve(PROBLEM, PARAMS)
+    assert result.demo
+    assert result.policy.startswith("ttc-demo-policy")
     assert result.answer == result.choices["weighted"]
     assert result.answers[0].answer == result.answer
-    assert sum(candidate.multiplicity for candidate in result.candidates) <= 8
+    assert sum(candidate.votes for candidate in result.candidates) <= 8
     assert result.usage.completion_tokens > 0
     assert {node.path for node in result.tree if node.kept} >= {c.path for c in result.candidates}
 
 
 async def test_a_client_solves_many_problems_at_once_as_it_solves_each_alone(demo_servers):
     problems = [problem.problem for problem in generate("validation", 6)]
-    async with Client(config(demo_servers)) as client:
-        together = await asyncio.gather(*map(client.solve, problems))
-        alone = [await client.solve(problem) for problem in problems]
+    async with Client(named(demo_servers)) as client:
+        together = await asyncio.gather(*(client.solve(p, PARAMS) for p in problems))
+        alone = [await client.solve(problem, PARAMS) for problem in problems]
     assert list(map(outcome, together)) == list(map(outcome, alone))
-    assert [result.problem for result in together] == problems
+    assert [result.problem.question for result in together] == problems
+    assert not any(result.demo for result in together)
 
 
 @pytest.mark.parametrize("strategy", ["greedy", "majority", "best-of-n", "dvts"])
 async def test_tokens_are_counted_as_the_servers_count_them(demo_servers, strategy):
     before = [counters(url) for url in demo_servers]
-    unchecked = replace(config(demo_servers, strategy), check=False)
-    result = await solve(PROBLEM, unchecked)
+    params = SearchParams(strategy=strategy, n=8)
+    result = await solve(PROBLEM, params, named(demo_servers, check=False))
     after = [counters(url) for url in demo_servers]
     policy, prm = (
         {name: now - then[name] for name, now in counted.items()}
@@ -70,8 +77,8 @@ async def test_tokens_are_counted_as_the_servers_count_them(demo_servers, strate
 
 
 async def test_an_abandoned_search_closes_its_requests_and_the_client_goes_on(demo_servers):
-    async with Client(config(demo_servers, n=64)) as client:
-        search = asyncio.create_task(client.solve(PROBLEM))
+    async with Client(named(demo_servers)) as client:
+        search = asyncio.create_task(client.solve(PROBLEM, replace(PARAMS, n=64)))
         while not counters(demo_servers.policy)["num_requests_running"]:
             assert not search.done()
             await asyncio.sleep(0)
@@ -81,11 +88,11 @@ async def test_an_abandoned_search_closes_its_requests_and_the_client_goes_on(de
         async with asyncio.timeout(5):
             while counters(demo_servers.policy)["num_requests_running"]:
                 await asyncio.sleep(0)
-        assert (await client.solve("Compute $2 + 3$.")).candidates
+        assert (await client.solve("Compute $2 + 3$.", PARAMS)).candidates
 
 
 async def test_a_failed_search_is_one_error_that_names_the_server(demo_servers):
     async with scripted_server({"/health": lambda _: {}}) as broken:
         servers = DemoServers(demo_servers.policy, broken.url)
         with pytest.raises(TTCError, match=broken.url):
-            await solve(PROBLEM, replace(config(servers), prm_api="score"))
+            await solve(PROBLEM, PARAMS, named(servers, prm_api="score"))

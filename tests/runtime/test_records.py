@@ -1,7 +1,21 @@
 """What is kept of a search: grades by group of answers, and texts that can be found again."""
 
-from ttc_client.grading import Grades
-from ttc_client.runtime.records import GradedAnswer, Key, Trace, key_of, make_record, texts
+from collections.abc import Sequence
+from math import nan
+
+from ttc_client.runtime.records import (
+    GradedAnswer,
+    Key,
+    Record,
+    Trace,
+    distinct_answers,
+    key_of,
+    make_record,
+    texts,
+)
+from ttc_client.search.ballot import Ballot
+from ttc_client.search.results import Rules, vote_on
+from ttc_client.search.voting import choices
 from ttc_client.types import Candidate, Finish, ScoredStep, TreeNode
 
 KEY = Key("beam", 4, 7, "p1")
@@ -9,10 +23,21 @@ KEY = Key("beam", 4, 7, "p1")
 
 def candidate(answer: str, reward: float, finish: Finish = "eos", path=(0,)) -> Candidate:
     steps = (ScoredStep("s", reward),)
-    return Candidate(answer, steps, reward, answer, finish, 2, 9, path)
+    return Candidate(answer, steps, reward, answer, finish, 9, path, votes=2)
 
 
-def test_groups_of_answers_are_graded_and_samples_point_to_them():
+async def recorded(found: Sequence[Candidate], grades: dict[str, float], note: str = "") -> Record:
+    """Return the record of candidates, of which "0.5" and "1/2" are equivalent."""
+
+    async def keys(answers: Sequence[str]) -> list[str]:
+        return ["h" if answer in ("0.5", "1/2") else answer for answer in answers]
+
+    read, groups = await vote_on(found, Ballot(str, keys), Rules())
+    chosen = choices(groups, scored=True)
+    return make_record(KEY, read, groups, grades, vote="weighted", choices=chosen, note=note)
+
+
+async def test_groups_of_answers_are_graded_and_samples_point_to_them():
     found = (
         candidate("3", 0.9),
         candidate("0.5", 0.2),
@@ -20,22 +45,42 @@ def test_groups_of_answers_are_graded_and_samples_point_to_them():
         candidate("1/2", 0.9, finish="length"),
         candidate("", 0.9),
     )
-    grades = Grades(("3", "h", "h", "h", ""), (False, True, True, True, False), 1)
-    record = make_record(KEY, found, grades, shortfall="short")
+    record = await recorded(found, {"3": 0.0, "0.5": nan, "1/2": 1.0}, note="short")
     assert key_of(record) == KEY
-    assert record.answers == (GradedAnswer("3", False), GradedAnswer("1/2", True))
+    assert record.answers == (GradedAnswer("3", 0), GradedAnswer("1/2", 1))
     assert [sample.answer for sample in record.samples] == [0, 1, 1, None, None]
     assert record.choices == {"prm": "3", "weighted": "1/2", "majority": "1/2"}
-    assert record.correct == {"prm": False, "weighted": True, "majority": True}
+    assert record.grades == {"prm": 0, "weighted": 1, "majority": 1}
+    assert (record.vote, record.grade, record.best_grade) == ("weighted", 1, 1)
     assert record.samples[2].path == (2, 1)
     assert record.samples[2].scores == (0.8,)
-    assert (record.num_timeouts, record.shortfall) == (1, "short")
+    assert [sample.votes for sample in record.samples] == [2] * 5
+    assert (record.num_ungraded, record.note) == (1, "short")
 
 
-def test_a_search_without_any_answer_is_wrong():
-    record = make_record(KEY, [candidate("", 0.9)], Grades(("",), (False,), 0))
+async def test_a_search_without_any_answer_is_wrong():
+    record = await recorded([candidate("", 0.9)], {})
     assert record.answers == ()
-    assert set(record.correct.values()) == {False}
+    assert set(record.grades.values()) == {0}
+    assert (record.grade, record.best_grade) == (0, 0)
+
+
+async def test_answers_may_be_partly_right_and_a_group_is_as_right_as_its_best_text():
+    found = [candidate("0.5", 0.2), candidate("1/2", 0.1), candidate("3", 0.9)]
+    record = await recorded(found, {"0.5": 0.25, "1/2": 0.75, "3": 0.5})
+    assert [graded.grade for graded in record.answers] == [0.75, 0.5]
+    assert record.grades == {"prm": 0.5, "weighted": 0.5, "majority": 0.75}
+    assert (record.grade, record.best_grade) == (0.5, 0.75)
+
+
+async def test_an_answer_is_graded_once_and_only_if_it_votes():
+    found = [candidate("3", 0.1), candidate("3", 0.2), candidate("4", 0.2, finish="length")]
+
+    async def keys(answers: Sequence[str]) -> Sequence[str]:
+        return answers
+
+    read, _ = await vote_on(found, Ballot(str, keys), Rules())
+    assert distinct_answers(read) == ["3"]
 
 
 def test_texts_are_put_together_from_the_tree():

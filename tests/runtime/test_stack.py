@@ -10,14 +10,15 @@ from aiohttp import web
 from tests.fakes.policy_servers import POLICY_SERVERS
 from tests.fakes.prm_servers import PRM_SERVERS
 from tests.fakes.scripted_server import scripted_server, tokenize
-from ttc_client import SearchConfig, solve
+from ttc_client import SearchParams, Servers, solve
 from ttc_client.errors import TransientServerError
 from ttc_client.middleware import retries
 from ttc_client.middleware.meter import Meter
 from ttc_client.runtime import stack
-from ttc_client.runtime.stack import Servers, open_servers
+from ttc_client.runtime.stack import OpenServers, open_servers
 from ttc_client.search.ports import SampleRequest, ScoreRequest
-from ttc_client.types import Trajectory
+from ttc_client.testing import a_problem
+from ttc_client.types import Prompt, Trajectory
 
 
 def write(seed):
@@ -36,10 +37,8 @@ async def search(policy_kind, prm_kind, strategy="dvts"):
     ):
         return await solve(
             "What?",
-            SearchConfig(
-                strategy=strategy,
-                n=4,
-                m=2,
+            SearchParams(strategy=strategy, n=4, m=2),
+            Servers(
                 policy=(policy.url,),
                 prm=(prm.url,),
                 policy_api=policy_kind.api,
@@ -89,26 +88,29 @@ async def two_of_each():
         yield policies, prms, passing.aclose
 
 
-async def ask_twenty(servers: Servers, meter: Meter) -> None:
+async def ask_twenty(servers: OpenServers, meter: Meter) -> None:
     """Have one step of each of twenty problems sampled and scored."""
-    policy, prm = servers.policy(meter), servers.prm(meter)
+    policy, prm = servers.policy(meter), servers.verifier(meter)
     assert prm
     for index in range(20):
-        root = Trajectory(f"p{index}", "x", (1, 2))
-        samples = await policy(SampleRequest(root, 1, 0.8, 1.0, 64, (), seed=3))
+        problem = a_problem(f"p{index}")
+        root = Trajectory(Prompt(problem.messages, "x", (1, 2)))
+        samples = await policy(
+            SampleRequest(root, 1, 0.8, 1.0, 64, (), seed=3, session=problem.key)
+        )
         assert samples.steps[0].text == "so \\boxed{3}"
-        scores = await prm(ScoreRequest(root.problem, (), (("so",),)))
+        scores = await prm(ScoreRequest(problem, (), (("so",),), session=problem.key))
         assert scores.scores == ((0.3,),)
 
 
-def config(policies, prms) -> SearchConfig:
+def named(policies, prms) -> Servers:
     urls = {"policy": tuple(p.url for p in policies), "prm": tuple(p.url for p in prms)}
-    return SearchConfig(**urls, check=False)
+    return Servers(**urls, check=False)
 
 
 async def test_the_work_is_spread_over_replicas():
     async with two_of_each() as (policies, prms, _):
-        async with open_servers(config(policies, prms)) as servers:
+        async with open_servers(named(policies, prms)) as servers:
             await ask_twenty(servers, Meter())
         assert all(len(policy.payloads("/v1/completions")) >= 3 for policy in policies)
         assert all(len(prm.payloads("/score")) >= 3 for prm in prms)
@@ -116,7 +118,7 @@ async def test_the_work_is_spread_over_replicas():
 
 async def test_a_replica_that_goes_away_is_done_without():
     async with two_of_each() as (policies, prms, stop_the_second):
-        async with open_servers(config(policies, prms)) as servers:
+        async with open_servers(named(policies, prms)) as servers:
             await stop_the_second()
             meter = Meter()
             await ask_twenty(servers, meter)
@@ -140,10 +142,12 @@ async def test_a_continuation_that_fails_is_asked_for_again_alone_where_each_has
         return generate(payload)
 
     async with scripted_server({**replies, kind.path: refuse_some}) as server:
-        settings = {"strategy": "majority", "policy_api": "tgi", "check": False}
-        async with open_servers(SearchConfig(policy=(server.url,), **settings)) as servers:
+        named = Servers(policy=(server.url,), policy_api="tgi", check=False)
+        async with open_servers(named) as servers:
             meter = Meter()
-            request = SampleRequest(Trajectory("p", "x"), 64, 0.8, 1.0, 64, ("\n\n",), seed=3)
+            request = SampleRequest(
+                Trajectory(Prompt((), "x")), 64, 0.8, 1.0, 64, ("\n\n",), seed=3
+            )
             samples = await servers.policy(meter)(request)
         assert len(samples.steps) == 64
         assert len(server.payloads(kind.path)) == 64 + len(refused)
@@ -157,7 +161,7 @@ async def test_a_replica_that_is_gone_from_the_start_is_named():
         with pytest.raises(
             TransientServerError, match=f"nothing answers at ({policies[1].url}|{prms[1].url})"
         ):
-            async with open_servers(config(policies, prms)):
+            async with open_servers(named(policies, prms)):
                 pass
 
 
@@ -173,9 +177,9 @@ async def test_servers_may_stumble_twice_while_they_are_opened(monkeypatch, num_
         return loading if asked <= num_failures else {"data": [{"id": "model"}]}
 
     async with scripted_server({"/v1/models": models, "/tokenize": tokenize}) as server:
-        config = SearchConfig(strategy="majority", policy=(server.url,), check=False)
+        named = Servers(policy=(server.url,), check=False)
         async with AsyncExitStack() as opened:
-            opening = opened.enter_async_context(open_servers(config))
+            opening = opened.enter_async_context(open_servers(named))
             if opens:
                 assert (await opening).policy_model == "model"
             else:
@@ -192,8 +196,8 @@ async def test_a_silent_server_is_not_asked_again_while_it_is_opened():
         await asyncio.Event().wait()
 
     async with scripted_server({"/v1/models": never}) as server:
-        config = SearchConfig(strategy="majority", policy=(server.url,), check=False, timeout_s=0.2)
+        named = Servers(policy=(server.url,), check=False, timeout_s=0.2)
         with pytest.raises(TransientServerError, match="no answer within"):
-            async with open_servers(config):
+            async with open_servers(named):
                 pass
     assert asked == 1

@@ -7,11 +7,12 @@ from contextlib import contextmanager
 
 import pytest
 
-from tests.fakes.ports import ROOT
 from ttc_client.errors import ConfigError, TTCError
-from ttc_client.runtime.store import RunDirectory, append_whole
+from ttc_client.runtime.lines import append_whole
+from ttc_client.runtime.store import RunDirectory
 from ttc_client.search.ports import SampleRequest, Samples
-from ttc_client.types import SearchResult, Step, Usage
+from ttc_client.testing import ROOT, a_problem
+from ttc_client.types import Counts, SearchResult, Step, Usage
 
 
 def exchange(text: str = "step"):
@@ -78,7 +79,7 @@ def test_a_full_disk_stops_the_search_and_tears_no_line(tmp_path):
 
 def result() -> SearchResult:
     return SearchResult(
-        problem="p",
+        problem=a_problem(),
         answer="4",
         strategy="greedy",
         n=1,
@@ -88,9 +89,11 @@ def result() -> SearchResult:
         answers=(),
         candidates=(),
         tree=(),
+        counts=Counts(1, 1, 1, 1, 1, 0, 0, 1),
         usage=Usage(),
         wall_s=1.0,
         seed=0,
+        task="math",
         policy="policy",
         prm=None,
     )

@@ -25,8 +25,8 @@ from ttc_client.sal import RULES, extract_answer
 from ttc_client.search.ballot import Ballot
 from ttc_client.search.params import SearchParams
 from ttc_client.search.ports import SampleRequest, Samples, ScoreRequest, Scores
-from ttc_client.search.rewards import reduce_scores
 from ttc_client.search.results import candidates, vote_on
+from ttc_client.search.rewards import reduce_scores
 from ttc_client.search.stepwise import StepwiseSettings
 from ttc_client.search.voting import choices
 from ttc_client.testing import run_search

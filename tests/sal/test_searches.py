@@ -259,4 +259,4 @@ def test_compat_is_one_of_the_toolkits_that_are_known():
         SearchParams(compat="snell")
     chosen = {"strategy": "compute-optimal", "compat": "sal"}
     with pytest.raises(ConfigError, match="strategy is 'compute-optimal': it must be one of"):
-        load_settings(chosen, {}).params
+        load_settings(chosen, {}).params_for()

@@ -15,6 +15,7 @@ import numpy as np
 from ttc_client.analysis.statistics import Values
 from ttc_client.analysis.subsets import Samples, pass_rates, vote_rates
 from ttc_client.bench.runs import Run
+from ttc_client.errors import ConfigError
 from ttc_client.runtime.records import Cost, Record, key_of
 from ttc_client.search.params import SearchParams
 from ttc_client.search.strategies import STRATEGIES, find_strategy, unscored_twin
@@ -161,7 +162,12 @@ def kind_of(settings: Mapping[str, Any], record: Record) -> Kind:
     strategy = find_strategy(record.strategy)
     named = {f.name for f in fields(SearchParams)} - {"strategy", "n", "seed", "vote", "settings"}
     shared = {name: settings[name] for name in named if name in settings}
-    own = msgspec.convert(settings.get("own", {}).get(record.strategy, {}), strategy.settings)
+    try:
+        own = msgspec.convert(settings.get("own", {}).get(record.strategy, {}), strategy.settings)
+    except msgspec.ValidationError as error:
+        raise ConfigError(
+            f"the run's settings of {record.strategy} are damaged: {error}"
+        ) from error
     params = SearchParams(**shared, strategy=record.strategy, n=record.n, seed=record.seed)
     return strategy.samples(params, own)
 
@@ -190,14 +196,42 @@ def samples_of(record: Record) -> Samples:
 
 
 def labelled(runs: Sequence[Run]) -> Iterator[tuple[str, Run]]:
-    """Label runs by their directories if their settings differ; those with equal ones alike."""
-    labels: dict[str, str] = {}
-    kept = [repr({k: v for k, v in run.settings.items() if k not in SELECTION}) for run in runs]
-    for settings, run in zip(kept, runs, strict=True):
-        name = run.path.name
-        labels.setdefault(settings, str(run.path) if name in labels.values() else name)
-    for settings, run in zip(kept, runs, strict=True):
-        yield labels[settings] if len(labels) > 1 else "", run
+    """Label runs by their directories if their settings differ; those with equal ones alike.
+
+    What belongs to a strategy alone is compared where two runs have that strategy.
+    """
+    alike: dict[str, list[Run]] = {}
+    labels: list[str] = []
+    for run in runs:
+        label = next((name for name, group in alike.items() if _are_alike(run, group)), "")
+        if not label:
+            label = str(run.path) if run.path.name in alike else run.path.name
+        alike.setdefault(label, []).append(run)
+        labels.append(label)
+    for label, run in zip(labels, runs, strict=True):
+        yield label if len(alike) > 1 else "", run
+
+
+def _are_alike(run: Run, others: Sequence[Run]) -> bool:
+    ignored = SELECTION | {"own"}
+    shared = [{k: v for k, v in r.settings.items() if k not in ignored} for r in (run, *others)]
+    if shared[0] != shared[1]:
+        return False
+    return not any(True for _ in own_differences((run, *others)))
+
+
+def own_differences(runs: Sequence[Run]) -> Iterator[tuple[str, Run, Any, Run, Any]]:
+    """Return which settings of one strategy alone differ, and in which runs they have which value.
+
+    A run says nothing of a strategy that it does not have.
+    """
+    first: dict[tuple[str, str], tuple[Run, Any]] = {}
+    for run in runs:
+        for strategy, own in run.settings.get("own", {}).items():
+            for name, value in own.items():
+                known, before = first.setdefault((strategy, name), (run, value))
+                if before != value:
+                    yield name, known, before, run, value
 
 
 def _readings(

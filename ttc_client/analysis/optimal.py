@@ -20,6 +20,7 @@ from ttc_client.analysis.curves import (
     independent_samples,
     kind_of,
     labelled,
+    own_differences,
 )
 from ttc_client.analysis.difficulty import NUM_BINS, Judge, ease, edges
 from ttc_client.analysis.statistics import Comparison, Estimate, compare, estimate
@@ -168,12 +169,18 @@ def _shared_settings(runs: Sequence[Run]) -> dict[str, Any]:
     for name in dict.fromkeys(names):
         for run in runs:
             if run.settings.get(name) != first.settings.get(name):
-                raise ConfigError(
-                    f"{name} is {first.settings.get(name)!r} in {first.path} and "
-                    f"{run.settings.get(name)!r} in {run.path}: fit a table on runs that differ "
-                    "in M and in problems alone"
-                )
+                raise _differs(name, first, first.settings.get(name), run, run.settings.get(name))
+    for name, *where in own_differences(runs):
+        if name != "table":
+            raise _differs(name, *where)
     return {name: first.settings[name] for name in first.settings if name not in ignored}
+
+
+def _differs(name: str, one: Run, before: Any, other: Run, value: Any) -> ConfigError:
+    return ConfigError(
+        f"{name} is {before!r} in {one.path} and {value!r} in {other.path}: fit a table on runs "
+        "that differ in M and in problems alone"
+    )
 
 
 def _check_known(runs: Sequence[Run]) -> None:
@@ -213,8 +220,8 @@ def _arms(runs: Sequence[Run], points: Points) -> dict[int, dict[Arm, Point]]:
             known = found.setdefault(Arm(curve.strategy, m), {})
             for n, point in by_n.items():
                 known[n] = _joined(known[n], point) if n in known else point
-    order = [*STRATEGIES]  # in which equally good ones are preferred
-    ranked = sorted(found, key=lambda arm: (order.index(arm.strategy), arm.m or 0))
+    order = {name: place for place, name in enumerate(STRATEGIES)}  # among equally good ones
+    ranked = sorted(found, key=lambda arm: (order.get(arm.strategy, len(order)), arm.m or 0))
     by_budget = {n: {arm: found[arm][n] for arm in ranked if n in found[arm]} for n in grid}
     return {n: arms for n, arms in by_budget.items() if len(arms) > 1}
 
