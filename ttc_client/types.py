@@ -6,10 +6,12 @@ Everything is frozen. Knows nothing of servers, files or the screen.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from itertools import chain
-from operator import add, attrgetter
 from typing import Any, Literal
+
+from ttc_client.notebook import votes_and_tree
+from ttc_client.usage import Usage
 
 Reduction = Literal["last", "min", "prod", "mean"]
 Vote = Literal["prm", "weighted", "majority"]
@@ -69,41 +71,6 @@ class Prompt:
     messages: tuple[Message, ...]
     text: str = ""
     ids: tuple[int, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Usage:
-    """What was spent, as the servers counted it. Adds up with `+`.
-
-    A request that was closed early counts in `cancelled_requests`, and its tokens, which no
-    server reports, nowhere. `retries` counts the requests sent again and `failures` the sequences
-    given up, both by what was wrong (`ServerError.cause`).
-    """
-
-    completion_tokens: int = 0
-    prompt_tokens: int = 0
-    cached_tokens: int = 0
-    prm_tokens: int = 0
-    prm_cached_tokens: int = 0
-    policy_requests: int = 0
-    prm_requests: int = 0
-    cancelled_requests: int = 0
-    retries: dict[str, int] = field(default_factory=dict[str, int])
-    failures: dict[str, int] = field(default_factory=dict[str, int])
-
-    def __add__(self, other: "Usage") -> "Usage":
-        return Usage(
-            *map(add, _counts(self), _counts(other)),
-            retries=_sums(self.retries, other.retries),
-            failures=_sums(self.failures, other.failures),
-        )
-
-
-_counts = attrgetter(*(c.name for c in fields(Usage) if c.name not in ("retries", "failures")))
-
-
-def _sums(one: Mapping[str, int], other: Mapping[str, int]) -> dict[str, int]:
-    return {cause: one.get(cause, 0) + other.get(cause, 0) for cause in {**one, **other}}
 
 
 @dataclass(frozen=True, slots=True)
@@ -301,3 +268,16 @@ class SearchResult:
     allocation: Allocation | None = None
     compat: Compat | None = None
     demo: bool = False
+
+    def __repr__(self) -> str:
+        leaders = ", ".join(f"{group.answer}: {group.votes:g}" for group in self.answers[:3])
+        return (
+            f"<SearchResult {self.answer!r} by {self.strategy} at N={self.n} "
+            f"({self.vote} vote; votes {leaders or 'none'}; {self.wall_s:.1f} s)>"
+        )
+
+    def _repr_html_(self) -> str:
+        """Return the votes and the tree, as Jupyter shows them."""
+        votes = [(g.answer, g.votes, g.reward_sum if self.prm else None) for g in self.answers]
+        nodes = [(node.path, node.text, node.score, node.kept) for node in self.tree]
+        return votes_and_tree(repr(self), votes, nodes)

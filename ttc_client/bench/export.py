@@ -25,7 +25,8 @@ def export(run: Run, kind: Format, wanted: Callable[[Record], bool]) -> Iterator
       `completions, scores, pred, completion_tokens, agg_scores`, and for each power of two n up to
       N `pred_weighted@n, pred_maj@n, pred_naive@n`, the boxed answers of votes among the first n.
       `pred` is the completion that the search ranks first. Votes follow the mode of the run; what
-      that needs to know comes in a field that the toolkit has not, `finish`.
+      that needs to know comes in fields that the toolkit has not: `finish`, `strategy`, `n` and
+      `seed`, by which `ttc import` reads the rows back.
     - `sft`: a problem's right completions as chat messages, each text once, the best reward first.
     - `prm`: a problem's completions, each text once, as steps with their scores, and whether the
       answer is right.
@@ -93,6 +94,9 @@ def _sal(run: Run, name: str, searches: list[Search]) -> Iterator[Row]:
             "completion_tokens": [candidate.num_tokens for candidate, _ in drawn],
             "finish": [candidate.finish for candidate, _ in drawn],
             "agg_scores": [candidate.reward for candidate, _ in drawn],
+            "strategy": record.strategy,
+            "n": record.n,
+            "seed": record.seed,
         }
         for n in (1 << exponent for exponent in range(record.n.bit_length())):
             first = [candidate for candidate, _ in drawn[:n]]

@@ -5,9 +5,11 @@ Knows rows and problems; knows nothing of grading or of run directories.
 
 import gzip
 import re
+import sys
 import zlib
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -72,6 +74,9 @@ class _Row(msgspec.Struct):
     agg_scores: list[_Score | None] | None = None
     finish: list[Finish] | None = None
     completion_tokens: list[int] | int | None = None
+    strategy: str | None = None
+    n: int | None = None
+    seed: int | None = None
 
 
 def load_sampled(
@@ -83,20 +88,21 @@ def load_sampled(
     """Read files of rows; return what is sound, and a line for each row that is not.
 
     `budgets` are the N to read off the first N completions of each row; all of them by default.
-    A strategy or a seed that is None is told by a file's path, as the toolkit names its files and
-    datasets; the seed is else 0. Raises ConfigError for files that cannot be read.
+    A strategy or a seed that is None is told by the row, or by the file's path, as the toolkit
+    names its files and datasets; the seed is else 0. The path "-" stands for standard input. Raises
+    ConfigError for files that cannot be read, or do not tell the strategy.
     """
     found: list[Sampled] = []
     damaged: list[str] = []
     ids: dict[tuple[str, int], str] = {}
     for path in paths:
-        own = strategy or _told(path)
-        seed_told = next((int(m[1]) for p in reversed(path.parts) if (m := _SEED.search(p))), 0)
-        own_seed = seed_told if seed is None else seed
         rows: list[Sampled] = []
         for place, row in _rows(path):
             try:
-                rows.append(replace(_sampled(place, row, own, own_seed), wanted=tuple(budgets)))
+                sampled = _sampled(place, row, path, strategy, seed)
+                rows.append(replace(sampled, wanted=tuple(budgets)))
+            except ConfigError:
+                raise
             except (msgspec.DecodeError, ValueError) as error:
                 damaged.append(f"{place}: {error}")
         found += _numbered(_parted(rows), ids)
@@ -111,6 +117,10 @@ def _told(path: Path) -> str:
     raise ConfigError(f"{path} does not say which strategy it is of: name it with --strategy")
 
 
+def _told_seed(path: Path) -> int:
+    return next((int(m[1]) for part in reversed(path.parts) if (m := _SEED.search(part))), 0)
+
+
 def _rows(path: Path) -> Iterator[tuple[str, Any]]:
     """Return each row, or the line that it is to be read from, and its place."""
     try:
@@ -118,16 +128,26 @@ def _rows(path: Path) -> Iterator[tuple[str, Any]]:
             for number, row in enumerate(read_parquet(path), 1):
                 yield f"{path}, row {number}", row
         else:
-            with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
+            with _opened(path) as file:
                 for number, line in enumerate(file, 1):
                     if line := line.strip():
                         yield f"{path}, line {number}", line
+    except FileNotFoundError:
+        raise ConfigError(f"{path}: there is no such file") from None
     except (OSError, EOFError, ValueError, zlib.error) as error:
         reason = getattr(error, "strerror", None) or error
         raise ConfigError(f"{path} cannot be read: {reason}") from error
 
 
-def _sampled(place: str, row: Any, strategy: str, seed: int) -> Sampled:
+def _opened(path: Path) -> Any:
+    if str(path) == "-":
+        return nullcontext(sys.stdin.buffer)
+    return gzip.open(path) if path.suffix == ".gz" else path.open("rb")
+
+
+def _sampled(
+    place: str, row: Any, path: Path, wanted: str | None, wanted_seed: int | None
+) -> Sampled:
     """Check a row; raises ValueError that says what it lacks."""
     fields: dict[str, Any] = row
     if isinstance(row, bytes):
@@ -141,8 +161,12 @@ def _sampled(place: str, row: Any, strategy: str, seed: int) -> Sampled:
     for name in ("problem", "answer"):
         if not str(getattr(checked, name)).strip():
             raise ValueError(f"its {name} is empty")
+    strategy = wanted or checked.strategy or _told(path)
+    seeds = (wanted_seed, checked.seed, _told_seed(path))
+    seed = next(seed for seed in seeds if seed is not None)
     unknown: list[Finish] = ["eos"] * count
     unscored: list[list[float]] = [[]] * count
+    predicted = (int(m[1]) for m in map(_PREDICTION.fullmatch, fields) if m)
     return Sampled(
         place=place,
         problem=_problem(fields),
@@ -153,7 +177,7 @@ def _sampled(place: str, row: Any, strategy: str, seed: int) -> Sampled:
         rewards=_rewards(checked, strategy),
         finishes=tuple(checked.finish or unknown),
         num_tokens=_num_tokens(checked),
-        declared_n=max((int(m[1]) for m in map(_PREDICTION.fullmatch, fields) if m), default=0),
+        declared_n=checked.n or max(predicted, default=0),
     )
 
 

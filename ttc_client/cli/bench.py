@@ -159,7 +159,8 @@ def print_accuracies(out: Path, *, json: bool, all_votes: bool = False) -> None:
     from ttc_client.report.tables import ModelSizes, accuracy_table
     from ttc_client.report.terminal import print_json
 
-    points = read_curves([read_run(out)])
+    run = read_run(out)
+    points = read_curves([run])
     every = accuracy_table(points, ModelSizes())
     if json:
         print_json([dict(zip(every.header, row, strict=True)) for row in every.rows])
@@ -168,7 +169,7 @@ def print_accuracies(out: Path, *, json: bool, all_votes: bool = False) -> None:
     if all_votes:
         print_table(every, Console(width=None if sys.stdout.isatty() else 160))
     else:
-        print_table(short_table(points), console)
+        print_table(short_table(points, run.settings["n"]), console)
     console.print(Text(f"\nThe run is in {out}. To draw it:\n  ttc report {out} --out report"))
 
 

@@ -27,7 +27,7 @@ def export(
 
       ttc export runs/demo --format sft > train.jsonl
 
-      ttc export runs/demo --format sal -s best-of-n | ttc import - -s best-of-n --out runs/again
+      ttc export runs/demo --format sal | ttc import --out runs/again
     """
     import msgspec
 

@@ -19,20 +19,20 @@ if TYPE_CHECKING:
 
 
 def import_(
-    files: Annotated[
-        list[Path],
-        typer.Argument(help="Files in JSON lines (.jsonl, .jsonl.gz) or .parquet; - reads stdin."),
-    ],
     out: Annotated[Path, typer.Option("--out", help="The directory of the run.")],
+    files: Annotated[
+        list[Path] | None,
+        typer.Argument(
+            help="Files in JSON lines (.jsonl, .jsonl.gz) or .parquet. (default: stdin)"
+        ),
+    ] = None,
     strategy: Annotated[
         str | None,
-        typer.Option(
-            "--strategy", "-s", help="What sampled them. (default: as the file's path says)"
-        ),
+        typer.Option("--strategy", "-s", help="What sampled them. (default: as row or path says)"),
     ] = None,
     seed: Annotated[
         int | None,
-        typer.Option(help="Their seed. (default: as the file's path says, seed-0, else 0)"),
+        typer.Option(help="Their seed. (default: as row or path says, seed-0, else 0)"),
     ] = None,
     n: Annotated[
         str | None,
@@ -76,7 +76,7 @@ def import_(
         check_choice("compat", compat, Compat)
     if (out / CONFIG).exists():
         raise ConfigError(f"out is {out}: it holds a run already; name another directory")
-    rows, damaged = load_sampled(files, strategy, seed, _budgets(n))
+    rows, damaged = load_sampled(files or [Path("-")], strategy, seed, _budgets(n))
     for line in damaged:
         print(f"ttc: {line}", file=sys.stderr)
     if not rows:

@@ -29,9 +29,8 @@ class BenchView:
             if standing.finished[cell] == planned and cell not in self._told
         ]
         self._told.update(done)
-        return [
-            Text(f"{_accuracy(standing, cell)} in {standing.elapsed_s:,.0f} s") for cell in done
-        ]
+        after = f"after {standing.elapsed_s:,.0f} s"
+        return [Text(f"{_accuracy(standing, cell)}, {after}") for cell in done]
 
     async def lines(self) -> Sequence[RenderableType]:
         """Return the present state."""

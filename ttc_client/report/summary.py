@@ -1,5 +1,7 @@
 """Print what a bench run found to a terminal, or as plain text where there is none."""
 
+from collections.abc import Collection
+
 from rich.console import Console
 from rich.table import Table as Grid
 from rich.text import Text
@@ -10,8 +12,8 @@ from ttc_client.report.tables import EMPTY, Table
 from ttc_client.report.terminal import clean
 
 
-def short_table(points: Points) -> Table:
-    """Return a row for each strategy and N by the vote that decides, beside the baseline.
+def short_table(points: Points, budgets: Collection[int]) -> Table:
+    """Return a row for each strategy and N asked for by the vote that decides, and the baseline.
 
     Cells are texts: accuracy in per cent ± half of its 95 % interval, and the difference from
     greedy decoding on the same problems, with its interval.
@@ -23,6 +25,7 @@ def short_table(points: Points) -> Table:
         (_name(curve), n, *_accuracy(point, None if curve.is_baseline else base), _tokens(point))
         for curve, by_n in main.items()
         for n, point in by_n.items()
+        if n in budgets or curve.is_baseline
     ]
     header = ("strategy", "N", "accuracy %", "against greedy (95 %)", "tokens")
     return Table("accuracy", header, tuple(rows))

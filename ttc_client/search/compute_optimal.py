@@ -56,7 +56,10 @@ async def compute_optimal(search: Search[TableSettings]) -> Found:
     rest = [search.part(name, part, m=m) for name, part in parts if part]
     searched = await surviving([_given(probe), *rest])
     sampled = tuple(chain.from_iterable(part.sampled for part in searched))
-    return Found(sampled, search.completions(sampled), allocation=found)
+    largest = table.budgets[-1].n
+    note = f"the table was fitted up to N = {largest}: its choices there are used for {n}"
+    picks = search.completions(sampled)
+    return Found(sampled, picks, note if n > largest else "", allocation=found)
 
 
 async def _given(found: Found) -> Found:
