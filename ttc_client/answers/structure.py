@@ -4,6 +4,9 @@ import re
 from collections.abc import Collection, Iterator
 
 _TOKEN = re.compile(r"\\[a-zA-Z]+|\\.|\s+|[^\\]", re.DOTALL)
+_HALF_OPEN = re.compile(
+    r"(?P<left>[\[\](])(?P<ends>[^\[\]();,]*[;,][^\[\]();,]*)(?P<right>[\[\])])"
+)
 _OPENING = frozenset({"(", "[", "{", r"\{", r"\langle", r"\lfloor", r"\lceil", r"\begin"})
 _CLOSING = frozenset({")", "]", "}", r"\}", r"\rangle", r"\rfloor", r"\rceil", r"\end"})
 
@@ -38,6 +41,24 @@ def enclosed(text: str) -> tuple[str, str, str] | None:
     if any(depth == 0 for _, depth in tokens[:-1]):
         return None
     return tokens[0][0], "".join(token for token, _ in tokens[1:-1]).strip(), tokens[-1][0]
+
+
+def upright_brackets(text: str) -> str:
+    r"""Return intervals written as `]1,2[` with round brackets; other text as it is."""
+    if "[" not in text and "]" not in text:
+        return text
+    name, membership, rest = text.rpartition(r"\in")
+    parts = [_HALF_OPEN.fullmatch(part.strip()) for part in rest.split(r"\cup")]
+    found = [part for part in parts if part]
+    if len(found) < len(parts) or not any(
+        part["left"] == "]" or part["right"] == "[" for part in found
+    ):
+        return text
+    upright = [
+        f"{part['left'].replace(']', '(')}{part['ends']}{part['right'].replace('[', ')')}"
+        for part in found
+    ]
+    return f"{name}{membership} " * bool(membership) + r" \cup ".join(upright)
 
 
 def _tokens(text: str) -> Iterator[tuple[str, int]]:
