@@ -108,9 +108,13 @@ _REWRITES = [
         ("mod", rf"\( ?{_MOD} ?\{{? ?([^(){{}}]+?) ?\}}? ?\)", r" \\mod{\1}"),
         ("mod", r"\\text\s*\{\s*\(? ?mod(?:ulo)? ([^(){}]*?)\s*\)?\s*\}", r" \\mod{\1}"),
         ("mod", rf"{_MOD} ?(?:\{{ ?([^{{}}]*?) ?\}}|(\d+|[a-zA-Z]))", r" \\mod{\1\2}"),
-        ("", rf"(?<![\\a-zA-Z])({_NAMES}){_END}", r"\\\1"),
+        ("\\text", rf"\\text\s*\{{\s*({_FUNCTION})\s*\}}(?<!sec\}})", r"\\\1 "),
+        (
+            "",
+            rf"(?<![\\a-zA-Z])({_NAMES}){_END}(?<!text\{{sec)(?<!text\{{ sec)(?<!\d sec)",
+            r"\\\1",
+        ),
         ("", rf"(?<![\\a-zA-Z])(?:infinity|inf|oo){_END}", r"\\infty"),
-        ("\\text", rf"\\text\s*\{{\s*({_FUNCTION})\s*\}}", r"\\\1 "),
         ("(", r"(\\sqrt|\^)\s*\(([^()]*)\)", r"\1{\2}"),
         ("^", r"\^\s*([+-]\d+)", r"^{\1}"),
         ("10", r"(?<=\d)\s*[xX]\s*(?=10\s*\^)", r"\\times "),
@@ -169,5 +173,7 @@ def normalise(text: str) -> str:
 
 def _lone_letter(match: re.Match[str]) -> str:
     """Keep one upright letter where it is a unit behind a number; others are symbols."""
-    is_unit = match["number"] is not None and is_lone_unit(match["letter"])
-    return match[0] if is_unit else (match["number"] or "") + match["letter"]
+    if match["number"] is not None and is_lone_unit(match["letter"]):
+        return match[0]
+    is_behind_letter = match.string[: match.start()][-1:].isalpha()
+    return (match["number"] or " " * is_behind_letter) + match["letter"]

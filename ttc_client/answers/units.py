@@ -20,7 +20,7 @@ _SYMBOL = re.compile(
 _LONE_LETTERS = frozenset("mgshLNJWVKCF")
 """A single upright letter that is a unit behind a number; the others may be variables."""
 _BARE = _words(
-    """cm mm km nm kg mg ml mL dL mph ft lb lbs oz yd yds mi hr hrs min mins sec secs rpm kph kHz
+    """cm mm km nm kg mg ml mL dL mph ft lb lbs oz yd yds mi hr hrs min mins sec secs rpm kph sq cu kHz
     MHz GHz Hz kJ kW MW kWh eV keV MeV GeV kcal kPa MPa Pa mol atm am pm USD EUR GBP INR"""
 )
 """Symbols that need no upright font: they are long or no usual product of variables."""
@@ -52,12 +52,17 @@ _NOT_FIRST = frozenset({"if", "for", "when", "where", "is", "to", "in", "at"})
 
 _TEXT = r"\\text\s*\{[^{}]*\}"
 _UNIT = rf"(?:{_TEXT}|(?<![\\a-zA-Z])[a-zA-Z]+)(?: ?\^ ?(?:\{{-?\d\}}|-?\d))?"
-_QUANTITY = re.compile(
-    rf"(?P<head>.*(?:[\d)}}\].]|\\pi))(?P<space> ?)"
-    rf"(?P<unit>/? ?{_UNIT}(?: ?(?:/|\\cdot|\*)? ?{_UNIT}){{0,6}}) ?\.?",
-    re.DOTALL,
+_LONGEST_UNIT, _SHORTEST_UNIT = (
+    re.compile(
+        rf"(?P<head>{head}(?:[\d)}}\].]|\\pi))(?P<space> ?)"
+        rf"(?P<unit>/? ?{_UNIT}(?: ?(?:/|\\cdot|\*)? ?{_UNIT}){{0,6}}) ?\.?",
+        re.DOTALL,
+    )
+    for head in (".*?", ".*")
 )
-_FRACTION_OF_UNITS = re.compile(rf"\\frac ?\{{ ?({_TEXT}) ?\}}\{{ ?({_TEXT}) ?\}}")
+_MAX_UNITS = 4
+_SIDE = rf"\{{ ?((?:{_TEXT}|[a-zA-Z ])+(?:\^ ?\{{?\d\}}?)?) ?\}}"
+_FRACTION_OF_UNITS = re.compile(rf"(?<=[\d}} ])\\frac ?{_SIDE} ?{_SIDE}(?= ?\.?$)")
 _ORDINAL = re.compile(r"(?<=\d) ?\^? ?\{?(?: ?\\text ?\{)? ?(?:st|nd|rd|th) ?\}{0,2} ?\.?$")
 _MIXED = re.compile(r"(?<=\d) (\d+) ?/ ?(\d+)$")
 _ATOM = re.compile(r"(\\?[a-zA-Zµ]+)(?: ?\^ ?\{?-?\d\}?)?")
@@ -72,13 +77,18 @@ def quantity(text: str) -> str:
     """Return the value of a quantity in plain LaTeX, its unit left out and its scale multiplied."""
     if _PLAIN.fullmatch(text):
         return text
-    text = _MIXED.sub(r"\\frac{\1}{\2}", _ORDINAL.sub("", _FRACTION_OF_UNITS.sub(r"\1/\2", text)))
-    for _ in range(4):
-        match = _QUANTITY.fullmatch(text)
-        factor = match and _factor(match["unit"], is_apart=bool(match["space"]))
-        if not match or factor is None:
+    if r"\text" in text:
+        text = _FRACTION_OF_UNITS.sub(r"\1/\2", text)
+    text = _MIXED.sub(r"\\frac{\1}{\2}", _ORDINAL.sub("", text))
+    for _ in range(_MAX_UNITS):
+        for pattern in (_LONGEST_UNIT, _SHORTEST_UNIT):
+            match = pattern.fullmatch(text)
+            factor = match and _factor(match["unit"], is_apart=bool(match["space"]))
+            if match and factor is not None:
+                text = match["head"] + factor
+                break
+        else:
             break
-        text = match["head"] + factor
     return unwrapped(text)
 
 
@@ -136,6 +146,8 @@ def _are_things(words: list[str], is_upright: bool, is_apart: bool) -> bool:
         is_thing = (is_apart or is_upright) and _is_word(word)
         return is_thing or word in _BARE or _is_unit_word(word)
     if not is_apart and not is_upright:
+        return False
+    if any(len(piece) == 1 and piece != "a" for piece in pieces) and not is_upright:
         return False
     symbols = all(_SYMBOL.fullmatch(word) or _is_unit_word(word) for word in plain)
     if symbols and (is_upright or all(word in _BARE or _is_unit_word(word) for word in plain)):
