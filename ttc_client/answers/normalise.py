@@ -111,7 +111,7 @@ _REWRITES = [
         ("\\text", rf"\\text\s*\{{\s*({_FUNCTION})\s*\}}(?<!sec\}})", r"\\\1 "),
         (
             "",
-            rf"(?<![\\a-zA-Z])({_NAMES}){_END}(?<!text\{{sec)(?<!text\{{ sec)(?<!\d sec)",
+            rf"(?<![\\a-zA-Z])({_NAMES}){_END}(?<!text\{{sec)(?<!text\{{ sec)(?!(?<=\d sec) ?\.?$)",
             r"\\\1",
         ),
         ("", rf"(?<![\\a-zA-Z])(?:infinity|inf|oo){_END}", r"\\infty"),

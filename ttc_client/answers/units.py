@@ -20,8 +20,8 @@ _SYMBOL = re.compile(
 _LONE_LETTERS = frozenset("mgshLNJWVKCF")
 """A single upright letter that is a unit behind a number; the others may be variables."""
 _BARE = _words(
-    """cm mm km nm kg mg ml mL dL mph ft lb lbs oz yd yds mi hr hrs min mins sec secs rpm kph sq cu kHz
-    MHz GHz Hz kJ kW MW kWh eV keV MeV GeV kcal kPa MPa Pa mol atm am pm USD EUR GBP INR"""
+    """cm mm km nm kg mg ml mL dL mph ft lb lbs oz yd yds mi hr hrs min mins sec secs rpm kph kHz
+    MHz GHz Hz kJ kW MW kWh eV keV MeV GeV kcal kPa MPa Pa mol atm sq cu am pm USD EUR GBP INR"""
 )
 """Symbols that need no upright font: they are long or no usual product of variables."""
 _BARE_QUOTIENTS = _words("m/s m/s^2 m/s^{2} m/s^{-1} m/h g/L N/m N/C J/K J/s V/m W/m^2 L/s C/s")
