@@ -31,6 +31,7 @@ _SUPPOSED = re.compile(
     re.IGNORECASE,
 )
 _PHRASE_END = re.compile(r"[.!?]?\*\*|[.!?](?:\s|$)|\n")
+_MATHEMATICS = re.compile(r"[\d$\\]")
 _LEAD = re.compile(
     r"(?:(?:approx(?:\.|imately)?|about|roughly|around|exactly|simply|just|thus|therefore|then|now"
     r"|indeed|given by|option|choice)(?:,|\b) *|[≈:=] *)+",
@@ -38,7 +39,7 @@ _LEAD = re.compile(
 )
 _VALUE = (
     r"(?:[-−+±√(\[{\\$\d.½⅓⅔¼¾π∞]|[a-zA-Z](?:_\{?\w+\}?)?(?:\(\w\))? *[=<>≤≥∈]"
-    r"|[a-zA-Z]?[ -+*/^√\\{}()]*\d|[A-J](?![\w'’]))"
+    r"|[a-zA-Z]?[ -+*/^√\\{}()]*\d|[A-J](?= *(?:[^\w\s'’]|\n|$)| (?:because|since|as|which)\b))"
 )
 _VALUE_START = re.compile(_VALUE)
 _STATEMENT = re.compile(rf"(?:\b(?:{_IS}|gives?|get|have|has)\b|[=:]) *(?={_VALUE})")
@@ -111,7 +112,10 @@ def _value(rest: str) -> str:
     rest = _LEAD.sub("", rest, count=1) if _LEAD.match(rest) else rest
     if joined := _formulas_at_start(rest):
         return joined
-    phrase = _PHRASE_END.split(rest, maxsplit=1)[0].strip(" \t*")
+    phrase = _PHRASE_END.split(rest, maxsplit=1)[0]
+    if not _MATHEMATICS.search(phrase):
+        phrase = _PHRASE_END.split(rest.replace("**", ""), maxsplit=1)[0]
+    phrase = phrase.strip(" \t*")
     if _VALUE_START.match(phrase):
         return _without_explanation(phrase)
     statements = list(_STATEMENT.finditer(phrase))

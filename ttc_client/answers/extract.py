@@ -31,7 +31,7 @@ _BOX = re.compile(r"\\(?:boxed|fbox)\s*")
 _BRACE = re.compile(r"\\.|[{}]", re.DOTALL)
 _NATURAL_END = re.compile(r"(?<!\\)\$|\\[)\]]|\n")
 _NO_ANSWER = re.compile(
-    r"\.{2,}|…|\?+|_+|\\[lc]?dots"
+    r"\.{2,}|…|\?+|_{2,}|\\[lc]?dots"
     r"|(?:\\text\s*\{)?(?:(?:your|the|my|final) )*(?:final )?answer(?: here)?\}?",
     re.IGNORECASE,
 )

@@ -83,7 +83,7 @@ _REWRITES = [
         ("\\over", rf"\{{{_INSIDE}\\over{_END}{_INSIDE}\}}", r"\\frac{\1}{\2}"),
         ("\\over", rf"^([^{{}}]*)\\over{_END}([^{{}}]*)$", r"\\frac{\1}{\2}"),
         ("\\choose", rf"\{{{_INSIDE}\\choose{_END}{_INSIDE}\}}", r"\\binom{\1}{\2}"),
-        ("choose", r"^([^{}a-z]*) ?\\?choose(?![a-zA-Z])([^{}a-z]*)$", r"\\binom{\1}{\2}"),
+        ("choose", r"^([^{}a-z\\]*) ?\\?choose(?![a-zA-Z])([^{}a-z\\]*)$", r"\\binom{\1}{\2}"),
         ("\\not", r"\\not\s*=", r"\\ne "),
         ("\\", rf"\\(le|ge|ne)q(?:slant|q)?{_END}", r"\\\1"),
         ("dots", rf"\\[lc]dots{_END}", r"\\dots"),
@@ -105,8 +105,8 @@ _REWRITES = [
         ("\\lbrace", rf"\\lbrace{_END}", r"\\{"),
         ("\\rbrace", rf"\\rbrace{_END}", r"\\}"),
         ("**", r"\*\*", "^"),
+        ("mod", r"\\text\s*\{\s*\(? ?mod(?:ulo)? ([^(){} ][^(){}]*?)\s*\)?\s*\}", r" \\mod{\1}"),
         ("mod", rf"\( ?{_MOD} ?\{{? ?([^(){{}}]+?) ?\}}? ?\)", r" \\mod{\1}"),
-        ("mod", r"\\text\s*\{\s*\(? ?mod(?:ulo)? ([^(){}]*?)\s*\)?\s*\}", r" \\mod{\1}"),
         ("mod", rf"{_MOD} ?(?:\{{ ?([^{{}}]*?) ?\}}|(\d+|[a-zA-Z]))", r" \\mod{\1\2}"),
         ("\\text", rf"\\text\s*\{{\s*({_FUNCTION})\s*\}}(?<!sec\}})", r"\\\1 "),
         (

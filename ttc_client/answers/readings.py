@@ -23,6 +23,7 @@ _DEFINED = re.compile(
     r"(?P<head>[a-zA-Z])(?:_\w|_\{\w+\})?'*(?:\^\{-1\}|\^\{?\(?\d\)?\}?)?\(.*\)|\\frac\{d.*\}\{d.*\}"
     r"|\\int(?![a-zA-Z]).*|\\(?:bar|hat|vec|overline)\{.*\}"
 )
+_OPERATOR = re.compile(r"\\(?:sum|prod|int|lim|max|min|gcd|lcm)(?![a-zA-Z])")
 _PERCENT = re.compile(
     r"(?:[^=]*=)?[\s$(]*(-?[\d.,]+)\s*(?:\\?%|(?:\\text\s*\{)?\s*percent\}?)[\s$).]*"
 )
@@ -55,7 +56,9 @@ class _Text:
 
     @cached_property
     def plain(self) -> str:
-        return normalise(self.raw)
+        """The plain LaTeX, "" where its brackets do not balance."""
+        text = normalise(self.raw)
+        return text if nesting(text) is not None else ""
 
     @cached_property
     def words(self) -> str:
@@ -75,10 +78,8 @@ def comparisons(answer: str, gold: str) -> list[Comparison]:
     """Return what would make an answer right besides a key that equals the gold answer's."""
     if max(len(answer), len(gold)) > MAX_CHARS:
         return []
-    answer_text, gold_text = _Text(answer), _Text(gold)
-    if nesting(answer_text.plain) is None or nesting(gold_text.plain) is None:
-        return []
-    return [found for rule in _RULES for found in rule(answer_text, gold_text)]
+    texts = _Text(answer), _Text(gold)
+    return [found for rule in _RULES for found in rule(*texts)]
 
 
 def _equation(answer: _Text, gold: _Text) -> Iterator[Comparison]:
@@ -96,7 +97,8 @@ def _equation(answer: _Text, gold: _Text) -> Iterator[Comparison]:
         if re.fullmatch(r"-?\d*\.\d+", gold.plain):
             yield ((sides[-1], gold.plain),)
         return
-    if len(sides) == 2 and not _is_named(sides[0], gold) and _is_named(sides[1], gold):
+    is_turned = not _is_named(sides[0], gold) and _is_named(sides[1], gold)
+    if len(sides) == 2 and is_turned and not _LETTER.fullmatch(gold.words):
         sides = sides[::-1]
     value, others = sides[-1], sides[:-1]
     if normalise(value) in {"0", "-0"} and not all(map(is_name, others)):
@@ -108,7 +110,7 @@ def _equation(answer: _Text, gold: _Text) -> Iterator[Comparison]:
 def _is_named(side: str, gold: _Text) -> bool:
     """Whether a side only says what the value is of, beside a gold answer of that kind."""
     if is_value(gold.plain):
-        return bool(variables(side)) and not is_value(side)
+        return not is_value(side) or bool(_OPERATOR.search(side))
     head = _DEFINED.fullmatch(side)
     if head:
         return not head["head"] or head["head"] not in variables(gold.plain)
@@ -203,9 +205,15 @@ def _letters(answer: _Text, gold: _Text) -> Iterator[Comparison]:
 
 
 def _modulus(answer: _Text, gold: _Text) -> Iterator[Comparison]:
-    """Read `3 \\pmod 7` as 3, if gold has no modulus; not as any other member of its class."""
-    if r"\mod{" in answer.plain and "mod" not in gold.plain:
-        yield ((answer.plain.partition(r"\mod{")[0], gold.plain),)
+    """Read `3 \\pmod 7` as 3, if gold has no modulus; not `10 \\pmod 7`, nor as 10."""
+    base, mod, rest = answer.plain.partition(r"\mod{")
+    if not mod or "mod" in gold.plain:
+        return
+    residue = base.rpartition(r"\equiv")[2].strip()
+    modulus = rest.removesuffix("}")
+    if residue.isdecimal() and modulus.isdecimal() and int(residue) >= int(modulus):
+        return
+    yield ((base, gold.plain),)
 
 
 def _implied(answer: _Text, gold: _Text) -> Iterator[Comparison]:

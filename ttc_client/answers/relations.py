@@ -118,9 +118,10 @@ class RelationReader:
 
     def _bounded(self, sides: list[str], relations: list[str]) -> _Condition | None:
         """Read `a < x`, `x \\le b`, `a < x \\le b` and `x \\ne a` as intervals."""
-        if relations == [r"\ne"] and is_name(sides[0]) and is_value(sides[1]):
-            gap = complement(self.read(sides[1]))
-            return _Condition(gap, sides[0]) if gap else None
+        if relations == [r"\ne"]:
+            name, value = sides if is_name(sides[0]) else sides[::-1]
+            gap = complement(self.read(value)) if is_name(name) and is_value(value) else None
+            return _Condition(gap, name) if gap else None
         sides, relations = _rising(sides, relations)
         if not set(relations) <= {"<", r"\le"}:
             return None

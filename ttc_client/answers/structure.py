@@ -4,6 +4,7 @@ import re
 from collections.abc import Collection, Iterator
 
 _TOKEN = re.compile(r"\\[a-zA-Z]+|\\.|\s+|[^\\]", re.DOTALL)
+_MEMBERSHIP = re.compile(r"[^\[\]]{1,20}\\in(?![a-zA-Z])")
 _HALF_OPEN = re.compile(
     r"(?P<left>[\[\](])(?P<ends>[^\[\]();,]*[;,][^\[\]();,]*)(?P<right>[\[\])])"
 )
@@ -47,8 +48,9 @@ def upright_brackets(text: str) -> str:
     r"""Return intervals written as `]1,2[` with round brackets; other text as it is."""
     if "[" not in text and "]" not in text:
         return text
-    name, membership, rest = text.rpartition(r"\in")
-    parts = [_HALF_OPEN.fullmatch(part.strip()) for part in rest.split(r"\cup")]
+    membership = _MEMBERSHIP.match(text)
+    start = membership.end() if membership else 0
+    parts = [_HALF_OPEN.fullmatch(part.strip()) for part in text[start:].split(r"\cup")]
     found = [part for part in parts if part]
     if len(found) < len(parts) or not any(
         part["left"] == "]" or part["right"] == "[" for part in found
@@ -58,7 +60,7 @@ def upright_brackets(text: str) -> str:
         f"{part['left'].replace(']', '(')}{part['ends']}{part['right'].replace('[', ')')}"
         for part in found
     ]
-    return f"{name}{membership} " * bool(membership) + r" \cup ".join(upright)
+    return text[:start] + r" \cup ".join(upright)
 
 
 def _tokens(text: str) -> Iterator[tuple[str, int]]:

@@ -45,12 +45,13 @@ _SCALES = {
 }
 _NO_THINGS = _words(
     """choose mod modulo base binary octal hexadecimal plus minus negative below under over root
-    squared cubed factorial half halves third fourth quarter fifth sixth eighth tenth hundredth
+    squared cubed factorial half halves third fourth quarter fifth sixth seventh eighth ninth tenth
+    eleventh twelfth twentieth hundredth
     thousandth and or not least most than sin cos tan log exp pi sqrt infinity through"""
 )
 _NOT_FIRST = frozenset({"if", "for", "when", "where", "is", "to", "in", "at"})
 
-_TEXT = r"\\text\s*\{[^{}]*\}"
+_TEXT = r"\\text\s*\{(?:[^{}]|\{[^{}]*\})*\}"
 _UNIT = rf"(?:{_TEXT}|(?<![\\a-zA-Z])[a-zA-Z]+)(?: ?\^ ?(?:\{{-?\d\}}|-?\d))?"
 _LONGEST_UNIT, _SHORTEST_UNIT = (
     re.compile(
@@ -69,7 +70,7 @@ _ATOM = re.compile(r"(\\?[a-zA-Zµ]+)(?: ?\^ ?\{?-?\d\}?)?")
 _JOINT = re.compile(r"[ /*.]|\\cdot ?")
 _POWER = re.compile(r" ?\^ ?")
 _WORD = re.compile(r"[a-zA-Z]+")
-_LONE_TEXT = re.compile(r"\\text\s*\{\s*([^{}]*?)\s*\}")
+_LONE_TEXT = re.compile(r"\\text\s*\{\s*((?:[^{}]|\{[^{}]*\})*?)\s*\}")
 _PLAIN = re.compile(r"[-+]?[\d.]*")
 
 
