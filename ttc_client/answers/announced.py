@@ -10,7 +10,7 @@ from itertools import islice
 
 from ttc_client.answers.formulas import formulas, last_number, stated
 
-_MAX_ANNOUNCEMENTS = 64
+_MAX_ANNOUNCEMENTS = 32
 _LONGEST_PHRASE = 2_000
 _LONGEST_LINE = 500
 

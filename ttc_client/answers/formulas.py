@@ -13,10 +13,10 @@ from ttc_client.answers.normalise import normalise
 from ttc_client.answers.structure import nesting, split
 
 _FORMULA = re.compile(
-    r"\$\$(?P<double>(?:[^$\\]|\\.)+)\$\$|\$(?P<single>(?:[^$\\\n]|\\.)+)\$"
+    r"(?<!\\)(?:\$\$(?P<double>(?:[^$\\]|\\.)+)\$\$|\$(?P<single>(?:[^$\\\n]|\\.)+)\$"
     r"|\\\((?P<round>(?:[^\\]|\\[^()])+)\\\)|\\\[(?P<square>(?:[^\\]|\\[^\[\]])+)\\\]"
     r"|\\begin\{(?P<kind>align|equation|gather|multline|eqnarray)(?P<star>\*?)\}"
-    r"(?P<rows>(?:[^\\]|\\(?!begin|end))+)\\end\{(?P=kind)(?P=star)\}",
+    r"(?P<rows>(?:[^\\]|\\(?!begin|end))+)\\end\{(?P=kind)(?P=star)\})",
     re.DOTALL,
 )
 _MONEY = re.compile(r"\d.*(?:[\s=+*/(,-]|(?<![\\a-zA-Z{])[a-zA-Z]{2,}.*)", re.DOTALL)
