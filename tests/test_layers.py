@@ -11,7 +11,7 @@ PACKAGE = Path(ttc_client.__file__).parent
 
 ROOMS = (
     ("types", "usage", "notebook", "errors", "together"),
-    ("answers", "grading"),
+    ("answers",),
     ("search",),
     ("tasks",),
     ("sal",),
