@@ -15,6 +15,7 @@ from ttc_client.bench.runs import read_run
 from ttc_client.errors import TTCError
 from ttc_client.report.bench_line import BenchView
 from ttc_client.report.progress import show
+from ttc_client.report.rows import accuracy_rows
 from ttc_client.report.summary import print_table
 from ttc_client.report.tables import ModelSizes, accuracy_table
 from ttc_client.report.terminal import print_json, retries
@@ -36,12 +37,14 @@ def run_bench(
 
 def print_accuracies(out: Path, *, json: bool) -> None:
     """Print what a run found, as a table or as a JSON list of its rows."""
-    accuracies = accuracy_table(read_curves([read_run(out)]), ModelSizes())
+    points = read_curves([read_run(out)])
     if json:
-        rows = [dict(zip(accuracies.header, row, strict=True)) for row in accuracies.rows]
-        print_json(rows)
+        print_json(accuracy_rows(points))
     else:
-        print_table(accuracies, Console(width=None if sys.stdout.isatty() else 160))
+        print_table(
+            accuracy_table(points, ModelSizes()),
+            Console(width=None if sys.stdout.isatty() else 160),
+        )
 
 
 async def _run(plan: Plan, out: Path, resume: bool, traces: bool, console: Console) -> Standing:
