@@ -168,6 +168,25 @@ async def test_a_closed_branch_shows_the_answers_that_it_leads_to(page):
     assert await page.evaluate(labels) == ["right", "wrong"]
 
 
+async def test_a_tree_may_grow_and_take_steps_whose_parents_are_not_there_yet(page):
+    shown = await page.evaluate(
+        """(async () => {
+          const grown = new ttc.SearchTree(() => false);
+          document.body.append(grown.element);
+          const end = {score: 0.5, finish: "eos", multiplicity: 1, kept: true, right: null};
+          const step = {...end, finish: "stop", text: "step", answer: null};
+          grown.add({...step, path: [0]});
+          grown.add({...end, path: [0, 0, 0], text: "end", answer: "7"});
+          grown.add({...end, path: [1], text: "other", answer: "8", right: 0.5});
+          await Promise.resolve();
+          grown.add({...end, path: [0, 1], text: "more", answer: "7", multiplicity: 2});
+          await Promise.resolve();
+          return [...grown.element.children].map(item => item.querySelector(".ends").textContent);
+        })()"""
+    )
+    assert shown == ["→ 7  ×3", "→ 8 50 %"]
+
+
 async def test_the_search_chosen_stays_chosen_and_one_without_a_tree_says_so(page):
     await page.evaluate("searches.querySelectorAll('input')[1].click()")
     assert "The tree of this search is not in this page." in (await texts(page, "#tree > p"))

@@ -228,3 +228,8 @@ def check(rows) -> None:
                 assert all(re.fullmatch(r"[-+a-z0-9.]{1,12}", value) for value in child.values())
             elif not isinstance(child, str):
                 check([child])
+
+
+def test_limits_stand_above_and_below_on_a_line_of_their_own():
+    assert "munderover" in repr(to_mathml("\\sum_{i=1}^n i", CONVERT, display=True))
+    assert "msubsup" in repr(to_mathml("\\sum_{i=1}^n i", CONVERT))

@@ -60,8 +60,8 @@ function filter() {
   shown.sort(ORDERS[order.value]);
   list.replaceChildren(...shown.map(problem => problem.button?.parentElement ?? row(problem)));
   byId("count").textContent = `${shown.length} of ${problems.length} problems`;
-  if (shown.length) choose(shown.includes(chosen) ? chosen : shown[0]);
-  else clear();
+  if (!shown.length) clear();
+  else if (!shown.includes(chosen)) choose(shown[0]);
 }
 
 function clear() {
@@ -75,7 +75,8 @@ function choose(problem) {
   for (const [one, isIt] of [[chosen, false], [problem, true]]) {
     if (!one?.button) continue;
     one.button.tabIndex = isIt ? 0 : -1;
-    one.button.toggleAttribute("aria-current", isIt);
+    if (isIt) one.button.setAttribute("aria-current", "true");
+    else one.button.removeAttribute("aria-current");
   }
   chosen = problem;
   const gold = ttc.element("p", "Gold answer: ");

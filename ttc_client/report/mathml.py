@@ -16,7 +16,8 @@ from ttc_client.report.letters import styled
 Node = list[Any]
 """A tag, its attributes where it has any, and its children: nodes, or one text."""
 
-Converter = Callable[[str], Element]
+Converter = Callable[..., Element]
+"""Converts LaTeX; `display` is "block" for a formula on a line of its own, else "inline"."""
 
 _LONGEST, _DEEPEST = 2_000, 40
 _DEFINES = re.compile(r"\\(?:re)?new|\\provide|\\[egx]?def(?![a-z])|\\let(?![a-z])|\\Declare")
@@ -74,7 +75,7 @@ def to_mathml(tex: str, convert: Converter, *, display: bool = False) -> list[No
     if len(tex) > _LONGEST or _DEFINES.search(tex) or _depth(tex) > _DEEPEST:
         return None
     try:
-        row = _node(next(iter(convert(tex))))
+        row = _node(next(iter(convert(tex, display="block" if display else "inline"))))
     except Exception:  # of many kinds, for what models write: IndexError, KeyError
         return None
     if not any(_texts(row)):

@@ -54,8 +54,8 @@ def summary(runs: Sequence[Run]) -> list[str]:
         settings = run.settings
         failed = f", {len(run.failed)} failed" if run.failed else ""
         lines.append(
-            f"{run.path.name}: {len(run.problems)} problems of {settings.get('dataset')}; "
-            f"{_how(settings)}{len(run.records)} searches finished{failed}{_retries(run)}"
+            f"{run.path.name}: {len(run.problems):,} problems of {settings.get('dataset')}; "
+            f"{_how(settings)}{len(run.records):,} searches finished{failed}{_retries(run)}"
         )
     return lines
 
