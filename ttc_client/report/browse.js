@@ -3,7 +3,7 @@ const byId = id => document.getElementById(id);
 const data = JSON.parse(byId("problems").textContent);
 const [list, view, treeBox, searches] = ["list", "view", "tree", "searches"].map(byId);
 const [words, outcome, judge, level, order] = ["words", "outcome", "judge", "level", "order"].map(byId);
-const EXCERPT_LENGTH = 90, LEVEL_LENGTH = 20;
+const EXCERPT_LENGTH = 90, LEVEL_LENGTH = 20, ROWS = 100;
 let chosen = null, shown = [], tree = null, searchName = null;
 
 ttc.load(data.formulas);
@@ -58,10 +58,19 @@ function filter() {
     && (!level.value || problem.level === level.value)
     && wanted.every(word => problem.source.includes(word)));
   shown.sort(ORDERS[order.value]);
-  list.replaceChildren(...shown.map(problem => problem.button?.parentElement ?? row(problem)));
+  list.replaceChildren();
+  extend(shown.indexOf(chosen));
   byId("count").textContent = `${shown.length} of ${problems.length} problems`;
   if (!shown.length) clear();
   else if (!shown.includes(chosen)) choose(shown[0]);
+}
+
+// Rows are added as one comes to them: to lay out formulas takes long where there are hundreds.
+function extend(place) {
+  const known = list.children.length, wanted = Math.max(ROWS, place + ROWS / 2);
+  if (place < known - ROWS / 2 && known) return;
+  const added = shown.slice(known, Math.max(wanted, known));
+  list.append(...added.map(problem => problem.button?.parentElement ?? row(problem)));
 }
 
 function clear() {
@@ -110,8 +119,9 @@ function move(event) {
   const steps = {ArrowDown: 1, ArrowUp: -1, Home: -Infinity, End: Infinity}[event.key];
   if (!steps || !shown.length) return;
   event.preventDefault();
-  const place = shown.indexOf(chosen) + steps;
-  choose(shown[Math.min(shown.length - 1, Math.max(0, place))]);
+  const place = Math.min(shown.length - 1, Math.max(0, shown.indexOf(chosen) + steps));
+  extend(place);
+  choose(shown[place]);
   chosen.button.focus();
 }
 
@@ -125,6 +135,9 @@ options(level, [...new Set(problems.map(problem => problem.level).filter(Boolean
 words.oninput = filter;
 for (const select of [outcome, judge, level, order]) select.onchange = filter;
 list.onkeydown = move;
+list.onscroll = () => {
+  if (list.scrollTop + 2 * list.clientHeight > list.scrollHeight) extend(list.children.length);
+};
 byId("open").onclick = () => tree.openAll(true);
 byId("close").onclick = () => tree.openAll(false);
 filter();
