@@ -30,13 +30,13 @@ from tests.fakes.policy_servers import POLICY_SERVERS
 from tests.fakes.prm_servers import PRM_SERVERS
 from tests.fakes.scripted_server import Handler, scripted_server
 from ttc_client.answers import AnswerPool, extract_answer
+from ttc_client.answers.grading import grade
 from ttc_client.clients.connect import connect_policy, connect_prm
 from ttc_client.clients.http import Server
 from ttc_client.clients.session import Session
 from ttc_client.errors import ProtocolError, ServerError
-from ttc_client.answers.grading import grade
 from ttc_client.search.ports import SampleRequest, Samples, ScoreRequest, Scores
-from ttc_client.types import Finish, Usage
+from ttc_client.types import Finish, Problem, Usage
 
 T = TypeVar("T")
 
@@ -57,7 +57,9 @@ WRITTEN: dict[int | None, tuple[str, Finish]] = {
     6: ("the end", "eos"),
     7: ("cut", "length"),
 }
-SCORED = ScoreRequest("What?", ("zero",), (("alpha", "beta"), ("gamma",), ()), path=(0,))
+SCORED = ScoreRequest(
+    Problem(question="What?"), ("zero",), (("alpha", "beta"), ("gamma",), ()), path=(0,)
+)
 MAX_TOKENS = 64
 
 
@@ -188,9 +190,9 @@ async def fuzz_policy(name: str, seeds: Iterable[int]) -> Tally:
     kind, tally = POLICY_SERVERS[name], Tally()
     async with (
         spoiling(kind.replies(lambda seed: WRITTEN[seed]), kind.path) as (server, spoil),
-        connect_policy(server, kind.api, None, "") as client,
+        connect_policy(server, kind.api, None) as client,
     ):
-        root = await client.root("p")
+        root = await client.root(Problem(question="p").messages)
         request = SampleRequest(root, 3, 0.8, 1.0, MAX_TOKENS, ("\n\n",), seed=5)
         for seed in seeds:
             spoil(seed)
