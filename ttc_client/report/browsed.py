@@ -17,7 +17,7 @@ from ttc_client.report.shown import (
     is_whole,
     shown_nodes,
 )
-from ttc_client.runtime.records import Key, Record, Trace, is_right, key_of
+from ttc_client.runtime.records import Key, Record, Trace, key_of
 from ttc_client.types import TreeNode
 
 NUM_LISTED = 2_000
@@ -34,11 +34,11 @@ LARGEST_N = 16
 
 @dataclass(frozen=True, slots=True)
 class VotesFor:
-    """An answer, and what spoke for it."""
+    """An answer, how right it is, and what spoke for it."""
 
     answer: str
-    correct: bool
-    votes: int
+    grade: float
+    votes: float
     reward_sum: float
     reward_max: float
 
@@ -62,8 +62,8 @@ def browse(runs: Sequence[Run], typeset: Typesetter) -> list[ShownProblem]:
         ShownProblem(
             name,
             problems[name].level,
-            typeset.text(problems[name].problem),
-            typeset.answer(problems[name].answer),
+            typeset.text(problems[name].question),
+            typeset.answer(problems[name].gold),
             tuple(
                 _search(records[place.run][place.key], place.label, traces.get(place), typeset)
                 for place in chosen.get(name, ())
@@ -75,15 +75,18 @@ def browse(runs: Sequence[Run], typeset: Typesetter) -> list[ShownProblem]:
 
 def votes_for(record: Record) -> tuple[VotesFor, ...]:
     """Return what spoke for each answer of a search, the most votes first."""
-    votes = [0] * len(record.answers)
-    rewards: list[list[float]] = [[] for _ in record.answers]
+    votes = [0.0] * len(record.answers)
+    sums, best = list(votes), list(votes)
     for sample in record.samples:
         if sample.answer is not None:
-            votes[sample.answer] += sample.multiplicity
-            rewards[sample.answer] += [sample.reward or 0.0] * sample.multiplicity
+            reward = sample.reward or 0.0
+            weight = reward if sample.weight is None else sample.weight
+            votes[sample.answer] += sample.votes
+            sums[sample.answer] += sample.votes * weight
+            best[sample.answer] = max(best[sample.answer], reward)
     found = [
-        VotesFor(graded.answer, graded.correct, count, sum(values), max(values))
-        for graded, count, values in zip(record.answers, votes, rewards, strict=True)
+        VotesFor(graded.answer, graded.grade, *of)
+        for graded, *of in zip(record.answers, votes, sums, best, strict=True)
     ]
     return tuple(sorted(found, key=lambda answer: -answer.votes))
 
@@ -107,12 +110,13 @@ def _rank(key: Key) -> tuple[bool, int, int]:
 def _search(record: Record, label: str, trace: Trace | None, typeset: Typesetter) -> ShownSearch:
     told = f" · {label}" if label else ""
     name = f"{record.strategy}, N={record.n}, seed {record.seed}{told}"
-    right = float(is_right(record.strategy, record.correct, record.allocation))
     tree, note = None, "The tree of this search is not in this page."
     if trace:
         nodes, ends, note = _nodes(record, trace)
         tree = shown_nodes(nodes, ends, typeset)
-    return ShownSearch(name, record.strategy + told, right, note, _votes(record, typeset), tree)
+    return ShownSearch(
+        name, record.strategy + told, record.grade, note, _votes(record, typeset), tree
+    )
 
 
 def _votes(record: Record, typeset: Typesetter) -> tuple[ShownVotes, ...]:
@@ -120,7 +124,7 @@ def _votes(record: Record, typeset: Typesetter) -> tuple[ShownVotes, ...]:
     return tuple(
         ShownVotes(
             answer=typeset.answer(found.answer),
-            right=float(found.correct),
+            right=found.grade,
             votes=found.votes,
             reward_sum=found.reward_sum if scored else None,
             reward_max=found.reward_max if scored else None,
@@ -134,7 +138,7 @@ def _nodes(record: Record, trace: Trace) -> tuple[Sequence[TreeNode], Ends, str]
     """Return the steps to show, where its completions lead, and a note on what is left out."""
     graded = record.answers
     ends = {
-        sample.path: (graded[sample.answer].answer, float(graded[sample.answer].correct))
+        sample.path: (graded[sample.answer].answer, graded[sample.answer].grade)
         for sample in record.samples
         if sample.answer is not None
     }

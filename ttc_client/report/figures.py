@@ -34,7 +34,7 @@ def accuracy_figure(points: Points, baselines: Mapping[str, float], shape: Shape
     levels = {
         curve.name: estimate(by_n[1].right).mean
         for curve, by_n in points.items()
-        if curve.strategy == "greedy" and 1 in by_n
+        if curve.is_baseline and 1 in by_n
     }
     for index, (name, accuracy) in enumerate({**levels, **baselines}.items()):
         label = f"{name} {100 * accuracy:.1f}"
@@ -58,17 +58,18 @@ def optimal_figure(points: Points, optimal: Points, shape: Shape = WIDE) -> Any:
 def votes_figure(points: Points, shape: Shape = WIDE) -> Any:
     """Draw accuracy against N for every vote, and the oracle's pass@N: a panel per strategy.
 
-    The majority strategy, whose samples are independent, is in each of them. Searches by a table
-    of compute-optimal scaling, which decide by the vote that it chose, are in none.
+    Majority voting, which needs no verifier, is in each of them. Searches by a table of
+    compute-optimal scaling, which decide by the vote that it chose, are in none.
     """
-    drawn = [c for c in points if c.strategy not in ("greedy", "compute-optimal")]
-    strategies = [s for s in dict.fromkeys(c.strategy for c in drawn) if s != "majority"]
-    panels: Sequence[str] = strategies or ["majority"]
+    by_table = {c.strategy for c in points if c.measure == "table"}
+    drawn = [c for c in points if not c.is_baseline and c.strategy not in by_table]
+    unscored = {c.strategy for c in drawn if not c.is_scored}
+    panels = list(dict.fromkeys(c.strategy for c in drawn if c.is_scored)) or sorted(unscored)
     figure, *all_axes = axes_of(shape, "", "N", panels=len(panels), log=2)
     for strategy, axes in zip(panels, all_axes, strict=True):
         axes.set_title(strategy, fontsize=10)
         for curve in drawn:
-            if curve.strategy in (strategy, "majority"):
+            if curve.strategy == strategy or curve.strategy in unscored:
                 means = [100 * estimate(point.right).mean for point in points[curve].values()]
                 axes.plot(list(points[curve]), means, **_vote_style(curve))
     budget_ticks(shape, all_axes, {n for curve in drawn for n in points[curve]})
@@ -132,7 +133,7 @@ def calibration_figure(found: Calibration, shape: Shape = WIDE) -> Any:
     most = max(found.counts)
     sizes = [20 + 180 * count / most for count in found.counts]
     shares = [100 * share for share in found.right]
-    ink = colour("best-of-n")
+    ink = vote_colour("weighted")
     axes.plot(found.rewards, shares, color=ink, linewidth=1)
     axes.scatter(found.rewards, shares, s=sizes, color=ink, alpha=0.7)
     return figure
@@ -140,7 +141,7 @@ def calibration_figure(found: Calibration, shape: Shape = WIDE) -> Any:
 
 def _alone(points: Points) -> Points:
     """Return the curves of the vote that each strategy decides by, but for greedy's one point."""
-    return {c: by_n for c, by_n in points.items() if c.is_main and c.strategy != "greedy"}
+    return {c: by_n for c, by_n in points.items() if c.is_main and not c.is_baseline}
 
 
 def _lines(axes: Any, points: Points) -> None:
@@ -157,8 +158,8 @@ def _line(axes: Any, curve: Curve, xs: Sequence[float], found: Sequence[Estimate
 
 
 def _vote_style(curve: Curve) -> dict[str, object]:
-    if curve.strategy == "majority":
-        return {**style(curve), "label": curve.name.replace("majority", "majority strategy", 1)}
+    if not curve.is_scored:
+        return {**style(curve), "label": f"{curve.strategy} strategy"}
     label = f"{curve.measure}{curve.label and f' · {curve.label}'}"
     return {**style(curve), "color": vote_colour(curve.measure), "label": label}
 

@@ -39,12 +39,12 @@ class Setting:
     @property
     def name(self) -> str:
         """The setting in words, such as `dvts at 16`."""
-        return name_of(self.curve) if self.is_greedy else f"{name_of(self.curve)} at {self.n}"
+        return name_of(self.curve) if self.is_baseline else f"{name_of(self.curve)} at {self.n}"
 
     @property
-    def is_greedy(self) -> bool:
+    def is_baseline(self) -> bool:
         """Whether this is greedy decoding, which has no budget."""
-        return self.curve.strategy == "greedy"
+        return self.curve.is_baseline
 
     @property
     def accuracy(self) -> float:
@@ -130,11 +130,11 @@ def _compared(one: Setting, other: Setting) -> Comparison | None:
 def _on(setting: Setting, settings: list[Setting], told: list[Setting]) -> str:
     """Say how right a setting is, against greedy decoding and against the best of the others."""
     parts = [f"{100 * setting.accuracy:.1f} %"]
-    if not setting.is_greedy:
+    if not setting.is_baseline:
         greedy = _greedy_for(setting, told)
         if greedy and (found := _compared(setting, greedy)):
             parts.append(relation(found, "greedy"))
-        others = [s for s in settings if s.curve != setting.curve and not s.is_greedy]
+        others = [s for s in settings if s.curve != setting.curve and not s.is_baseline]
         best = max(others, key=lambda s: (s.accuracy, -(s.tokens or 0.0)), default=None)
         if best and (found := _compared(setting, best)):
             cost = ratio(setting.tokens, best.tokens)
@@ -144,7 +144,7 @@ def _on(setting: Setting, settings: list[Setting], told: list[Setting]) -> str:
 
 def _greedy_for(setting: Setting, told: list[Setting]) -> Setting | None:
     """Return greedy decoding of the same run, or the only one there is."""
-    greedy = [s for s in told if s.is_greedy]
+    greedy = [s for s in told if s.is_baseline]
     same = [s for s in greedy if s.curve.label == setting.curve.label]
     return (same or (greedy if len(greedy) == 1 else [None]))[0]
 
@@ -188,7 +188,7 @@ def _from_on(by_n: list[Setting], accuracy: float) -> str:
     if not above:
         return ""
     first = above[-1]
-    return first.name if first.is_greedy else f"{name_of(first.curve)} from N={first.n}"
+    return first.name if first.is_baseline else f"{name_of(first.curve)} from N={first.n}"
 
 
 def _on_optimal(validated: Sequence[Validation]) -> list[str]:

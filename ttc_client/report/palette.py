@@ -7,6 +7,7 @@ where the reader's screen is dark. A strategy that is not known here gets a colo
 from zlib import crc32
 
 from ttc_client.analysis.curves import Curve
+from ttc_client.search.strategies import STRATEGIES
 
 INK, FAINT, GRID, GROUND = "#24292f", "#6a737d", "#d8dce0", "#ffffff"
 
@@ -28,15 +29,9 @@ _DARK = {
 }
 """The dark colour for each light one; both have a contrast of 3 and more to their ground."""
 
-_KNOWN = {
-    "greedy": "#6e6e6e",
-    "majority": "#a86c00",
-    "best-of-n": "#0068a3",
-    "beam": "#00795a",
-    "dvts": "#b04a88",
-    "compute-optimal": "#3f3f9f",
-}
-"""After Okabe and Ito, whose colours the colour-blind can tell apart."""
+_KNOWN = ("#6e6e6e", "#0068a3", "#a86c00", "#00795a", "#b04a88", "#3f3f9f")
+"""Of the strategies in the order of their table; after Okabe and Ito, whose colours the
+colour-blind can tell apart."""
 _OTHERS = ("#7a5c3a", "#5c7a00", "#c04a00", "#2d87b8")
 _VOTES = {"weighted": "#0068a3", "majority": "#2d87b8", "prm": "#c04a00", "pass": "#6e6e6e"}
 _DASHES = {
@@ -52,7 +47,8 @@ _MARKERS = "osD^v<>"
 
 def colour(strategy: str) -> str:
     """Return the colour of a strategy, always the same one."""
-    return _KNOWN.get(strategy) or _OTHERS[crc32(strategy.encode()) % len(_OTHERS)]
+    known = dict(zip(STRATEGIES, _KNOWN, strict=False))
+    return known.get(strategy) or _OTHERS[crc32(strategy.encode()) % len(_OTHERS)]
 
 
 def vote_colour(measure: str) -> str:

@@ -17,7 +17,7 @@ class ShownVotes:
 
     answer: Rich
     right: float | None
-    votes: int
+    votes: float
     reward_sum: float | None
     reward_max: float | None
     chosen: tuple[str, ...]

@@ -7,6 +7,7 @@ import msgspec
 
 from ttc_client.errors import ConfigError
 from ttc_client.report.document import asset, document, filled, paragraphs, shown
+from ttc_client.report.result import account
 from ttc_client.report.rich import Formula, Rich, Typesetter
 from ttc_client.report.shown import (
     ShownNode,
@@ -17,10 +18,8 @@ from ttc_client.report.shown import (
 )
 from ttc_client.report.sources import DEMO, is_demo_search, models
 from ttc_client.report.terminal import retries
-from ttc_client.search.modes import MODES
+from ttc_client.runtime.store import RESULT, TRACE
 from ttc_client.types import Candidate, SearchResult
-
-RESULT, TRACE = "result.json", "trace.jsonl"
 
 _SCRIPTS = ("tree.js", "search.js")
 _LEGEND = (
@@ -92,7 +91,7 @@ def search_page(result: SearchResult) -> str:
     """Return the page of a search: its answer, its votes, its candidates and its tree."""
     typeset = Typesetter()
     shown_result = ShownResult(
-        problem=typeset.text(result.problem),
+        problem=typeset.text(result.problem.question),
         answer=typeset.answer(result.answer),
         votes=_votes(result, typeset),
         candidates=_candidates(result, typeset),
@@ -132,7 +131,7 @@ def _candidates(result: SearchResult, typeset: Typesetter) -> tuple[ShownCandida
         ShownCandidate(
             answer=typeset.answer(candidate.answer),
             reward=candidate.reward,
-            notes=_notes(candidate, has_vote=MODES[result.compat].has_vote(candidate)),
+            notes=_notes(candidate),
             steps=tuple(
                 ShownStep(typeset.text(step.text.strip()), step.score) for step in candidate.steps
             ),
@@ -141,10 +140,11 @@ def _candidates(result: SearchResult, typeset: Typesetter) -> tuple[ShownCandida
     )
 
 
-def _notes(candidate: Candidate, *, has_vote: bool) -> str:
-    count = f"×{candidate.multiplicity}" if candidate.multiplicity > 1 else ""
+def _notes(candidate: Candidate) -> str:
+    count = f"×{candidate.votes:g}" if candidate.votes > 1 else ""
     tokens = f"{candidate.num_tokens:,} tokens"
-    parts = (count, tokens, _FINISHES[candidate.finish], "" if has_vote else "no vote")
+    parts = (count, tokens, _FINISHES[candidate.finish])
+    parts = (*parts, "no vote" if candidate.group is None else "")
     return ", ".join(part for part in parts if part)
 
 
@@ -173,11 +173,12 @@ def _verdict(result: SearchResult) -> list[str]:
     ]
     found = result.allocation
     return [
-        f"Chosen by the {result.vote} vote: {won} of {total} candidates gave it."
+        f"Chosen by the {result.vote} vote: {won:g} of {total:g} candidates gave it."
         if total
         else "No candidate came to an end with an answer.",
         ", ".join(cost for cost in costs if cost) + ".",
-        *([result.shortfall] if result.shortfall else []),
+        *(f"{line}." for line in account(result)),
+        *([result.note] if result.note else []),
         *([f"Spent on {found.strategy}: bin {found.bin} of difficulty."] if found else []),
         *([f"Searched and judged with --compat {result.compat}."] if result.compat else []),
     ]

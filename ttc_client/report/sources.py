@@ -38,13 +38,13 @@ def sources(runs: Sequence[Run]) -> list[str]:
 
 
 def is_demo(settings: Settings) -> bool:
-    """Say whether the demo models searched."""
-    return settings.get("demo") is True or "demo" in str(settings.get("policy", "")).lower()
+    """Say whether the demo models searched, started by this package or named by their URLs."""
+    return settings.get("demo") is True or "ttc-demo" in str(settings.get("policy", ""))
 
 
 def is_demo_search(result: SearchResult) -> bool:
     """Say whether the demo models searched."""
-    return "demo" in result.policy.lower()
+    return result.demo or "ttc-demo" in result.policy
 
 
 def summary(runs: Sequence[Run]) -> list[str]:

@@ -152,7 +152,7 @@ def failure_table(runs: Iterable[Run]) -> Table:
     """Return the searches that failed, and how many answers there was no time to grade."""
     rows: list[tuple[Cell, ...]] = []
     for run in runs:
-        timeouts = sum(record.num_timeouts for record in run.records.values())
+        timeouts = sum(record.num_ungraded for record in run.records.values())
         rows += [(run.path.name, "", "", timeouts, "")] if timeouts else []
         rows += [(run.path.name, r.id, f"{r.strategy} N={r.n}", 0, r.error) for r in run.failed]
     return Table("failures", ("run", "problem", "search", "ungraded", "error"), tuple(rows))
