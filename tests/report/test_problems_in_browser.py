@@ -229,6 +229,7 @@ async def test_at_420_pixels_nothing_is_cut_off(page):
     await page.resize(420)
     await page.evaluate("for (const box of document.querySelectorAll('details')) box.open = true")
     await page.evaluate("list.children[1].firstChild.click()")
+    await page.evaluate("byId('close').click()")
     assert await page.evaluate("document.documentElement.scrollWidth") <= 420
     cut = await page.evaluate(
         """[...document.querySelectorAll("main *")].filter(e => e.checkVisibility()

@@ -105,7 +105,8 @@ const ttc = (() => {
       this.branches.set(node.path.join(), branch);
       if (node.answer === null || node.answer === undefined) return;
       branch.item.classList.add("end");
-      for (const above of [...way.map(key => this.branches.get(key)), branch]) this.count(above, node);
+      branch.label.append("→ ", answerOf(node.answer, node.right));
+      for (const key of way) this.count(this.branches.get(key), node);
     }
 
     step(node) {
