@@ -83,7 +83,7 @@ class RelationReader:
         """Read a set of reals by its condition, `x \\mid x > 3`, or None for another set."""
         name, _, condition = _built(inside)
         sides, relations = split(name, {r"\in"})
-        parts, separators = split(condition, {",", ";", r"\land", r"\lor"})
+        parts, separators = _without_domain(*split(condition, {",", ";", r"\land", r"\lor"}))
         names = {split(part, RELATIONS)[0][int(_is_turned(part))] for part in parts}
         if relations and sides[1] != r"\mathbb{R}":
             return None
@@ -102,6 +102,8 @@ class RelationReader:
 
     def _condition(self, part: str) -> _Condition:
         sides, relations = split(part, RELATIONS)
+        if relations == [r"\in"] and is_name(sides[0]):
+            return _Condition(self.read(sides[1]), sides[0])
         return self._bounded(sides, relations) or _Condition(self.read(part))
 
     def _gaps(self, parts: Sequence[str], separators: Sequence[str]) -> frozenset[str] | None:

@@ -67,7 +67,7 @@ _FRACTION_OF_UNITS = re.compile(rf"(?<=[\d}} ])\\frac ?{_SIDE} ?{_SIDE}(?= ?\.?$
 _ORDINAL = re.compile(r"(?<=\d) ?\^? ?\{?(?: ?\\text ?\{)? ?(?:st|nd|rd|th) ?\}{0,2} ?\.?$")
 _MIXED = re.compile(r"(?<=\d) (\d+) ?/ ?(\d+)$")
 _ATOM = re.compile(r"(\\?[a-zA-Zµ]+)(?: ?\^ ?\{?-?\d\}?)?")
-_JOINT = re.compile(r"[ /*.]|\\cdot ?")
+_JOINT = re.compile(r"[ /*.()]|\\cdot ?")
 _POWER = re.compile(r" ?\^ ?")
 _WORD = re.compile(r"[a-zA-Z]+")
 _LONE_TEXT = re.compile(r"\\text\s*\{\s*((?:[^{}]|\{[^{}]*\})*?)\s*\}")
