@@ -141,15 +141,18 @@ def _power_of_ten(match: re.Match[str]) -> str:
 
 
 def _choice(answer: _Text, gold: _Text) -> Iterator[Comparison]:
-    """Read `(B) 12` and `B: a reason` as B, if gold is a letter, or the other way round.
+    """Read `(B) 12` and `B: a reason` as B, if gold is a letter, and a gold `(B) 12` if it is not.
 
     Not where the text names another choice, nor where nothing divides letter and text.
     """
     for text, letter in ((answer, gold), (gold, answer)):
         match = _LETTER.fullmatch(letter.words) and _CHOICE.fullmatch(text.words)
-        if match and not _OTHER_CHOICE.search(match["text"]):
-            chosen = match["closed"] or match["open"]
-            yield ((chosen, letter.words) if text is answer else (letter.words, chosen),)
+        if not match or _OTHER_CHOICE.search(match["text"]):
+            continue
+        if text is answer:
+            yield ((match["closed"] or match["open"], letter.words),)
+        elif match["closed"]:
+            yield ((letter.words, match["closed"]),)
 
 
 def _sentence(answer: _Text, gold: _Text) -> Iterator[Comparison]:

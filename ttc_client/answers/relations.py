@@ -76,7 +76,9 @@ class RelationReader:
                 groups.append([self._condition(part)])
         choices = [_all(group) for group in groups]
         if len({choice.name for choice in choices}) == 1:
-            return union(frozenset[str]().union(*(choice.members for choice in choices)))
+            members = frozenset[str]().union(*(choice.members for choice in choices))
+            # A comma may mean "and" where the two overlap, which is left open.
+            return members if {",", ";"} & {*separators} else union(members)
         return frozenset(choice.text for choice in choices)
 
     def builder(self, inside: str) -> frozenset[str] | None:

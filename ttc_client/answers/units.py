@@ -55,7 +55,7 @@ _TEXT = r"\\text\s*\{(?:[^{}]|\{[^{}]*\})*\}"
 _UNIT = rf"(?:{_TEXT}|(?<![\\a-zA-Z])[a-zA-Z]+)(?: ?\^ ?(?:\{{-?\d\}}|-?\d))?"
 _LONGEST_UNIT, _SHORTEST_UNIT = (
     re.compile(
-        rf"(?P<head>{head}(?:[\d)}}\].]|\\pi))(?P<space> ?)"
+        rf"(?P<head>{head}(?:[\d)}}\]]|\d\.|\\pi))(?P<space> ?)"
         rf"(?P<unit>/? ?{_UNIT}(?: ?(?:/|\\cdot|\*)? ?{_UNIT}){{0,6}}) ?\.?",
         re.DOTALL,
     )
