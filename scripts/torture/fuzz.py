@@ -265,7 +265,8 @@ def _wrong_scores(scores: Scores) -> str:
 
 
 def _wrong_usage(usage: Usage) -> str:
-    counts = asdict(usage) | {"retries": sum(usage.retries.values())}
+    counts = asdict(usage)
+    counts |= {name: sum(counts[name].values()) for name in ("retries", "failures")}
     wrong = {name: count for name, count in counts.items() if not 0 <= count < 2**63}
     return f"the usage {wrong}" if wrong else ""
 
