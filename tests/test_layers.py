@@ -10,7 +10,7 @@ import ttc_client
 PACKAGE = Path(ttc_client.__file__).parent
 
 ROOMS = (
-    ("types", "errors", "together"),
+    ("types", "errors", "together", "deadlines"),
     ("answers", "grading"),
     ("search", "sal"),
     ("clients", "middleware"),

@@ -5,7 +5,7 @@ from contextlib import suppress
 
 import pytest
 
-from ttc_client.middleware.deadlines import Deadline
+from ttc_client.deadlines import Deadline
 from ttc_client.together import both, stopped, together
 
 

@@ -16,8 +16,8 @@ from ttc_client.clients.http import Server
 from ttc_client.clients.prompts import policy_prompt
 from ttc_client.clients.replies import Unexpected
 from ttc_client.clients.usage import Count
+from ttc_client.deadlines import clock_stopped
 from ttc_client.errors import ConfigError, ContextLengthError
-from ttc_client.middleware.deadlines import clock_stopped
 from ttc_client.search.ports import SampleRequest, Samples
 from ttc_client.together import together
 from ttc_client.types import Finish, Step, Trajectory, Usage
