@@ -19,6 +19,7 @@ from collections import Counter
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -35,6 +36,7 @@ from ttc_client.clients.http import Server
 from ttc_client.clients.session import Session
 from ttc_client.errors import ProtocolError, ServerError
 from ttc_client.grading import grade
+from ttc_client.middleware.singly import singly
 from ttc_client.search.ports import SampleRequest, Samples, ScoreRequest, Scores
 from ttc_client.types import Finish, Usage
 
@@ -186,16 +188,15 @@ async def spoiling(replies: dict[str, Handler], path: str) -> AsyncGenerator[tup
 async def fuzz_policy(name: str, seeds: Iterable[int]) -> Tally:
     """Let one kind of policy server answer a request wrongly, again and again."""
     kind, tally = POLICY_SERVERS[name], Tally()
-    async with (
-        spoiling(kind.replies(lambda seed: WRITTEN[seed]), kind.path) as (server, spoil),
-        connect_policy(server, kind.api, None, "") as client,
-    ):
+    async with spoiling(kind.replies(lambda seed: WRITTEN[seed]), kind.path) as (server, spoil):
+        client = await connect_policy(server, kind.api, None, "")
         root = await client.root("p")
         request = SampleRequest(root, 3, 0.8, 1.0, MAX_TOKENS, ("\n\n",), seed=5)
         for seed in seeds:
             spoil(seed)
             forgetful = replace(cast(Any, client))  # one that has learnt nothing from earlier cases
-            await _case(tally, f"{name} {seed}", forgetful.sample(request), _wrong_samples)
+            sample = singly(forgetful.sample, partial(getattr, forgetful, "asks_singly"))
+            await _case(tally, f"{name} {seed}", sample(request), _wrong_samples)
     return tally
 
 

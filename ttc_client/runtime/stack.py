@@ -94,7 +94,7 @@ async def open_servers(config: SearchConfig) -> AsyncGenerator[Servers]:
         policy_servers = [policy_server(config, session, url) for url in policy_urls]
         prm_servers = [prm_server(config, session, url) for url in prm_urls]
         policies, prms = await both(
-            together(_opened(partial(_policy, config, server, stack)) for server in policy_servers),
+            together(_opened(partial(_policy, config, server)) for server in policy_servers),
             together(
                 _opened(partial(connect_prm, server, config.prm_api, config.prm_format))
                 for server in prm_servers
@@ -121,9 +121,8 @@ async def _opened(connect: Callable[[], Awaitable[T]]) -> T:
     return await connect()
 
 
-async def _policy(config: SearchConfig, server: Server, stack: AsyncExitStack) -> PolicyClient:
-    opened = connect_policy(server, config.policy_api, config.model, config.system_prompt)
-    return await stack.enter_async_context(opened)
+async def _policy(config: SearchConfig, server: Server) -> PolicyClient:
+    return await connect_policy(server, config.policy_api, config.model, config.system_prompt)
 
 
 def _stacked(

@@ -73,5 +73,4 @@ def _server(
         key_variable=key_variable,
         proxy=environment_proxy(url),
         session_header=config.session_header,
-        ca_bundle=Path(config.ca_bundle) if config.ca_bundle else None,
     )
