@@ -68,6 +68,10 @@ class ContextLengthError(RequestError):
     """A trajectory is longer than the model's context."""
 
 
+class OneChoiceError(RequestError):
+    """The server takes one continuation per request; `middleware.singly` splits those for more."""
+
+
 class ProtocolError(ServerError):
     """The server answered, but not what was asked for."""
 

@@ -8,10 +8,11 @@ import pytest
 from aiohttp import web
 
 from tests.clients.faults import FAULTS
-from tests.fakes.prm_servers import PRM_SERVERS
+from tests.fakes.prm_servers import BAD, GOOD, PRM_SERVERS
 from tests.fakes.scripted_server import scripted_server
 from ttc_client.clients.connect import connect_prm
 from ttc_client.clients.http import Server
+from ttc_client.clients.scores import PRMFacts
 from ttc_client.clients.session import Session
 from ttc_client.errors import ProtocolError
 from ttc_client.search.ports import ScoreRequest
@@ -126,3 +127,20 @@ async def test_the_name_says_which_model_and_how_it_is_asked(kind):
         model, how = client.name.removesuffix(")").split(" (")
     assert model in ("a PRM", "model", "llama", "reward")
     assert how
+
+
+FACTS = {
+    "score": PRMFacts(),
+    "generative-scoring": PRMFacts("model", 4096, (GOOD, BAD)),
+    "completions": PRMFacts("model", 4096, (GOOD, BAD)),
+    "token-classify": PRMFacts("model", 4096),
+    "step-pooling": PRMFacts("model", 4096),
+    "classify": PRMFacts("model", 4096),
+    "tgi": PRMFacts("llama", 4095, (GOOD, BAD)),
+    "tei": PRMFacts("reward", 512),
+}
+
+
+async def test_it_knows_what_its_server_says_of_the_model(kind):
+    async with prm(kind) as (_, client):
+        assert client.facts == FACTS[kind.api]

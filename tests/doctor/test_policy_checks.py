@@ -50,7 +50,7 @@ async def test_a_good_server_passes(name):
         ("seeds", "seeds ignored", "warn", "other samples"),
         ("seeds", "siblings alike", "fail", "all samples"),
         ("prefix cache", "cache off", "warn", "off"),
-        ("prefix cache", "cache untold", "warn", "do not tell"),
+        ("prefix cache", "cache untold", "warn", "do not say how much was cached"),
     ],
 )
 async def test_a_fault_is_seen_and_comes_with_its_fix(name, fault, status, seen):
@@ -74,7 +74,8 @@ async def test_seeds_are_left_alone_where_none_are_sent():
 
 
 async def test_text_mode_is_checked_as_far_as_it_goes():
-    async with fake_vllm() as (_, server), connect_policy(server, "openai", None, "") as policy:
+    async with fake_vllm() as (_, server):
+        policy = await connect_policy(server, "openai", None, "")
         ids = await tokens.token_ids(policy)
         context = await tokens.context(policy, SearchConfig())
         stop = await sampling.stop_strings(policy)

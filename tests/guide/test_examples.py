@@ -99,7 +99,8 @@ def options_of(command: Any) -> set[str]:
 def problem_of(command: Command) -> str:
     """Return the problem that a command is given, "" if it is read from elsewhere."""
     parser, arguments = command_of(command.words)
-    found = parser.make_context(command.name, list(arguments)).params["problem"] or ""
+    context = parser.make_context(command.name, list(arguments), resilient_parsing=True)
+    found = context.params["problem"] or ""
     return "" if found.startswith("$problem") else found
 
 

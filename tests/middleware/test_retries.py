@@ -6,8 +6,8 @@ import pytest
 
 from tests.fakes.virtual_time import now
 from tests.middleware.requests import Request, passing
+from ttc_client.deadlines import clock_stopped
 from ttc_client.errors import GarbledError, ProtocolError, RequestError, TransientServerError
-from ttc_client.middleware.deadlines import clock_stopped
 from ttc_client.middleware.limits import Limiter, limited
 from ttc_client.middleware.retries import RetryBudget, retrying
 

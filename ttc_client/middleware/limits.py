@@ -5,9 +5,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from heapq import heapify, heappop, heappush
 
+from ttc_client.deadlines import clock_stopped
 from ttc_client.errors import TransientServerError
 from ttc_client.middleware import A, Port, R
-from ttc_client.middleware.deadlines import clock_stopped
 from ttc_client.middleware.levels import Level
 from ttc_client.middleware.turns import turn
 

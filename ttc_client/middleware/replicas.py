@@ -7,9 +7,9 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from hashlib import blake2b
 
+from ttc_client.deadlines import Deadline, current_deadline
 from ttc_client.errors import GarbledError, ServerError, TransientServerError
 from ttc_client.middleware import A, Port, R, Request
-from ttc_client.middleware.deadlines import Deadline, current_deadline
 
 _FAILURES = 5
 """In a row, none answered in between: the server is gone, the requests were not just unlucky."""

@@ -6,9 +6,9 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
+from ttc_client.deadlines import Deadline
 from ttc_client.errors import GarbledError, ServerError, TimedOutError, TransientServerError
 from ttc_client.middleware import A
-from ttc_client.middleware.deadlines import Deadline
 from ttc_client.middleware.levels import MOST
 
 Q = TypeVar("Q")

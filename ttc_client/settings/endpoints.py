@@ -88,5 +88,4 @@ def _server(
         key_variable=key_variable,
         proxy=environment_proxy(url),
         session_header=servers.session_header,
-        ca_bundle=Path(servers.ca_bundle) if servers.ca_bundle else None,
     )
