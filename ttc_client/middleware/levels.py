@@ -27,6 +27,8 @@ less would mostly compare noise."""
 _RESTORED = 0.25
 """Share of a withheld slot that each answered sequence gives back: no more than the retry budget
 earns per answer, so that a server that goes on refusing cannot use up the budget."""
+_OVERLOAD = 1 / 8
+"""The level does not grow after a round at whose end refusals withhold more than this share."""
 _SAMPLE = 64
 """A round counts at least this many sequences, as fewer make a poor estimate of throughput."""
 
@@ -42,8 +44,8 @@ class Level:
     sequences as the level, and `_SAMPLE` more.
 
     A refusal withholds as many slots as the request has sequences, and answers give them back, so
-    that refusals that do not depend on the load do not lower the level. Where they withhold half
-    of it, or at the end of a round, the level itself falls by what is withheld.
+    that refusals that do not depend on the load do not lower the level. The level itself falls by
+    what is withheld once that is more than half of it, and at the end of each round.
     """
 
     server: str = ""
@@ -91,7 +93,9 @@ class Level:
     def _judge(self, tokens_per_s: float) -> None:
         """End a round: compare it with the last one at another level, and go up or down."""
         old, last, why = self.level, self._last, f"{tokens_per_s:.0f} tokens/s"
-        if last is None or log(tokens_per_s / last[1]) / log(old / last[0]) > _WORTH:
+        if self._withheld > _OVERLOAD * old:
+            self._move(self.capacity, "refusals")
+        elif last is None or log(tokens_per_s / last[1]) / log(old / last[0]) > _WORTH:
             self._move(self.capacity + (old if self._starting else self._step), why)
         else:
             self._move(int(_DECREASE * self.capacity), why)
