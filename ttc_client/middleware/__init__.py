@@ -2,9 +2,8 @@
 
 `runtime.stack` nests them in one order:
 metered(singly(retrying(balanced(limited(unless_gone(client)))))). So a request that backs off holds
-no slot, and what a search spends is counted once, whichever replica answers. What travels through
-them beside the request is in `context`. The inner function of each wrapper carries its name, so
-that a traceback shows the way of a request.
+no slot, and what a search spends is counted once, whichever replica answers. `context` holds what
+travels beside a request. Inner functions carry their wrapper's name, for readable tracebacks.
 """
 
 from collections.abc import Awaitable, Callable

@@ -3,8 +3,7 @@
 - `turn`: set by `taking_turns` around each search; read by `Limiter`, which admits the oldest
   search first.
 - `deadline`: set by `retrying` around all attempts; read by `Replicas`, which does not probe with
-  requests near it. Its clock is stopped through `clock_stopped`, which finds it without `Call`,
-  as clients use it too.
+  requests near it. `clock_stopped` finds it without `Call`, as clients use it too.
 - `last_failure`: set by `retrying` after each failed attempt, and by `Replicas` while the request
   waits for a probe; read by `retrying`, which names it when the time is up.
 - `has_other`: set by `Replicas` after each failed attempt, if another replica can take the

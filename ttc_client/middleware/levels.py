@@ -1,11 +1,9 @@
 """How many sequences to keep in flight at a server: slow start, then AIMD by throughput.
 
-The level doubles while that raises throughput. From then on it grows by a constant step per round
-(additive increase) and shrinks by a constant factor (multiplicative decrease) whenever a round
-shows that the higher level brought no throughput, or the server refuses requests: the rules of
-TCP's congestion avoidance (Jacobson 1988), with throughput in place of loss as the main signal.
-`.github/decisions/concurrency.md` compares it with other rules. The module knows nothing of
-requests, queues or clocks: it is told what was answered and how long that took.
+The level doubles while that raises throughput. From then on it grows by a constant step per round,
+and falls by a constant factor when the higher level brought nothing: TCP's congestion avoidance
+(Jacobson 1988), with throughput as the signal beside refusals. Knows nothing of requests, queues
+or clocks. `.github/decisions/concurrency.md` has the measurements.
 """
 
 import logging
@@ -13,8 +11,8 @@ from dataclasses import dataclass
 from math import log
 
 START, MOST = 256, 4096
-"""It starts with the number of sequences that vLLM runs at once by default: from a lower start,
-slow start takes longer than a short run. A smaller server queues the rest until the level falls."""
+"""It starts with as many sequences as vLLM runs at once by default: from less, slow start outlasts
+a short run. A smaller server queues the rest until the level falls."""
 
 _WORTH = 0.15
 """Least elasticity of throughput, d log(tokens/s) / d log(level), for which more is better. Where

@@ -131,10 +131,7 @@ def limited(port: Port[R, A], limiter: Limiter) -> Port[R, A]:
 def levelled(
     port: Port[R, A], limiter: Limiter, level: Level, work: Callable[[A], int]
 ) -> Port[R, A]:
-    """Send a request within a bound that `level` sets, by the tokens (`work`) of each answer.
-
-    Raises what the port raises.
-    """
+    """Do the same within the bound that `level` sets, by the tokens (`work`) of each answer."""
 
     async def levelled_call(request: R) -> A:
         clock = asyncio.get_running_loop().time

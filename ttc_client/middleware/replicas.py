@@ -34,10 +34,6 @@ class _GoneError(Exception):
     """The replica went away while a request waited for its slots; nothing was sent."""
 
 
-def _alike() -> int:
-    return 1
-
-
 @dataclass(slots=True, eq=False)
 class Replica:
     """One server, its load and its recent failures.
@@ -48,7 +44,7 @@ class Replica:
     """
 
     url: str
-    capacity: Callable[[], int] = _alike
+    capacity: Callable[[], int] = lambda: 1
     tokens_in_flight: int = 0
     failures: int = 0
     pause_s: float = 0.0
@@ -86,12 +82,10 @@ class Replicas:
     async def choose(self, request: Request) -> Replica:
         """Return the replica that holds the request's prefix, unless overloaded or set aside.
 
-        Otherwise the idlest takes the session over. If all are gone, wait until one is due for a
-        probe or answers one; the time-out is the caller's.
+        Otherwise the idlest takes the session over. If all are gone, wait for a probe.
         """
-        call = current_call()
-        while not (fit := self._fit(call.deadline)):
-            call.last_failure = self._last_failure
+        while not (fit := self._fit(current_call().deadline)):
+            current_call().last_failure = self._last_failure
             await self._changed.wait()
         if len(self.members) == 1:
             return fit[0]
@@ -118,10 +112,7 @@ class Replicas:
         return fit or [replica for replica in self.members if not replica.gone]
 
     async def send(self, request: R, replica: Replica, port: Port[R, A]) -> A:
-        """Send a request to a replica, and record its load and whether it failed.
-
-        Raises what the port raises.
-        """
+        """Send a request, record load and failures; raise what the port raises."""
         probes = replica.failures > 0 and replica.fit(asyncio.get_running_loop().time())
         if probes:
             replica.probe = request
@@ -182,10 +173,7 @@ class Replicas:
 
 
 def balanced(replicas: Replicas, ports: Sequence[Port[R, A]]) -> Port[R, A]:
-    """Send each request to one of the replicas; `ports` are in the order of its members.
-
-    Raises what that replica's port raises.
-    """
+    """Send each request to one of the members, by its port; raise what that port raises."""
     port_of = dict(zip(replicas.members, ports, strict=True))
 
     async def balanced_call(request: R) -> A:
@@ -198,10 +186,7 @@ def balanced(replicas: Replicas, ports: Sequence[Port[R, A]]) -> Port[R, A]:
 
 
 def unless_gone(port: Port[R, A], replica: Replica) -> Port[R, A]:
-    """Send a request, unless the replica went away while it waited for slots.
-
-    Then it raises an error that makes `balanced` choose another; else what the port raises.
-    """
+    """Send a request, or have `balanced` choose another if this replica went away meanwhile."""
 
     async def unless_gone_call(request: R) -> A:
         if replica.gone and replica.probe is not request:

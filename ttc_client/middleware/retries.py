@@ -33,7 +33,7 @@ class RetryBudget:
     """The retries left to a run, so that they cannot become its main load.
 
     It starts with enough for all that is in flight when a server dies. Each answer earns a
-    quarter of a retry, up to the number it started with.
+    quarter of a retry, up to that number.
     """
 
     left: float = RESERVE
