@@ -108,4 +108,5 @@ class Level:
             self._step = max(1, round(_INCREASE * self.level))
         self._withheld = self._sequences = self._tokens = 0.0
         self._unsettled = old - self.level if self.level < old else old
-        _LOG.debug("%s: %d -> %d sequences in flight (%s)", self.server, old, self.level, why)
+        if self.level != old:
+            _LOG.debug("%s: %d -> %d sequences in flight (%s)", self.server, old, self.level, why)
