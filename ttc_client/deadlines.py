@@ -6,16 +6,9 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any, Self
 
-from ttc_client.errors import ServerError
-
 
 class Deadline:
-    """Raise TimeoutError from the block unless it ends within `seconds`, pauses not counted.
-
-    `reason` is the failure because of which the block waits for servers, if it does.
-    """
-
-    reason: ServerError | None = None
+    """Raise TimeoutError from the block unless it ends within `seconds`, pauses not counted."""
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
@@ -51,18 +44,14 @@ class Deadline:
         self._num_waiting += 1
 
     def go_on(self) -> None:
-        """Let the clock go on."""
+        """Undo one `stop`; the last one restarts the clock."""
         self._num_waiting -= 1
         if self._num_waiting == 0 and not self._timeout.expired():
             self._timeout.reschedule(asyncio.get_running_loop().time() + self._left_s)
 
 
 _deadline: ContextVar[Deadline | None] = ContextVar("deadline", default=None)
-
-
-def current_deadline() -> Deadline | None:
-    """Return the innermost deadline around the caller, None if there is none."""
-    return _deadline.get()
+"""Set by `Deadline`, read by `clock_stopped` alone; others read `middleware.context`."""
 
 
 @contextmanager

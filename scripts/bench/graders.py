@@ -171,7 +171,7 @@ async def _graded_by_us(pairs: Sequence[Pair]) -> tuple[list[bool], float]:
 
 
 def _own_pairs() -> list[Pair]:
-    from tests.test_grading_kinds import KINDS, cases
+    from tests.answers.test_grading_kinds import KINDS, cases
 
     return [
         Pair(gold, answer, right, "our tests")
@@ -200,7 +200,7 @@ def _gold_pairs(path: Path) -> list[Pair]:
 
 
 def _print_figures(figures: dict[str, Any]) -> None:
-    from scripted import print_table
+    from tests.fakes.scripted_process import print_table
 
     heads = (
         "grader",
@@ -258,7 +258,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="write the figures to this file")
     args = parser.parse_args()
     sys.path.insert(0, str(Path(__file__).parents[2]))
-    from scripted import write_json
+    from tests.fakes.scripted_process import write_json
 
     pairs = _own_pairs()
     for path in args.pairs:

@@ -7,8 +7,8 @@ from typing import Any, Self
 
 from ttc_client.answers import AnswerPool
 from ttc_client.errors import ConfigError
+from ttc_client.middleware.context import taking_turns
 from ttc_client.middleware.meter import Meter
-from ttc_client.middleware.turns import taking_turns
 from ttc_client.runtime.stack import open_servers
 from ttc_client.sal.modes import MODES, Mode
 from ttc_client.search import results

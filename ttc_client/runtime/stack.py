@@ -206,7 +206,7 @@ class _Bounded:
     def __init__(self, url: str, concurrency: int | Literal["auto"]) -> None:
         self.level: Level | None = None
         if concurrency == "auto":
-            self.level = Level()
+            self.level = Level(url)
             concurrency = self.level.capacity
         self.limiter = Limiter(concurrency)
         self.replica = Replica(url, lambda: self.limiter.capacity)
