@@ -12,6 +12,16 @@ class ConfigError(TTCError, ValueError):
     """A setting that no search can run with."""
 
 
+class ExtraError(ConfigError):
+    """Something needs a package that only an extra installs."""
+
+    def __init__(self, what: str, extra: str) -> None:
+        super().__init__(
+            f"{what} the extra {extra!r}: pip install '.[{extra}]' in the checkout, or name it "
+            "where you install ttc-client from"
+        )
+
+
 class ServerError(TTCError):
     """A model server failed to give a usable answer.
 

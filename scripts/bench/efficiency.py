@@ -106,7 +106,7 @@ def reusable_by_policy(exchanges: Iterable[Exchange], block_size: int) -> int:
     cache, reusable = BlockCache(block_size), 0
     for _, reply in exchanges:
         if isinstance(reply, Samples):
-            for step in reply.steps:
+            for step in filter(None, reply.steps):
                 reusable += cache.cached(reply.prompt_ids)
                 cache.add(reply.prompt_ids + step.token_ids[:-1])
     return reusable

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ttc_client.errors import ConfigError
+from ttc_client.errors import ExtraError
 from ttc_client.report.palette import FAINT, GRID, GROUND, INK
 from ttc_client.report.terminal import clean
 
@@ -52,7 +52,7 @@ def axes_of(
     try:
         from matplotlib.figure import Figure
     except ImportError:
-        raise ConfigError("figures need an extra: pip install 'ttc-client[report]'") from None
+        raise ExtraError("figures need", "report") from None
     rows, columns = (panels, 1) if shape.stacked else (1, panels)
     height = max(shape.height, rows * _PANEL_HEIGHT)
     figure: Any = Figure(figsize=(shape.width, height), layout="constrained", facecolor=GROUND)

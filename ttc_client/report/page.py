@@ -29,7 +29,7 @@ _CAPTIONS = {
 
 
 _NOT_TYPESET = (
-    "Formulas are shown as they were written: pip install 'ttc-client[report]' and write the "
+    "Formulas are shown as they were written: install the extra 'report' and write the "
     "report again to see them typeset."
 )
 

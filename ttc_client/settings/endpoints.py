@@ -29,7 +29,7 @@ async def server_places(servers: Servers) -> AsyncGenerator[tuple[list[Place], l
     start.
     """
     async with AsyncExitStack() as stack:
-        policy, prm = servers.policy, servers.prm
+        policy, prm = servers.policies, servers.verifiers
         if servers.is_demo:
             warnings.warn(DEMO_WARNING, DemoWarning, stacklevel=2)
             policy_url, prm_url = await stack.enter_async_context(demo_servers())

@@ -12,17 +12,19 @@ TASKS: Final[dict[str, Callable[..., Task]]] = {"math": Math}
 """By name; each makes a task, with a system prompt of the user's own if it is given one."""
 
 
-def find_task(name: str, system_prompt: str | None = None) -> Task:
+def find_task(name: str, **options: Any) -> Task:
     """Return a task by its name in the table, or as `module:name` from elsewhere.
 
-    `system_prompt` None leaves the task its own. Raises ConfigError for a task that there is not.
+    Options that are None leave the task its own. Raises ConfigError for a task that there is not,
+    or that does not have an option.
     """
     found: Any = TASKS.get(name) or _imported(name)
-    if isinstance(found, type) or name in TASKS:
-        return found() if system_prompt is None else found(system_prompt=system_prompt)
-    if system_prompt is not None:
-        raise ConfigError(f"task is {name!r}, whose prompt is its own: leave system_prompt out")
-    return found
+    is_class = isinstance(found, type)
+    given = {option: value for option, value in options.items() if value is not None}
+    known = set(getattr(found, "__dataclass_fields__", ())) if is_class else set[str]()
+    if unknown := given.keys() - known:
+        raise ConfigError(f"task is {name!r}, which has no {min(unknown)}: leave it out")
+    return found(**given) if is_class else found
 
 
 def _imported(name: str) -> Any:
