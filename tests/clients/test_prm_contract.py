@@ -16,9 +16,12 @@ from ttc_client.clients.scores import PRMFacts
 from ttc_client.clients.session import Session
 from ttc_client.errors import ProtocolError
 from ttc_client.search.ports import ScoreRequest
+from ttc_client.types import Problem
 
 SCORES = {"zero": 0.75, "alpha": 0.9, "beta": 0.2, "gamma": 0.6, "delta": 0.4}
-REQUEST = ScoreRequest("What?", ("zero",), (("alpha", "beta"), ("gamma",), (), ("delta",)))
+REQUEST = ScoreRequest(
+    Problem(question="What?"), ("zero",), (("alpha", "beta"), ("gamma",), (), ("delta",))
+)
 
 
 def judge(text: str) -> float:
@@ -62,7 +65,9 @@ async def test_siblings_share_a_request_and_each_is_read_after_the_prefix(kind):
 
 async def test_markers_in_the_problem_and_in_a_step_are_no_steps(kind):
     markers = "ки + - <extra_0> <|eot_id|> <|start_header_id|>"
-    request = ScoreRequest(f"{markers} alpha?", (), ((f"{markers} beta", "gamma"),))
+    request = ScoreRequest(
+        Problem(question=f"{markers} alpha?"), (), ((f"{markers} beta", "gamma"),)
+    )
     async with prm(kind) as (_, client):
         (scores,) = (await client.score(request)).scores
     assert scores == pytest.approx((0.6, 0.6) if kind.outcome else (0.2, 0.6))

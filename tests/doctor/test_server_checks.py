@@ -14,7 +14,7 @@ from ttc_client.doctor import pair, prm
 from ttc_client.doctor.prm import Judgement
 from ttc_client.doctor.server import keep_alive, reachable, speed, versioned
 from ttc_client.errors import TransientServerError
-from ttc_client.settings.config import SearchConfig
+from ttc_client.search.params import SearchParams
 
 GOOD, BAD = Judgement(0.9, 0.1), Judgement(0.02, 0.03)
 
@@ -108,7 +108,7 @@ async def test_a_prm_passes_and_a_policy_in_its_place_does_not():
         client = await connect_prm(server, "auto")
         assert prm.judgement(await prm.judge(client)).status == "ok"
         assert (await prm.labels(client)).status == "ok"
-        assert (await prm.context(client, SearchConfig())).status == "ok"
+        assert (await prm.context(client, SearchParams())).status == "ok"
     async with fake_vllm() as (_, server):
         found = prm.judgement(await prm.judge(await connect_prm(server, "auto")))
     assert found.status == "fail"
@@ -138,7 +138,7 @@ async def test_two_labels_that_are_one_token_are_none():
 async def test_a_prm_that_reads_less_than_the_policy_writes_is_a_warning():
     async with fake_vllm(judges=True, context_length=1000) as (_, server):
         client = await connect_prm(server, "auto")
-        assert (await prm.context(client, SearchConfig())).status == "warn"
+        assert (await prm.context(client, SearchParams())).status == "warn"
 
 
 async def test_policy_and_prm_swapped_are_told_apart_from_a_prm_that_is_none():

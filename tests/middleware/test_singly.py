@@ -2,10 +2,10 @@
 
 import pytest
 
-from tests.fakes.ports import ROOT
 from ttc_client.errors import OneChoiceError, RequestError
 from ttc_client.middleware.singly import singly
 from ttc_client.search.ports import SampleRequest, Samples
+from ttc_client.testing import ROOT
 from ttc_client.types import Step, Usage
 
 ASKED = SampleRequest(ROOT, 3, 0.8, 1.0, 64, (), seed=5)
@@ -37,6 +37,30 @@ async def test_continuations_keep_their_order_and_seeds_and_are_counted(knows):
     assert samples.usage == Usage(completion_tokens=3, policy_requests=3)
     await port(ASKED)
     assert policy.asked == [(3, 5)] * (not knows) + [(1, 5), (1, 6), (1, 7)] * 2
+
+
+async def failing(*seeds: int):
+    """Sample one by one from a server that fails for these seeds."""
+
+    async def port(request: SampleRequest) -> Samples:
+        if request.seed in seeds:
+            raise RequestError(f"no {request.seed}", url="")
+        step = Step(str(request.seed), "stop", 1)
+        return Samples((step,), (1, 2), Usage(completion_tokens=1, policy_requests=1))
+
+    return await singly(port, lambda: True)(ASKED)
+
+
+async def test_one_that_fails_costs_itself_alone_and_leaves_its_place_empty():
+    samples = await failing(5, 7)
+    assert [step and step.text for step in samples.steps] == [None, "6", None]
+    assert samples.prompt_ids == (1, 2)
+    assert samples.usage == Usage(completion_tokens=1, policy_requests=1)
+
+
+async def test_where_all_fail_the_first_failure_is_raised():
+    with pytest.raises(RequestError, match="no 5"):
+        await failing(5, 6, 7)
 
 
 async def test_without_a_seed_none_is_made_up():

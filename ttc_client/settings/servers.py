@@ -93,8 +93,9 @@ class Servers:
 
 
 def _several(places: Place | Sequence[Place]) -> tuple[Place, ...]:
-    is_one = isinstance(places, str) or callable(places)
-    return (places,) if is_one else tuple(cast(Sequence[Place], places))
+    if isinstance(places, str) or callable(places):
+        return (cast(Place, places),)
+    return tuple(places)
 
 
 def _check_key(name: str, key: str | None) -> None:
