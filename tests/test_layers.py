@@ -64,6 +64,23 @@ def test_the_search_itself_knows_nothing_of_http_files_or_the_screen(name):
                 assert module.split(".")[0] not in foreign, path
 
 
+def test_there_is_one_http_stack_and_the_sdk_in_one_place():
+    foreign = {"aiohttp", "httpx", "requests", "urllib3", "httpx2", "openai"}
+    users = {
+        (str(path.relative_to(PACKAGE)), name)
+        for path in MODULES
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Import | ast.ImportFrom)
+        for name in [(getattr(node, "module", None) or node.names[0].name).split(".")[0]]
+        if name in foreign
+    }
+    assert users == {
+        ("clients/openai.py", "openai"),
+        ("clients/openai_sdk.py", "openai"),
+        ("clients/openai_sdk.py", "httpx2"),
+    }
+
+
 def test_the_servers_import_only_the_wire_schema_the_prompts_and_the_types():
     servers = PACKAGE.parent / "servers" / "ttc_servers"
     allowed = {"clients", "clients.wire", "clients.prompts", "search.steps", "tasks.prompts"}
