@@ -7,6 +7,7 @@ import gzip
 import re
 import sys
 import zlib
+from codecs import BOM_UTF8
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import nullcontext
@@ -17,7 +18,8 @@ from typing import Annotated, Any
 
 import msgspec
 
-from ttc_client.bench.dataset import level_name, read_parquet, usual_cell
+from ttc_client.bench.dataset import level_name, usual_cell
+from ttc_client.bench.readers import decode_object, read_parquet
 from ttc_client.errors import ConfigError
 from ttc_client.runtime.records import Key
 from ttc_client.search.strategies import find_strategy
@@ -124,13 +126,13 @@ def _told_seed(path: Path) -> int:
 def _rows(path: Path) -> Iterator[tuple[str, Any]]:
     """Return each row, or the line that it is to be read from, and its place."""
     try:
-        if path.suffix == ".parquet":
+        if path.suffix.lower() == ".parquet":
             for number, row in enumerate(read_parquet(path), 1):
                 yield f"{path}, row {number}", row
         else:
             with _opened(path) as file:
                 for number, line in enumerate(file, 1):
-                    if line := line.strip():
+                    if line := line.removeprefix(BOM_UTF8).strip():
                         yield f"{path}, line {number}", line
     except FileNotFoundError:
         raise ConfigError(f"{path}: there is no such file") from None
@@ -142,7 +144,7 @@ def _rows(path: Path) -> Iterator[tuple[str, Any]]:
 def _opened(path: Path) -> Any:
     if str(path) == "-":
         return nullcontext(sys.stdin.buffer)
-    return gzip.open(path) if path.suffix == ".gz" else path.open("rb")
+    return gzip.open(path) if path.suffix.lower() == ".gz" else path.open("rb")
 
 
 def _sampled(
@@ -151,7 +153,7 @@ def _sampled(
     """Check a row; raises ValueError that says what it lacks."""
     fields: dict[str, Any] = row
     if isinstance(row, bytes):
-        fields = msgspec.json.decode(row, type=dict[str, Any])
+        fields = decode_object(row)
     checked = msgspec.convert(fields, _Row)
     count = len(checked.completions)
     for name in ("scores", "agg_scores", "finish"):
