@@ -10,13 +10,15 @@ import ttc_client
 PACKAGE = Path(ttc_client.__file__).parent
 
 ROOMS = (
-    ("types", "errors", "together"),
-    ("answers", "grading"),
-    ("search", "sal"),
+    ("types", "usage", "notebook", "errors", "together"),
+    ("answers",),
+    ("search",),
+    ("tasks",),
+    ("sal",),
     ("clients", "middleware"),
     ("settings",),
     ("doctor",),
-    ("runtime",),
+    ("runtime", "testing"),
     ("bench",),
     ("analysis",),
     ("report",),
@@ -63,6 +65,7 @@ def test_the_search_itself_knows_nothing_of_http_files_or_the_screen(name):
 
 def test_the_servers_import_only_the_wire_schema_the_prompts_and_the_types():
     servers = PACKAGE.parent / "servers" / "ttc_servers"
-    allowed = {"clients.wire", "clients.prompts", "search.steps", "types", "clients"}
+    allowed = {"clients", "clients.wire", "clients.prompts", "search.steps", "tasks.prompts"}
+    allowed |= {"types"}
     for path in (servers if servers.is_dir() else PACKAGE.parent / "ttc_servers").rglob("*.py"):
         assert imported(path) <= allowed, path

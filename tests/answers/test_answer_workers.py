@@ -102,3 +102,39 @@ def test_a_plain_script_needs_no_main_guard(tmp_path: Path) -> None:
     )
     assert done.stdout == "[0, 0, 1] False\n"
     assert "Traceback" not in done.stderr  # asyncio itself may log a child it no longer knows
+
+
+async def test_a_worker_killed_while_it_loads_is_asked_again() -> None:
+    async with AnswerPool(workers=1) as pool:
+        call = asyncio.create_task(pool.equal("x+1", "1+x"))
+        for _ in range(2):
+            (pid,) = worker_pids()
+            os.kill(pid, signal.SIGKILL)
+            while worker_pids() <= {pid}:
+                await asyncio.sleep(0)
+        assert await call
+
+
+async def test_workers_that_never_load_cost_the_answers_that_need_them_and_no_search(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "sympy.py").write_text("import os; os.kill(os.getpid(), 9)")
+    monkeypatch.syspath_prepend(tmp_path)
+    async with AnswerPool(workers=1) as pool:
+        keys = await pool.keys(["0.5", "x+1"])
+        assert [key.text for key in keys] == ["1/2", string_key("x+1")]
+        assert [key.timed_out for key in keys] == [False, True]
+
+
+async def test_a_machine_without_room_for_a_process_costs_no_search(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def refuse(*args: object, **kwargs: object) -> None:
+        raise OSError("Cannot allocate memory")
+
+    async with AnswerPool(workers=1) as pool:
+        await pool.canonical_keys(["x+1"])
+        monkeypatch.setattr(asyncio, "create_subprocess_exec", refuse)
+        (pid,) = worker_pids()
+        os.kill(pid, signal.SIGKILL)
+        assert await pool.canonical_keys(["2+x", "1/2"]) == [string_key("2+x"), "1/2"]

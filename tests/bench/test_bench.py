@@ -12,48 +12,54 @@ from tests.fakes.chance_servers import chance_servers, score, write
 from tests.fakes.scripted_server import completions
 from tests.tables import table
 from ttc_client.bench.bench import Bench
-from ttc_client.bench.dataset import Problem
 from ttc_client.bench.grid import Grid
 from ttc_client.bench.journal import Journal
 from ttc_client.bench.runs import read_run, read_traces
 from ttc_client.errors import TTCError
 from ttc_client.runtime.client import Client
 from ttc_client.runtime.records import key_of
+from ttc_client.search.params import SearchParams
 from ttc_client.search.table import Choice
-from ttc_client.settings.config import SearchConfig
-from ttc_client.types import Usage
+from ttc_client.settings.config import Settings, load_settings
+from ttc_client.settings.servers import Servers
+from ttc_client.types import Problem, Usage
 
 GRID = Grid(("greedy", "best-of-n", "beam", "dvts"), (4, 8), (0, 1))
-PROBLEMS = [Problem(str(i), f"problem {i}", str(i % 3)) for i in range(6)]
+PROBLEMS = [Problem(question=f"problem {i}", id=str(i), gold=str(i % 3)) for i in range(6)]
 NUM_SEARCHES = len(PROBLEMS) * (1 + 2 + 4 + 4)
 
 
 async def run(url: str, path, problems=PROBLEMS, *, resume=False, **settings) -> Bench:
-    config = SearchConfig(policy=url, prm=url, check=False, max_steps=3, **settings)
+    loaded = settings_for(url, **settings)
     with Journal(path, {}, problems, resume=resume) as journal:
-        bench = Bench(problems, GRID.searches(config), journal)
-        async with Client(config) as client:
+        bench = Bench(problems, GRID.searches(loaded), journal)
+        async with Client(loaded.servers) as client:
             await bench.run(client)
     return bench
+
+
+def settings_for(url: str, **settings) -> Settings:
+    urls = {"policy": url, "prm": url, "check": False}
+    return load_settings({**urls, "max_steps": 3, **settings}, {})
 
 
 async def test_every_search_is_a_graded_line_in_the_plans_order_with_cost_and_trace(tmp_path):
     async with chance_servers() as server:
         bench = await run(server.url, tmp_path)
     found = read_run(tmp_path)
-    searches = GRID.searches(SearchConfig())
+    searches = GRID.searches(load_settings({}, {}))
     assert [(k.strategy, k.n, k.seed, k.id) for k in found.records] == [
         (s.strategy, s.n, s.seed, p.id) for s in searches for p in PROBLEMS
     ]
     assert set(found.costs) == set(found.records)
     assert len(list(read_traces(tmp_path))) == NUM_SEARCHES
     for record in found.records.values():
-        gold = found.problems[record.id].answer
-        assert all(graded.correct == (graded.answer == gold) for graded in record.answers)
-        assert sum(s.multiplicity for s in record.samples) <= record.n
+        gold = found.problems[record.id].gold
+        assert all(graded.grade == (graded.answer == gold) for graded in record.answers)
+        assert sum(s.votes for s in record.samples) <= record.n
     standing = bench.standing
     assert sum(standing.finished.values()) == standing.num_searches == NUM_SEARCHES
-    right = [record.correct["weighted"] for record in found.records.values()]
+    right = [record.grade for record in found.records.values()]
     assert 0 < sum(right) < NUM_SEARCHES
     assert standing.left == 0
     assert not standing.running
@@ -92,11 +98,11 @@ async def test_more_are_opened_as_the_servers_turn_out_to_take_more(tmp_path, mo
     open_now, most = set(), []
     solve = Client.solve
 
-    async def watched(self, problem, meter, search):
+    async def watched(self, problem, params, *, meter):
         open_now.add(meter_id := id(meter))
         most.append(len(open_now))
         try:
-            return await solve(self, problem, meter, search)
+            return await solve(self, problem, params, meter=meter)
         finally:
             open_now.discard(meter_id)
 
@@ -113,7 +119,10 @@ async def test_a_failed_search_is_an_error_line_with_a_cost_and_is_retried_on_re
             return web.json_response({"error": {"message": "I will not"}}, status=400)
         return score(payload)
 
-    problems = [Problem("even", "problem 1", "1"), Problem("odd", "problem 10", "1")]
+    problems = [
+        Problem(question="problem 1", id="even", gold="1"),
+        Problem(question="problem 10", id="odd", gold="1"),
+    ]
     async with chance_servers(score=refuse) as server:
         bench = await run(server.url, tmp_path / "run", problems)
     found = read_run(tmp_path / "run")
@@ -123,6 +132,7 @@ async def test_a_failed_search_is_an_error_line_with_a_cost_and_is_retried_on_re
     assert bench.standing.num_failed == len(failed) > 0
     assert len({record.id for record in failed}) == 1
     assert all("I will not" in record.error for record in failed)
+    assert {(record.error_type, record.traceback) for record in failed} == {("RequestError", "")}
     assert "I will not" in bench.standing.latest_error
     async with chance_servers() as server:
         again = await run(server.url, tmp_path / "run", problems, resume=True)
@@ -149,9 +159,12 @@ async def test_nothing_is_kept_of_a_search_once_it_is_on_disk(tmp_path, monkeypa
 
     async def kept_after(num_problems: int) -> int:
         """Run a bench, and count what the client holds after it."""
-        problems = [Problem(str(i), f"{i} of {num_problems}", "1") for i in range(num_problems)]
+        problems = [
+            Problem(question=f"{i} of {num_problems}", id=str(i), gold="1")
+            for i in range(num_problems)
+        ]
         with Journal(tmp_path / str(num_problems), {}, problems, resume=False) as journal:
-            await Bench(problems, [config], journal).run(client)
+            await Bench(problems, [params], journal).run(client)
         del journal, problems
         server.requests.clear()
         server.headers.clear()
@@ -159,9 +172,9 @@ async def test_nothing_is_kept_of_a_search_once_it_is_on_disk(tmp_path, monkeypa
 
     async with chance_servers() as server:
         replicas = (server.url, server.url)
-        servers = {"policy": replicas, "prm": replicas, "check": False}
-        config = SearchConfig(n=4, max_steps=2, concurrency=8, **servers)
-        async with Client(config) as client:
+        params = SearchParams(n=4, max_steps=2)
+        servers = Servers(policy=replicas, prm=replicas, concurrency=8, check=False)
+        async with Client(servers) as client:
             few, many = [await kept_after(count) for count in (60, 240)]
     assert many - few < 180  # less than one for each problem more
 
@@ -181,17 +194,10 @@ async def test_compute_optimal_searches_say_what_they_chose_and_count_by_its_vot
     grid = Grid(("compute-optimal",), (4, 16), (0, 1))
 
     async def run_grid(url: str, *, resume: bool = False) -> Bench:
-        config = SearchConfig(
-            strategy="compute-optimal",
-            table=chosen,
-            policy=url,
-            prm=url,
-            check=False,
-            max_steps=3,
-        )
+        settings = settings_for(url, strategy="compute-optimal", table=chosen)
         with Journal(tmp_path, {}, PROBLEMS, resume=resume) as journal:
-            bench = Bench(PROBLEMS, grid.searches(config), journal)
-            async with Client(config) as client:
+            bench = Bench(PROBLEMS, grid.searches(settings), journal)
+            async with Client(settings.servers) as client:
                 await bench.run(client)
         return bench
 
@@ -200,12 +206,12 @@ async def test_compute_optimal_searches_say_what_they_chose_and_count_by_its_vot
         resumed = await run_grid(server.url, resume=True)
     found = read_run(tmp_path).records.values()
     assert {record.allocation.strategy for record in found} == {"majority", "beam"}
-    right = [
-        record.correct["majority" if record.allocation.bin == 1 else "weighted"] for record in found
-    ]
-    assert sum(bench.standing.correct.values()) == sum(right)
-    assert bench.standing.correct == resumed.standing.correct
+    for record in found:
+        assert record.vote == ("majority" if record.allocation.bin == 1 else "weighted")
+    right = [record.grades[record.vote] for record in found]
+    assert 0 < sum(bench.standing.grades.values()) == sum(right)
+    assert bench.standing.grades == resumed.standing.grades
     for record in found:
         probe = [s for s in record.samples if len(s.path) == 1 and s.path[0] < record.n // 4]
-        assert sum(s.multiplicity for s in probe) == record.allocation.probe == record.n // 4
-        assert sum(s.multiplicity for s in record.samples) <= record.n
+        assert sum(s.votes for s in probe) == record.allocation.probe == record.n // 4
+        assert sum(s.votes for s in record.samples) <= record.n

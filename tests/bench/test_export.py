@@ -20,9 +20,9 @@ CHOICES = {"prm": "1", "weighted": "0", "majority": "0"}
 def finished(tmp_path) -> Run:
     """Two searches that sampled the same texts; the second sampled its first one twice."""
     records = [replace(record("best-of-n", 4, FOUR, seed=s), choices=CHOICES) for s in (0, 1)]
-    twice = replace(records[1].samples[0], multiplicity=2)
+    twice = replace(records[1].samples[0], votes=2)
     records[1] = replace(records[1], samples=(twice, *records[1].samples[1:3]))
-    found = run(*records, name=str(tmp_path), system_prompt="Be brief.")
+    found = run(*records, name=str(tmp_path), task={"name": "math", "system_prompt": "Be brief."})
     tree = tuple(TreeNode((i,), f"step {i}\n\nend", 0.5, "eos", 1, True) for i in range(4))
     traces = [Trace(**key_of(r)._asdict(), tree=tree) for r in records]
     (tmp_path / "traces.jsonl").write_bytes(

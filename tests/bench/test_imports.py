@@ -14,7 +14,6 @@ import pytest
 from tests.fakes.chance_servers import chance_servers
 from ttc_client.analysis.curves import read_curves
 from ttc_client.bench.bench import Bench
-from ttc_client.bench.dataset import Problem
 from ttc_client.bench.export import export
 from ttc_client.bench.grid import Grid
 from ttc_client.bench.imports import Sampled, load_sampled
@@ -24,7 +23,8 @@ from ttc_client.bench.runs import Run, read_run
 from ttc_client.errors import ConfigError
 from ttc_client.runtime.client import Client
 from ttc_client.runtime.records import Record
-from ttc_client.settings.config import SearchConfig
+from ttc_client.settings.config import load_settings
+from ttc_client.types import Problem
 
 GOLDEN = Path(__file__).parents[1] / "sal" / "golden.jsonl"
 TWO = [r"so \boxed{1}", r"so \boxed{2}"]
@@ -53,17 +53,16 @@ async def graded(out: Path, rows: list[Sampled], compat=None) -> Run:
 
 @pytest.mark.parametrize("compat", [None, "sal"])
 async def test_a_run_that_is_exported_and_imported_has_the_same_accuracies(tmp_path, compat):
-    problems = [Problem(f"p{i}", f"problem {i}", str(i % 3)) for i in range(4)]
+    problems = [Problem(question=f"problem {i}", id=f"p{i}", gold=str(i % 3)) for i in range(4)]
     grid = Grid(("best-of-n", "beam", "dvts"), (4, 8), (0, 1))
     async with chance_servers() as server:
-        config = SearchConfig(
-            policy=(server.url,), prm=(server.url,), check=False, max_steps=3, compat=compat
-        )
+        urls = {"policy": server.url, "prm": server.url, "check": False}
+        settings = load_settings({**urls, "max_steps": 3, "compat": compat}, {})
         with Journal(
             tmp_path / "ours", {"compat": compat, "n": [4, 8]}, problems, resume=False
         ) as j:
-            async with Client(config) as client:
-                await Bench(problems, grid.searches(config), j).run(client)
+            async with Client(settings.servers) as client:
+                await Bench(problems, grid.searches(settings), j).run(client)
     ours = read_run(tmp_path / "ours")
     paths = []
     for strategy, n, seed in {(r.strategy, r.n, r.seed) for r in ours.records.values()}:
@@ -99,7 +98,7 @@ async def test_the_toolkits_own_rows_get_the_predictions_that_it_made(tmp_path):
         for kind, vote in kinds.items():
             if prediction := row.get(f"pred_{kind}@{record.n}"):
                 assert prediction == rf"\boxed{{{record.choices[vote]}}}"
-    assert any(record.correct["weighted"] for record in run.records.values())
+    assert any(record.grades["weighted"] for record in run.records.values())
 
 
 async def test_scores_may_be_aggregated_ones_alone(tmp_path):
@@ -110,7 +109,7 @@ async def test_scores_may_be_aggregated_ones_alone(tmp_path):
     assert (sampled.strategy, sampled.rewards, sampled.scores) == ("beam", (0.9, 0.2), ((), ()))
     run = await graded(tmp_path / "run", [sampled])
     (record,) = run.records.values()
-    assert record.correct == {"prm": True, "weighted": True, "majority": True}
+    assert record.grades == {"prm": 1, "weighted": 1, "majority": 1}
     assert record.n == 2
 
 
@@ -200,7 +199,7 @@ def test_a_damaged_row_is_one_line_that_says_where_and_what(tmp_path, row, says)
 
 
 def test_files_that_cannot_be_read_are_refused(tmp_path):
-    with pytest.raises(ConfigError, match=r"nowhere-dvts\.jsonl cannot be read: No such file"):
+    with pytest.raises(ConfigError, match=r"nowhere-dvts\.jsonl: there is no such file"):
         load_sampled([tmp_path / "nowhere-dvts.jsonl"])
     torn = tmp_path / "dvts.jsonl.gz"
     torn.write_bytes(gzip.compress(b"{}\n" * 100)[:20])
@@ -215,4 +214,4 @@ def test_parquet_is_read_too(tmp_path):
     pyarrow.parquet.write_table(pyarrow.Table.from_pylist([{**SOUND, "level": 3}]), path)
     (row,), _ = load_sampled([path])
     assert row.completions == tuple(TWO)
-    assert row.problem == replace(row.problem, level="3", answer="1")
+    assert row.problem == replace(row.problem, level="3", gold="1")

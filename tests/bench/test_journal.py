@@ -6,14 +6,16 @@ import json
 import pytest
 
 from tests.runtime.test_store import disk_full_at
-from ttc_client.bench.dataset import Problem
 from ttc_client.bench.journal import Journal
 from ttc_client.bench.runs import read_run, read_traces
 from ttc_client.errors import ConfigError, TTCError
 from ttc_client.runtime.records import Cost, Key, Record, Trace, key_of
-from ttc_client.types import Usage
+from ttc_client.types import Problem, Usage
 
-PROBLEMS = [Problem("a", "1+1?", "2"), Problem("b", "1+2?", "3")]
+PROBLEMS = [
+    Problem(question="1+1?", id="a", gold="2"),
+    Problem(question="1+2?", id="b", gold="3"),
+]
 SETTINGS = {"dataset": "d", "n": (4, 8), "temperature": 0.8}
 KEYS = [Key("dvts", n, 0, name) for n in (4, 8) for name in "ab"]
 
@@ -23,7 +25,8 @@ def journal(path, resume=False, **changes) -> Journal:
 
 
 async def write(book: Journal, key: Key, error: str = "") -> None:
-    record = Record(**key._asdict(), error=error, correct={} if error else {"weighted": True})
+    grades = {} if error else {"weighted": 1.0}
+    record = Record(**key._asdict(), error=error, vote="weighted", grades=grades)
     cost = Cost(**key._asdict(), usage=Usage(completion_tokens=5), wall_s=1.5)
     await book.write(record, None if error else cost, Trace(**key._asdict(), tree=()))
 
@@ -49,7 +52,7 @@ async def test_a_torn_last_line_is_dropped_and_its_search_is_run_again(tmp_path)
         (tmp_path / name).write_bytes(content[:-7])
     assert set(read_run(tmp_path).records) == {KEYS[0]}
     with journal(tmp_path, resume=True) as book:
-        assert book.finished == {KEYS[0]: True}
+        assert book.finished == {KEYS[0]: 1.0}
         await write(book, KEYS[1])
     assert list(read_run(tmp_path).records) == KEYS[:2]
     assert list(read_run(tmp_path).costs) == KEYS[:2]
@@ -112,7 +115,7 @@ def test_two_runs_on_one_directory_are_refused(tmp_path):
 async def test_a_full_disk_stops_the_run_and_leaves_whole_lines(tmp_path, monkeypatch):
     with journal(tmp_path) as book:
         await write(book, KEYS[0])
-        results = book._files["results.jsonl"]
+        results = book._lines._files["results.jsonl"]
 
         class FullDisk:
             def seek(self, *place):
@@ -125,7 +128,7 @@ async def test_a_full_disk_stops_the_run_and_leaves_whole_lines(tmp_path, monkey
                 results.write(line[:5])
                 raise OSError(errno.ENOSPC, "No space left on device")
 
-        monkeypatch.setitem(book._files, "results.jsonl", FullDisk())
+        monkeypatch.setitem(book._lines._files, "results.jsonl", FullDisk())
         with pytest.raises(TTCError, match="No space left"):
             await write(book, KEYS[1])
         monkeypatch.undo()

@@ -10,12 +10,14 @@ from tests.tables import table
 from ttc_client.bench.grid import Grid
 from ttc_client.bench.recipe import load_plan
 from ttc_client.errors import ConfigError
-from ttc_client.settings.config import SearchConfig
+from ttc_client.search.params import StrategySettings
+from ttc_client.search.stepwise import StepwiseSettings
+from ttc_client.settings.config import load_settings
 from ttc_client.settings.table_file import write_table
 
 
 def searches(grid: Grid, **settings) -> list[tuple[str, int, int]]:
-    return [(s.strategy, s.n, s.seed) for s in grid.searches(SearchConfig(**settings))]
+    return [(s.strategy, s.n, s.seed) for s in grid.searches(load_settings(settings, {}))]
 
 
 def test_tree_searches_run_at_every_n_and_best_of_n_at_the_largest():
@@ -37,8 +39,13 @@ def test_majority_runs_by_itself_where_best_of_n_does_not():
 
 def test_settings_are_shared_as_far_as_a_strategy_has_them():
     grid = Grid(("best-of-n", "dvts"), (8,), (0,))
-    best_of_n, dvts = grid.searches(SearchConfig(m=2, lookahead=1, top_p=0.9, vote="prm"))
-    assert (best_of_n.lookahead, dvts.lookahead) == (0, 1)
+    settings = load_settings({"m": 2, "lookahead": 1, "top_p": 0.9, "vote": "prm"}, {})
+    best_of_n, dvts = grid.searches(settings)
+    assert (best_of_n.settings, dvts.settings) == (
+        StrategySettings(),
+        StepwiseSettings(lookahead=1),
+    )
+    assert best_of_n.vote is None
     assert dvts.m == 2
     assert best_of_n.top_p == dvts.top_p == 0.9
 
@@ -48,25 +55,26 @@ def test_settings_are_shared_as_far_as_a_strategy_has_them():
     [
         ((("dvts",), (), (0,)), "no budgets"),
         ((("dvts",), (4, 4), (0,)), "repeat"),
-        ((("beam",), (1, 2), (0,)), "n is 2 at most and m is 4"),
+        ((("beam",), (1, 2), (0,)), "n is 2 and m is 4: beam needs n to be at least m"),
         ((("beam",), (4, 10), (0,)), "multiple of m, such as 8"),
     ],
 )
 def test_an_impossible_grid_is_refused(grid, says):
     with pytest.raises(ConfigError, match=says):
-        Grid(*grid).searches(SearchConfig())
+        Grid(*grid).searches(load_settings({}, {}))
 
 
 def test_compute_optimal_scaling_runs_at_every_n_that_its_table_reaches():
     grid = Grid(("best-of-n", "compute-optimal"), (2, 4, 16), (0,))
-    config = SearchConfig(strategy="compute-optimal", table=table(), lookahead=1)
-    assert [(s.strategy, s.n, s.lookahead) for s in grid.searches(config)] == [
-        ("best-of-n", 16, 0),
+    settings = load_settings({"table": table(), "lookahead": 1}, {})
+    searches = grid.searches(settings)
+    assert [(s.strategy, s.n, getattr(s.settings, "lookahead", None)) for s in searches] == [
+        ("best-of-n", 16, None),
         ("compute-optimal", 4, 1),
         ("compute-optimal", 16, 1),
     ]
-    with pytest.raises(ConfigError, match="its table's smallest is 4"):
-        Grid(("compute-optimal",), (1, 2), (0,)).searches(config)
+    with pytest.raises(ConfigError, match="the table's smallest budget is 4"):
+        Grid(("compute-optimal",), (1, 2), (0,)).searches(settings)
 
 
 def test_the_tables_content_is_of_the_settings_where_it_decides_the_outcome(tmp_path):
@@ -74,11 +82,13 @@ def test_the_tables_content_is_of_the_settings_where_it_decides_the_outcome(tmp_
     write_table(table(), path)
     flags = {"dataset": "demomath", "n": "4,16", "table": str(path)}
     plan = load_plan({**flags, "strategy": "beam,compute-optimal,dvts"}, {})
-    assert plan.settings["table"] == table()
-    assert plan.config.strategy == "compute-optimal"
+    assert plan.recorded["own"]["compute-optimal"] == {"lookahead": 0, "table": table()}
+    assert plan.recorded["own"]["beam"] == {"lookahead": 0}
     write_table(table(edge=0.25), path)
-    assert load_plan({**flags, "strategy": "compute-optimal"}, {}).settings["table"] != table()
-    assert load_plan({**flags, "strategy": "beam"}, {}).settings["table"] is None
+    plan = load_plan({**flags, "strategy": "compute-optimal"}, {})
+    assert plan.recorded["own"]["compute-optimal"]["table"] != table()
+    with pytest.raises(ConfigError, match=r"beam has no such setting: .* or use compute-optimal"):
+        load_plan({**flags, "strategy": "beam"}, {})
     del flags["table"]
     with pytest.raises(ConfigError, match="--table FILE"):
         load_plan({**flags, "strategy": "beam,compute-optimal"}, {})
@@ -104,7 +114,9 @@ def recipe(tmp_path) -> Path:
 
 def test_a_recipe_holds_problems_grid_and_settings(recipe):
     plan = load_plan({}, {}, recipe)
-    assert [problem.level for problem in plan.problems] == ["2", "2", "2"]
+    assert {problem.level for problem in plan.problems} == {"2", "3"}
+    assert len(plan.problems) == 3
+    assert plan.selected.startswith("3 of 500 problems: of level 2, 3, a sample")
     assert [(s.strategy, s.n) for s in plan.searches if s.seed == 1] == [
         ("best-of-n", 8),
         ("dvts", 4),
@@ -122,22 +134,14 @@ def test_flags_come_before_the_recipe_and_lists_may_be_text(recipe):
 
 def test_without_a_grid_the_settings_name_the_one_search():
     plan = load_plan({"dataset": "demomath"}, {"TTC_STRATEGY": "beam", "TTC_N": "8"})
-    assert [(s.strategy, s.n, s.seed) for s in plan.searches] == [("beam", 8, 0)]
+    assert [(s.strategy, s.n, s.seed) for s in plan.searches] == [("greedy", 1, 0), ("beam", 8, 0)]
+    plan = load_plan({"dataset": "demomath"}, {"TTC_STRATEGY": "greedy"})
+    assert [s.strategy for s in plan.searches] == ["greedy"]
 
 
 def test_a_seed_may_be_below_zero():
     plan = load_plan({"dataset": "demomath", "strategy": "majority", "seed": "-1,0"}, {})
     assert [search.seed for search in plan.searches] == [-1, 0]
-
-
-def test_the_servers_are_opened_for_the_search_that_asks_for_most():
-    urls = {"policy": ["http://p"], "prm": ["http://q"], "dataset": "demomath"}
-    assert load_plan({**urls, "strategy": "greedy,best-of-n"}, {}).config.uses_prm
-    assert load_plan({**urls, "strategy": "greedy,dvts", "lookahead": 1}, {}).config.uses_prm
-    del urls["prm"]
-    assert not load_plan({**urls, "strategy": "greedy,majority"}, {}).config.uses_prm
-    with pytest.raises(ConfigError, match="needs a PRM"):
-        load_plan({**urls, "strategy": "greedy,best-of-n"}, {})
 
 
 @pytest.mark.parametrize(
@@ -166,10 +170,13 @@ def test_the_posts_own_runs_are_shipped(name, monkeypatch):
     rows = [{"problem": "1+1?", "answer": "2"}]
     library = SimpleNamespace(load_dataset=lambda *_, **__: rows)
     monkeypatch.setitem(sys.modules, "datasets", library)
-    plan = load_plan({}, {}, Path(name))
+    with pytest.raises(ConfigError, match="demo models know little of HuggingFaceH4/MATH-500"):
+        load_plan({}, {}, Path(name))
+    assert load_plan({}, {}, Path(name), demo=True).settings.servers.is_demo
+    plan = load_plan({}, {"TTC_POLICY": "http://p", "TTC_PRM": "http://q"}, Path(name))
     trees = [(s.strategy, s.n) for s in plan.searches if s.seed == 4]
     assert trees == [
         ("best-of-n", 256),
         *((strategy, n) for strategy in ("beam", "dvts") for n in (4, 16, 64, 256)),
     ]
-    assert plan.settings["dataset"] == "HuggingFaceH4/MATH-500"
+    assert plan.recorded["dataset"] == "HuggingFaceH4/MATH-500"

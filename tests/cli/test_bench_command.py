@@ -73,8 +73,9 @@ async def test_killed_again_and_again_and_resumed_it_equals_an_uninterrupted_run
         whole = tmp_path / "whole"
         code, said, _ = await ttc(problems, *GRID, *servers, "--out", whole)
         assert code == 0
-        for words in ("accuracy", "best-of-n (weighted)", "dvts (prm)", "majority"):
+        for words in ("accuracy", "best-of-n", "dvts", "majority", f"ttc report {whole} --out"):
             assert words in said
+        assert all(len(line) <= 80 for line in said.splitlines() if str(whole) not in line)
         run, num_lines = tmp_path / "run", []
         for _ in range(NUM_KILLS):
             wire.set(luck.randrange(1, 3 * NUM_SEARCHES // NUM_KILLS))
@@ -108,10 +109,13 @@ async def test_ctrl_c_exits_130_with_everything_finished_on_disk(tmp_path, probl
         process.send_signal(signal.SIGINT)
         code, _, err = await ended(process)
     assert code == 130
-    assert err.splitlines()[-1] == "ttc: interrupted"
+    *_, saved, last = err.splitlines()
+    assert last == "ttc: interrupted"
     lines = (tmp_path / "run" / "results.jsonl").read_text().splitlines()
     assert 0 < len(lines) < NUM_SEARCHES
     assert all(json.loads(line)["error"] == "" for line in lines)
+    assert f"{len(lines)} of {NUM_SEARCHES} searches are saved in {tmp_path / 'run'}" in saved
+    assert saved.endswith("--resume")
 
 
 async def test_a_changed_setting_is_refused_by_name_and_a_failed_problem_exits_1(
@@ -131,7 +135,9 @@ async def test_a_changed_setting_is_refused_by_name_and_a_failed_problem_exits_1
     ("arguments", "says"),
     [
         (["-s", "beam", "-n", "1,2"], "n is 2 and m is 4"),
-        (["-s", "bean"], "strategy is 'bean': it must be one of greedy, majority"),
+        (["-s", "bean"], "strategy is 'bean': it must be one of greedy, best-of-n"),
+        (["-s", "bean"], "did you mean beam?"),
+        ([], "the demo models know little of"),
         (["-n", "4,x"], "n is 'x': write whole numbers"),
         (["--vote", "prm"], "No such option"),
         (["--levels", "7"], "the set's levels are 0, 1"),
@@ -141,7 +147,8 @@ async def test_a_changed_setting_is_refused_by_name_and_a_failed_problem_exits_1
     ],
 )
 async def test_bad_usage_is_one_line_and_exit_2(tmp_path, problems, arguments, says):
-    code, out, err = await ttc(problems, *arguments, "--out", tmp_path / "run")
+    servers = ["--policy", "http://x", "--prm", "http://x"] if arguments else []
+    code, out, err = await ttc(problems, *arguments, *servers, "--out", tmp_path / "run")
     assert (code, out) == (2, "")
     assert says in err
     assert len(err.splitlines()) == 1

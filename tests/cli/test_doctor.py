@@ -26,6 +26,7 @@ def test_the_demo_servers_are_examined_and_found_fit():
     by_name = {check["name"]: check for check in found["servers"][0]["checks"]}
     for name in ("BOS", "template", "token ids", "stop strings", "seeds", "prefix cache"):
         assert by_name[name]["status"] == "ok", by_name[name]
+    assert not [check for check in checks if check["status"] in ("warn", "fail")]
 
 
 def test_swapped_servers_are_told_by_doctor_and_refused_by_solve(demo_servers):
@@ -38,7 +39,7 @@ def test_swapped_servers_are_told_by_doctor_and_refused_by_solve(demo_servers):
     assert "fix: exchange the URLs of --policy and --prm" in doctor.stdout
     assert doctor.stdout.splitlines()[-1].startswith("Not ready: ")
     assert "exchange the URLs of --policy and --prm" in solve.stderr
-    assert "both serve policy" in twice.stderr
+    assert "both serve ttc-demo-policy" in twice.stderr
     for refused in (solve, twice):
         assert len(refused.stderr.splitlines()) == 1
         assert refused.stdout == ""

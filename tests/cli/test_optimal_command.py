@@ -10,7 +10,7 @@ from tests.tables import table
 from ttc_client.settings.table_file import read_table, write_table
 
 PROBLEM = r"Compute $\frac{3}{4} + \frac{5}{6}$."
-DEMO = {"policy": "policy", "prm": "a PRM (scoring protocol)"}
+DEMO = {"policy": "ttc-demo-policy", "prm": "a PRM (scoring protocol)"}
 
 
 @pytest.fixture
@@ -31,7 +31,11 @@ async def test_runs_become_a_table_and_a_figure_and_the_table_is_searched_by(tmp
             code, _, err = await ttc(problems, *grid, *servers, "--out", runs[-1])
             assert code == 0, err
         code, said, err = await ttc("fit", *runs, "--out", out, command="optimal")
-        assert (code, err) == (0, ""), fitted
+        assert code == 0, fitted
+        assert (
+            err
+            == "ttc: 2 problems a bin are few: the choices may be chance; fit on 20 a bin or more\n"
+        )
         for words in ("oracle bin", "model bin", "bin 5", "the best single one", "gain"):
             assert words in said
         code, said, _ = await ttc("fit", *runs, "--out", out, "--json", command="optimal")
@@ -48,9 +52,9 @@ async def test_runs_become_a_table_and_a_figure_and_the_table_is_searched_by(tmp
         by_table = ["-s", "compute-optimal", "-n", "4,8", "--max-steps", "3", "--table", out]
         code, said, err = await ttc(problems, *by_table, *servers, "--out", tmp_path / "by-table")
         assert code == 0, err
-        assert "compute-optimal (table)" in said
+        assert "compute-optimal" in said
         settings = json.loads((tmp_path / "by-table" / "config.json").read_text())["settings"]
-        assert settings["table"] == json.loads(out.read_text())
+        assert settings["own"]["compute-optimal"]["table"] == json.loads(out.read_text())
         write_table(table(**DEMO), out)
         again = [problems, *by_table, *servers, "--out", tmp_path / "by-table", "--resume"]
         code, _, err = await ttc(*again)
@@ -75,7 +79,7 @@ async def test_a_problem_is_searched_by_the_table_and_the_result_says_how(tmp_pa
     assert (allocation["bin"], allocation["strategy"], allocation["m"]) == (1, "best-of-n", None)
     assert 0 <= allocation["reward"] <= 1
     assert allocation["probe"] == 4
-    assert sum(candidate["multiplicity"] for candidate in result["candidates"]) == 16
+    assert sum(candidate["votes"] for candidate in result["candidates"]) == 16
     assert json.loads((out / "result.json").read_text()) == result
     write_table(table(edge=1.0, **DEMO), path)  # every problem is
     code, said, _ = await ttc(*search, "--tree", "-q", command="solve")
@@ -91,7 +95,7 @@ async def test_a_problem_is_searched_by_the_table_and_the_result_says_how(tmp_pa
         ({}, ["-n", "3"], "n is 3, but the table's smallest budget is 4"),
         ({}, ["--reduction", "min"], "reduction is min, but the table's bins"),
         ({"prm": "RLHFlow"}, [], "fitted for the PRM RLHFlow, and this one is a PRM (scoring"),
-        ({"policy": "llama"}, [], "fitted for the policy llama, and this one is policy"),
+        ({"policy": "llama"}, [], "fitted for the policy llama, and this one is ttc-demo"),
     ],
 )
 async def test_a_table_that_does_not_fit_is_one_line_and_exit_2(tmp_path, changes, arguments, says):
@@ -100,8 +104,8 @@ async def test_a_table_that_does_not_fit_is_one_line_and_exit_2(tmp_path, change
     search = ["-s", "compute-optimal", "--table", path, *arguments, "-q", PROBLEM]
     code, out, err = await ttc(*search, command="solve")
     assert (code, out) == (2, "")
-    assert says in err
-    assert len(err.splitlines()) == 1
+    assert says in err.splitlines()[-1]
+    assert len(err.splitlines()) <= 2  # the first says that the demo models answer
 
 
 async def test_a_table_that_is_none_or_missing_is_one_line_and_exit_2(tmp_path):
@@ -131,12 +135,12 @@ async def test_another_models_table_is_used_where_that_is_wanted(tmp_path):
 async def test_help_and_config_know_the_table(tmp_path):
     path = tmp_path / "table.json"
     write_table(table(**DEMO), path)
-    code, out, _ = await ttc("--help", command="solve")
+    code, out, _ = await ttc("--help-all", command="solve")
     assert "--table" in out
     assert "compute-optimal" in out
-    code, out, _ = await ttc("--table", path, command="config")
+    code, out, _ = await ttc("-s", "compute-optimal", "--table", path, command="config")
     assert code == 0
-    assert "for N = 4, 16, fitted on set for policy" in out
+    assert "for N = 4, 16, fitted on set for ttc-demo-policy" in out
     code, _, err = await ttc("fit", tmp_path, "--out", path, command="optimal")
     assert code == 2
     assert "holds no run of ttc bench" in err

@@ -12,6 +12,10 @@ from aiohttp import web
 from tests.fakes.scripted_server import scripted_server
 
 PROBLEM = r"Compute $\frac{3}{4} + \frac{5}{6}$."
+DEMO = (
+    "ttc: tiny demo models answer, which are often wrong; "
+    "name real ones with --policy URL --prm URL"
+)
 
 
 def ttc(*arguments: str, stdin: str = "", cwd: Path | None = None) -> subprocess.CompletedProcess:
@@ -27,8 +31,13 @@ def test_a_search_on_the_embedded_servers_prints_one_json_object(strategy, tmp_p
     result = json.loads(done.stdout)
     assert result["strategy"] == strategy
     assert result["n"] == (1 if strategy == "greedy" else 8)
-    count = sum(candidate["multiplicity"] for candidate in result["candidates"])
-    assert count == result["n"] or "pruned" in result["shortfall"]
+    assert result["demo"] is True
+    assert result["policy"] == "ttc-demo-policy"
+    assert done.stderr.splitlines()[0] == DEMO
+    votes = sum(candidate["votes"] for candidate in result["candidates"])
+    assert votes == min(result["n"], result["counts"]["finished"])
+    kinds = {"majority"} if strategy in ("greedy", "majority") else {"majority", "prm", "weighted"}
+    assert set(result["choices"]) == kinds
     for candidate in result["candidates"]:
         scores = [step["score"] for step in candidate["steps"]]
         if strategy in ("greedy", "majority"):
@@ -54,9 +63,10 @@ def test_the_same_seed_gives_the_same_tree_and_another_seed_another():
 def test_plain_output_shows_the_answer_the_votes_and_the_tree():
     done = ttc("solve", "-n", "8", "--tree", "-q", PROBLEM)
     assert done.returncode == 0
-    assert done.stderr == ""
-    for words in ("search tree", "chosen by", "Answer: ", "tokens generated"):
+    assert done.stderr.splitlines() == [DEMO]
+    for words in ("search tree", "chosen by", "Answer: ", "tokens generated", " sampled → "):
         assert words in done.stdout
+    assert all(len(line) <= 80 for line in done.stdout.splitlines())
 
 
 @pytest.mark.parametrize(
@@ -68,7 +78,11 @@ def test_plain_output_shows_the_answer_the_votes_and_the_tree():
         (["-m", "0"], "m is 0"),
         (["--temperature", "2.5"], "between 0 and 2"),
         (["--temperature", "0"], "use greedy"),
-        (["-s", "best"], "must be one of greedy, majority"),
+        (["-s", "best"], "must be one of greedy, best-of-n"),
+        (["-s", "dtvs"], "did you mean dvts?"),
+        (["-s", "best-of-n", "--lookahead", "2"], "lookahead is 2, but best-of-n has no such"),
+        (["-s", "nowhere:STRATEGY"], "cannot be imported"),
+        (["--task", "algebra"], "task is 'algebra': it must be math"),
         (["--policy", "gpu:8000", "--prm", "http://x"], "must be a URL"),
         (["--policy", "http://x"], "add --prm URL"),
         (["--bogus"], "No such option"),
@@ -202,6 +216,13 @@ def test_settings_come_from_flags_over_environment_over_file(tmp_path, monkeypat
     assert "very-secret" not in done.stdout
 
 
+def test_a_misspelt_variable_is_named_with_a_near_one(monkeypatch):
+    monkeypatch.setenv("TTC_STRATGY", "beam")
+    done = ttc("config")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "TTC_STRATGY, which is no setting; did you mean TTC_STRATEGY?" in done.stderr
+
+
 def test_an_unknown_key_in_the_file_is_named_with_a_near_one(tmp_path):
     (tmp_path / "ttc.toml").write_text("stratgy = 'beam'\n")
     done = ttc("config", cwd=tmp_path)
@@ -226,15 +247,58 @@ def test_ctrl_c_exits_130_and_leaves_no_server_behind(tmp_path):
     assert all(json.loads(line) for line in trace.read_text().splitlines())
 
 
-def test_help_teaches():
-    done = ttc("solve", "--help")
+def test_help_shows_what_matters_first_and_the_rest_on_demand():
+    short, whole = ttc("solve", "-h"), ttc("solve", "--help-all")
+    assert short.returncode == whole.returncode == 0
+    for words in ("--strategy", "--policy", "(default: dvts)", "Examples", "--help-all"):
+        assert words in short.stdout
+    rare = ("--lookahead", "--no-seeds", "--no-check", "--table", "--session-header")
+    assert not any(words in short.stdout for words in rare)
+    assert all(words in whole.stdout for words in rare)
+    assert len(short.stdout.splitlines()) < 2 / 3 * len(whole.stdout.splitlines())
+
+
+def test_every_strategy_of_the_table_is_a_choice():
+    command = """if True:
+        from dataclasses import replace
+        from ttc_client.search.strategies import STRATEGIES
+        STRATEGIES["mine"] = replace(STRATEGIES["dvts"], name="mine")
+        from ttc_client.cli import main
+        main()
+    """
+    for arguments, code in ((["solve", "-h"], 0), (["solve", "-s", "min", "1 + 1?"], 2)):
+        done = subprocess.run(
+            [sys.executable, "-c", command, *arguments], capture_output=True, text=True
+        )
+        assert done.returncode == code
+        assert "mine" in done.stdout + done.stderr
+
+
+def test_the_command_alone_shows_its_help_and_the_version_is_told():
+    bare, version = ttc(), ttc("--version")
+    assert (bare.returncode, bare.stderr) == (2, "")
+    assert "Usage: ttc" in bare.stdout
+    assert version.stdout.startswith("ttc-client ")
+    assert ttc("-h").stdout == ttc("--help").stdout
+
+
+def test_the_demo_says_what_came_out_and_shows_the_search_to_help():
+    done = ttc("demo")
     assert done.returncode == 0
-    for words in (
-        "--strategy",
-        "--lookahead",
-        "--no-seeds",
-        "--no-check",
-        "(default: dvts)",
-        "Examples",
-    ):
-        assert words in done.stdout
+    assert done.stderr.splitlines() == [DEMO]
+    greedy, majority, dvts = (
+        next(line for line in done.stdout.splitlines() if line.split()[:1] == [name])
+        for name in ("greedy", "majority", "dvts")
+    )
+    assert "31 ✗" in greedy
+    assert "31 ✗" in majority
+    assert "41 ✓" in dvts
+    assert done.stdout.count(" wrong") == 2
+    assert "search tree" in done.stdout
+    assert all(len(line) <= 80 for line in done.stdout.splitlines())
+
+
+def test_recipes_data_sets_and_guide_pages_are_listed():
+    assert "llama-1b" in ttc("recipes").stdout
+    assert {row["dataset"] for row in json.loads(ttc("datasets", "--json").stdout)} >= {"demomath"}
+    assert ttc("guide", "nothing").returncode == 2

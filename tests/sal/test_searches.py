@@ -1,14 +1,15 @@
 """What the toolkit does differently, one by one, on scripted ports."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 
-from ttc_client.errors import ConfigError
+from ttc_client.errors import ConfigError, TTCError
 from ttc_client.sal import RULES, STRATEGIES, extract_answer
 from ttc_client.search.ballot import Ballot
 from ttc_client.search.params import SearchParams
-from ttc_client.search.ports import SampleRequest
+from ttc_client.search.ports import SampleRequest, Samples
 from ttc_client.search.results import Rules, candidates, vote_on
 from ttc_client.search.stepwise import StepwiseSettings
 from ttc_client.search.voting import choices
@@ -233,6 +234,16 @@ async def test_greedy_and_majority_work_without_a_prm():
     (only,) = await found(params("greedy"), policy := ScriptedPolicy(walk))
     assert (policy.requests[0].temperature, only.reward) == (0.0, None)
     assert len(await found(params("majority", 6), ScriptedPolicy(walk))) == 6
+
+
+@pytest.mark.parametrize("strategy", ["best-of-n", "beam", "dvts"])
+async def test_a_continuation_that_failed_is_not_gone_on_without(strategy):
+    async def all_but_one(request: SampleRequest) -> Samples:
+        samples = await ScriptedPolicy(walk)(request)
+        return replace(samples, steps=(None, *samples.steps[1:]))
+
+    with pytest.raises(TTCError, match="1 of 4 continuations failed: --compat sal"):
+        await run_search(params(strategy), all_but_one, ScriptedVerifier(perfect))
 
 
 @pytest.mark.parametrize(

@@ -6,13 +6,14 @@ import pytest
 from jinja2 import Environment, Template
 
 from ttc_client.clients.prompts import (
-    META_MATH_SYSTEM_PROMPT,
     RLHFLOW_SYSTEM,
-    llama3_prompt,
     llama3_turn,
+    question,
+    render_llama3,
     rlhflow_approval,
     rlhflow_question,
 )
+from ttc_client.tasks.prompts import META_MATH_SYSTEM_PROMPT
 
 FIXED = Path(__file__).parents[2] / "servers" / "templates" / "llama3.jinja"
 STOCK_LIKE = Path(__file__).with_name("stock_like.jinja")
@@ -67,7 +68,7 @@ def test_date_is_the_same_every_day(fixed: Template, stock: Template) -> None:
 def test_a_problem_is_rendered_as_the_client_renders_it(fixed: Template) -> None:
     messages = conversation(("system", META_MATH_SYSTEM_PROMPT), ("user", PROBLEM))
     rendered = fixed.render(messages=messages, add_generation_prompt=True)
-    assert rendered == llama3_prompt(PROBLEM, META_MATH_SYSTEM_PROMPT)
+    assert rendered == render_llama3(question(PROBLEM, META_MATH_SYSTEM_PROMPT))
 
 
 def test_prm_conversation_is_rendered_as_the_client_renders_it(fixed: Template) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 
-from ttc_client.clients.prompts import META_MATH_SYSTEM_PROMPT
+from ttc_client.tasks.prompts import META_MATH_SYSTEM_PROMPT
 
 SPECIAL = [
     "<|begin_of_text|>",

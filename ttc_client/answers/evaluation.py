@@ -16,7 +16,7 @@ from typing import Any
 import mpmath
 import sympy
 
-from ttc_client.answers.canonical import Refused
+from ttc_client.answers.keys import Refused
 
 Number = Any
 """An exact `Fraction`, or a real or complex number of `mp`."""

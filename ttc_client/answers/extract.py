@@ -1,83 +1,137 @@
 r"""Find the final answer in a solution's text.
 
-Knows how models announce an answer (`\boxed{...}`, "the final answer is ..."); knows nothing of
-what an answer means. Every function is linear in the text, and most of a long text is only
-searched, never scanned in Python.
+Knows how models give an answer (`\boxed{...}`, "the final answer is ..."), and what is no part of
+a solution: thoughts, special tokens, talk about boxes. Every function is linear in the text, and
+most of a long text is only searched, never scanned in Python.
 """
 
 import re
+from collections.abc import Iterator
+
+from ttc_client.answers.announced import announced_answer, last_answer
 
 MAX_ANSWER_CHARS = 50_000
 """A box that has not closed within this many characters holds no answer."""
 
-_MAX_EMPTY_BOXES = 32
+_MAX_BOXES = 32
 _TAIL_CHARS = 4_000
 
+_THOUGHT = (
+    ("<think>", "</think>"),
+    ("<thinking>", "</thinking>"),
+    ("<|begin_of_thought|>", "<|end_of_thought|>"),
+    ("[THINK]", "[/THINK]"),
+    ("<|channel|>analysis", "<|channel|>final"),
+)
+"""What opens and what closes the thoughts of a model; the solution is what follows."""
+_SPECIAL = re.compile(
+    r"<[|｜][\w▁ /-]{1,40}[|｜]>|</?(?:s|bos|eos|pad|unk)>|<(?:start|end)_of_turn>|\[/?INST\]"
+)
 _BOX = re.compile(r"\\(?:boxed|fbox)\s*")
 _BRACE = re.compile(r"\\.|[{}]", re.DOTALL)
 _NATURAL_END = re.compile(r"(?<!\\)\$|\\[)\]]|\n")
-_ANNOUNCED = re.compile(
-    r"(?:answer\s+is\b\s*:?|answer\**\s*:|####)[\s*]*(?P<answer>[^\n]+)", re.IGNORECASE
+_NO_ANSWER = re.compile(
+    r"\.{2,}|…|\?+|_{2,}|\\[lc]?dots"
+    r"|(?:\\text\s*\{)?(?:(?:your|the|my|final) )*(?:final )?answer(?: here)?\}?",
+    re.IGNORECASE,
 )
-_FORMULA = re.compile(r"\$\$?([^$\n]+)\$|\\\(([^\n]+?)\\\)|\\\[([^\n]+?)\\\]")
-_PHRASE_END = re.compile(r"[.!?]?\*\*|[.!?](?:\s|$)")
-_NUMBER = re.compile(r"-?(?:\d[\d,]*(?:\.\d+)?|\.\d+)(?:/\d+)?")
-_HEADING = re.compile(r"\s*(?:#|step\s+\d)", re.IGNORECASE)
+"""What stands in a box that is only talked about."""
+_PROSE = re.compile(r"[a-z]{2,}(?:[\s.,;:!?]|$)")
+_SPACE = r"(?:[\s$]|\\q?quad|\\[,;: ])"
+_LINK = r"(?:[,;&]|(?:\\text\s*\{\s*)?(?:,\s*)?\b(?:and|or)\b\s*\}?)"
+_NAME = r"(?P<name>(?<![\w\\])[a-zA-Z](?:_\{?\w\}?)?)\s*=\s*"
+_BETWEEN = re.compile(rf"{_SPACE}*(?:{_LINK}{_SPACE}*)+(?:{_NAME}{_SPACE}*)?")
+"""What joins two boxes to one answer; without a word or a comma they are two."""
+_NAME_BEFORE = re.compile(rf"{_NAME}{_SPACE}*$")
+_LONGEST_LINK = 60
 
 
 def extract_answer(text: str) -> str:
     r"""Return the answer that a solution gives, without its box, or "" where it gives none.
 
-    The last `\boxed` or `\fbox` that is not empty wins; one that never closes holds what stands
+    The last `\boxed` or `\fbox` wins, together with those that a comma or a word joins to it, but
+    for a value that is announced as the answer after it. One that never closes holds what stands
     before the end of its formula or line. Without a box: what follows the last "answer is" or
     "answer:" (or GSM8K's `####`); else the last formula, else the last number, of the last line.
     """
+    text = _spoken(text)
+    last = next(_boxes(text), None)
+    if last:
+        behind = text[last[1] : last[1] + _TAIL_CHARS]
+        return announced_answer(behind, only_values=True) or _joined(text, _boxes(text))
+    answer = announced_answer(text)
+    has_box = text.rfind(r"\boxed") >= 0 or text.rfind(r"\fbox") >= 0
+    return answer if answer or has_box else last_answer(text[-_TAIL_CHARS:])
+
+
+def _spoken(text: str) -> str:
+    """Return the text behind the thoughts, without special tokens."""
+    for opening, closing in _THOUGHT:
+        _, closed, behind = text.rpartition(closing)
+        if closed:
+            text = behind
+        elif opening in text:
+            text = text[: text.index(opening)]
+    return _SPECIAL.sub("\n", text) if "<" in text or "[" in text else text
+
+
+def _boxes(text: str) -> Iterator[tuple[int, int, str]]:
+    """Yield start, end and content of each box that holds an answer, the last one first."""
     begin, end = 0, len(text)
-    for _ in range(_MAX_EMPTY_BOXES):
+    for _ in range(_MAX_BOXES):
         start = max(text.rfind(r"\boxed", begin, end), text.rfind(r"\fbox", begin, end))
         if start < 0:
-            break
-        if answer := _box_content(text[start : start + MAX_ANSWER_CHARS]):
-            return answer
+            return
+        content, length = _box(text[start : start + MAX_ANSWER_CHARS])
+        if content:
+            yield start, start + length, content
         begin, end = max(0, start - MAX_ANSWER_CHARS), start
-    return _announced(text[-_TAIL_CHARS:]) if end == len(text) else ""
 
 
-def _box_content(box: str) -> str:
-    body = _BOX.sub("", box, count=1)
-    if not body.startswith("{"):
-        return _unbraced(body)
+def _box(text: str) -> tuple[str, int]:
+    """Return what stands in a box, "" where it is no answer, and the length of the box."""
+    opening = _BOX.match(text)
+    body = text[opening.end() :] if opening else text
+    content, length = _braced(body) if body.startswith("{") else _unbraced(body)
+    is_answer = not _NO_ANSWER.fullmatch(content)
+    return content if is_answer else "", len(text) - len(body) + length
+
+
+def _braced(body: str) -> tuple[str, int]:
     depth = 0
     for match in _BRACE.finditer(body):
         depth += {"{": 1, "}": -1}.get(match.group(), 0)
         if depth == 0:
-            return body[1 : match.start()].strip()
-    if len(box) == MAX_ANSWER_CHARS:
-        return ""
-    return _NATURAL_END.split(body[1:], maxsplit=1)[0].strip()
+            return body[1 : match.start()].strip(), match.end()
+    if len(body) > MAX_ANSWER_CHARS - len(r"\boxed "):
+        return "", len(body)
+    return _NATURAL_END.split(body[1:], maxsplit=1)[0].strip(), len(body)
 
 
-def _unbraced(body: str) -> str:
+def _unbraced(body: str) -> tuple[str, int]:
+    if _PROSE.match(body):
+        return "", 0
     line = body.split("\n", 1)[0]
     end = _NATURAL_END.search(line)
     answer = line[: end.start()] if end else line.split(" ", 1)[0]
-    return answer.strip().rstrip(".,;")
+    return answer.strip().rstrip(".,;"), len(answer)
 
 
-def _announced(tail: str) -> str:
-    announcements = list(_ANNOUNCED.finditer(tail))
-    if announcements:
-        return _first_phrase(announcements[-1]["answer"])
-    lines = [line for line in tail.splitlines() if line.strip() and not _HEADING.match(line)]
-    if not lines:
-        return ""
-    if formulas := _FORMULA.findall(lines[-1]):
-        return "".join(formulas[-1]).split("=")[-1].strip()
-    numbers = _NUMBER.findall(lines[-1])
-    return numbers[-1].rstrip(",") if numbers else ""
-
-
-def _first_phrase(rest: str) -> str:
-    if formula := _FORMULA.match(rest):
-        return "".join(formula.groups("")).strip()
-    return _PHRASE_END.split(rest, maxsplit=1)[0].strip(" \t*$")
+def _joined(text: str, boxes: Iterator[tuple[int, int, str]]) -> str:
+    """Return the last box together with those that a comma or a word joins to it."""
+    contents, names = list[str](), list[str]()
+    after = len(text)
+    for start, end, content in boxes:
+        gap = text[end:after] if contents and after - end <= _LONGEST_LINK else ""
+        link = _BETWEEN.fullmatch(gap)
+        if contents and not link:
+            break
+        if link:
+            names.append(link["name"] or "")
+        contents.append(content)
+        after = start
+    name = _NAME_BEFORE.search(text[max(0, after - _LONGEST_LINK) : after])
+    names.append(name["name"] if name else "")
+    if len(contents) > 1 and all(names) and len(set(names)) == len(names):
+        contents = [f"{name}={content}" for name, content in zip(names, contents, strict=True)]
+    return ", ".join(reversed(contents))

@@ -1,105 +1,179 @@
 r"""Rewrite the many spellings of an answer into one plain LaTeX.
 
-Drops what carries no value (delimiters, spacing, units, degree, percent and currency signs,
-thousands separators) and repairs braces (`\frac12`). Knows nothing of structure or of equality.
-Its regular expressions are meant for answers of a few hundred characters.
+Drops what carries no value (delimiters, spacing, fonts, degree, percent and currency signs,
+thousands separators) and repairs braces (`\frac12`). Knows nothing of structure, of units or of
+equality. Its regular expressions are meant for answers of a few hundred characters.
 """
 
 import re
+
+from ttc_client.answers.unicode_math import to_latex
+from ttc_client.answers.units import is_lone_unit
 
 FUNCTIONS = (
     *("arcsin", "arccos", "arctan", "sinh", "cosh", "tanh"),
     *("sin", "cos", "tan", "cot", "sec", "csc", "log", "exp", "ln"),
 )
 
-_CHARACTERS = str.maketrans(
-    {chr(code): None for code in (*range(9), *range(14, 32), 127, 0x200B, 0xFEFF)}
-    | {"−": "-", "–": "-", "×": r"\times ", "·": r"\cdot ", "÷": r"\div ", "π": r"\pi "}
-    | {"∞": r"\infty ", "∪": r"\cup ", "∈": r"\in ", "≤": r"\le ", "≥": r"\ge ", "≠": r"\ne "}
-    | {"±": r"\pm ", "°": r"^\circ ", "∅": r"\emptyset ", "²": "^2", "³": "^3"}
-    | {"£": None, "€": None, "\xa0": " "}
+_CONTROLS = str.maketrans(
+    {chr(code): None for code in (*range(9), *range(14, 32), 127)} | {"\xa0": " "}
+)
+_NAMES = "|".join(
+    (
+        *("sqrt", "pi", "infty", "alpha", "beta", "gamma", "delta", "epsilon", "theta", "lambda"),
+        *("sigma", "omega", "rho", "tau", "phi", "mu", *FUNCTIONS),
+    )
 )
 _FUNCTION = "|".join(FUNCTIONS)
-_CIRCLE = r"\s*\^?\s*\{?\s*\\(?:circ|degrees?)(?![a-zA-Z])\s*\}?"
-_GROUP = r"\{(?:[^{}]|\{[^{}]*\})*\}"
-_ONE_TOKEN = r"(\d|[a-zA-Z]|\\pi(?![a-zA-Z]))"
-_TEXT = r"\\text\s*\{\s*([^{}]*?)\s*\}"
-_UNIT = (
-    "cm|mm|km|kg|mg|m[lL]|mph|ft|lb|hours?|min|minutes?|sec|seconds?|days?|inch(?:es)?|feet|foot"
-    "|yards?|miles?|met(?:er|re)s?|degrees?|dollars?|cents?|percent|units?|radians?"
+_DROPPED = "|".join(
+    (
+        *("displaystyle", "textstyle", "scriptstyle", "limits", "nolimits", "tiny", "small"),
+        *("normalsize", "large", "Large", "LARGE", "huge", "Huge", "bf", "it", "sf", "tt", "rm"),
+        *("strut", "mathstrut", "nonumber", "notag", "hfill", "noindent", "hline", "ensuremath"),
+        *("underline", "uline", "mathbf", "mathit", "boldsymbol", "bm", "mathopen", "mathclose"),
+    )
 )
-_UNIT_END = r"(?:\^\{?\d\}?)?\s*\.?\s*$"
-_NOT_A_UNIT = r"(?!\s*(?:if|for|when|where|is|or|and|choose|mod|base)\b)"
-
-_REWRITES = [
-    (re.compile(pattern), replacement)
-    for pattern, replacement in (
-        # Spacing, delimiters and fonts.
-        (r"(?<=\d)(?:\{,\}\s*|,\s*\\!\s*|\\,\s*)(?=\d{3}(?!\d))", ""),
-        (r"(?<!\\)\\!", ""),
-        (r"(?<!\\)\\[,;:> ]|\\q?quad(?![a-zA-Z])|~", " "),
-        (r"\\(?:left|right|[bB]igg?[lr]?)(?![a-zA-Z])\.?", ""),
-        (r"\\(?:displaystyle|textstyle|limits)(?![a-zA-Z])", ""),
-        (r"^\s*(?:\\\(|\\\[)|(?:\\\)|\\\])\s*$|\\\$|\$", ""),
-        (r"\\(?:math(?:bf|it)|boldsymbol|bm)\s*(\{[^{}]*\})", r"\1"),
-        (r"\\(?:text|math)(?:rm|bf|it|sf|tt|normal)|\\[mh]box|\\operatorname\*?", r"\\text"),
-        (r"^\s*\\text\s*\{([^{}]*)\}\s*\.?\s*$", r"\1"),
-        (r"^\s*\\boxed\s*\{(.*)\}\s*$", r"\1"),
-        (r"\s+", " "),
-        # Other names of the same thing.
-        (r"\\[dtc]frac(?![a-zA-Z])", r"\\frac"),
-        (r"\\(le|ge|ne)q(?:slant)?(?![a-zA-Z])", r"\\\1"),
-        (r"\\[lc]dots(?![a-zA-Z])", r"\\dots"),
-        (r"\\mathbb\s*([A-Z])", r"\\mathbb{\1}"),
-        (r"\\lt(?![a-zA-Z])", "<"),
-        (r"\\gt(?![a-zA-Z])", ">"),
-        (r"<=", r"\\le "),
-        (r">=", r"\\ge "),
-        (r"\\(?:varnothing|O)(?![a-zA-Z])|\\\{\s*\\\}", r"\\emptyset"),
-        (r"\\lbrace(?![a-zA-Z])", r"\\{"),
-        (r"\\rbrace(?![a-zA-Z])", r"\\}"),
-        (r"\*\*", "^"),
-        (rf"(?<![\\a-zA-Z])(sqrt|pi|infty|{_FUNCTION})(?![a-zA-Z])", r"\\\1"),
-        (r"(?<![\\a-zA-Z])(?:infinity|inf|oo)(?![a-zA-Z])", r"\\infty"),
-        (rf"\\text\s*\{{\s*({_FUNCTION})\s*\}}", r"\\\1 "),
-        (r"(\\sqrt|\^)\s*\(([^()]*)\)", r"\1{\2}"),
-        # Braces that LaTeX lets one leave out.
-        (rf"\\(frac|binom)\s*{_ONE_TOKEN}", r"\\\1{\2}"),
-        (rf"\\(frac|binom)\s*({_GROUP})\s*{_ONE_TOKEN}", r"\\\1\2{\3}"),
-        (rf"\\sqrt\s*{_ONE_TOKEN}", r"\\sqrt{\1}"),
-        # Words between answers, and the notes that follow one.
-        (r"\\text\s*\{\s*,?\s*(?:or|and)\s*\}|\s(?:or|and)\s|\\(?:lor|vee)(?![a-zA-Z])", ","),
-        (r",\s*,", ","),
-        (r"(?<=\d)\s*\^?\s*\{?\s*(?:\\text\s*\{)?\s*(?:st|nd|rd|th)\s*\}{0,2}\s*$", ""),
-        (r"\\?%", ""),
-        (rf"\s*\\text\s*\{{\s*(?:{_UNIT})\s*\}}{_UNIT_END}", ""),
-        (rf"(?:(?<=[\d)}}\]])|(?<=\\pi))\s*\\text\s*\{{{_NOT_A_UNIT}[^{{}}]*\}}{_UNIT_END}", ""),
-        (rf"(?<=[\d}}])\s*(?:square|cubic|sq\.?)?\s*(?:{_UNIT}){_UNIT_END}", ""),
-        (rf"(?<=\d)\s+{_NOT_A_UNIT}[a-zA-Z]{{3,}}[a-zA-Z ]*\.?\s*$", ""),
-        # Mixed numbers.
-        (r"(?<=\d)\s+(\d+)\s*/\s*(\d+)\s*$", r"\\frac{\1}{\2}"),
+_END = r"(?![a-zA-Z])"
+"""Behind the name of a command."""
+_CIRCLE = rf"\s*\^?\s*\{{?\s*\\(?:circ|degrees?){_END}\s*\}}?"
+_GROUP = r"\{(?:[^{}]|\{[^{}]*\})*\}"
+_INSIDE = r"((?:[^{}]|\{(?:[^{}]|\{[^{}]*\})*\})*?)"
+_ONE_TOKEN = rf"(\d|[a-zA-Z]|\\pi{_END})"
+_MOD = rf"(?:\\[bp]?mod{_END}|\\text ?\{{ ?mod(?:ulo)? ?\}}|(?<![\\a-zA-Z])mod(?:ulo)?{_END})"
+_OR, _AND = (
+    rf"(?:,\s*)?(?:\\text\s*\{{\s*,?\s*{word}\s*,?\s*\}}|(?<=[\s}})\]]){word}(?=[\s\\(\[]))"
+    for word in ("or", "and")
+)
+_SCIENTIFIC = [
+    (e, rf"(?<![\w.}}])({mantissa}){e}({exponent})(?!\w|\.\d)", r"\1\\times 10^{\2}")
+    for e in "eE"
+    for mantissa, exponent in (
+        (r"\d+\.\d*|\.\d+|1", r"[+-]?\d{1,3}"),
+        (r"\d+", r"\d{1,3}|[+-]0\d"),  # `2e-3` may be two times Euler's number less three
     )
 ]
-_TRIGONOMETRY = re.compile(r"\\(?:sin|cos|tan|cot|sec|csc)(?![a-zA-Z])")
+
+_REWRITES = [
+    (trigger, re.compile(pattern), replacement)
+    for trigger, pattern, replacement in (
+        # Spacing, delimiters and fonts.
+        (",", r"(?<=\d)(?:\{,\}\s*|,\s*\\!\s*|\\,\s*)(?=\d{3}(?!\d))", ""),
+        ("\\", rf"\\\\\s*\[-?[\d.]+\s*[a-z]{{2}}\]|\\cr{_END}", r"\\\\"),
+        ("\\", r"(?<!\\)\\!", ""),
+        ("\\", rf"(?<!\\)\\[,;:> ]|\\q?quad{_END}", " "),
+        ("~", "~", " "),
+        ("\\", rf"\\(?:left|right|middle|[bB]igg?[lrm]?){_END}\.?", ""),
+        ("\\rm", r"\{\s*\\rm\s*([^{}]*)\}", r"\\text{\1}"),
+        ("\\", rf"\\(?:{_DROPPED}){_END}", ""),
+        ("\\", rf"\\(?:tag|label|[hv]?(?:space|phantom)|(?:text)?color(?:box)?)\*?\s*{_GROUP}", ""),
+        ("\\", r"(?<!\\)\\[()\[\]]", ""),
+        ("$", r"(?:US|CA|HK)?\\?\$", ""),
+        ("Rs", r"(?<![a-zA-Z])Rs\.? ?(?=\d)", ""),
+        (
+            "\\",
+            r"\\(?:text|math)(?:rm|bf|it|sf|tt|normal|up)|\\[mh]box|\\operatorname\*?",
+            r"\\text",
+        ),
+        ("\\text", r"^\s*\\text\s*\{([^{}]*)\}\s*\.?\s*$", r"\1"),
+        ("\\boxed", r"^\s*\\boxed\s*\{(.*)\}\s*$", r"\1"),
+        ("  ", r"\s+", " "),
+        # Other names of the same thing.
+        ("frac", rf"\\(?:[dtcsx]|nice|flat)frac{_END}", r"\\frac"),
+        ("binom", rf"\\[dt]binom{_END}", r"\\binom"),
+        ("\\over", rf"\{{{_INSIDE}\\over{_END}{_INSIDE}\}}", r"\\frac{\1}{\2}"),
+        ("\\over", rf"^([^{{}}]*)\\over{_END}([^{{}}]*)$", r"\\frac{\1}{\2}"),
+        ("\\choose", rf"\{{{_INSIDE}\\choose{_END}{_INSIDE}\}}", r"\\binom{\1}{\2}"),
+        ("choose", r"^([^{}a-z\\]*) ?\\?choose(?![a-zA-Z])([^{}a-z\\]*)$", r"\\binom{\1}{\2}"),
+        ("\\not", r"\\not\s*=", r"\\ne "),
+        ("\\", rf"\\(le|ge|ne)q(?:slant|q)?{_END}", r"\\\1"),
+        ("dots", rf"\\[lc]dots{_END}", r"\\dots"),
+        ("\\mathbb", r"\\mathbb\s*([A-Z])", r"\\mathbb{\1}"),
+        ("\\", rf"\\(?:R|[rR]eals){_END}", r"\\mathbb{R}"),
+        ("\\lt", rf"\\lt{_END}", "<"),
+        ("\\gt", rf"\\gt{_END}", ">"),
+        ("\\vert", rf"\\vert{_END}", "|"),
+        ("\\var", rf"\\var(phi|epsilon|theta|rho|sigma){_END}", r"\\\1"),
+        ("\\vee", rf"\\vee{_END}", r"\\lor"),
+        ("\\wedge", rf"\\wedge{_END}", r"\\land"),
+        ("\\", rf"\\(?:Longrightarrow|implies|therefore){_END}", r"\\Rightarrow"),
+        ("\\", rf"\\(?:backslash|smallsetminus){_END}", r"\\setminus"),
+        ("\\mathbb", r"(?<=\\mathbb\{R\}) ?-(?= ?\\\{)", r"\\setminus"),
+        ("\\prime", r"\^\s*\{?\s*\\prime\s*\}?", "'"),
+        ("<=", r"<=", r"\\le "),
+        (">=", r">=", r"\\ge "),
+        ("\\", rf"\\(?:varnothing|O){_END}|\\\{{\s*\\\}}", r"\\emptyset"),
+        ("\\lbrace", rf"\\lbrace{_END}", r"\\{"),
+        ("\\rbrace", rf"\\rbrace{_END}", r"\\}"),
+        ("**", r"\*\*", "^"),
+        ("mod", r"\\text\s*\{\s*\(? ?mod(?:ulo)? ([^(){} ][^(){}]*?)\s*\)?\s*\}", r" \\mod{\1}"),
+        ("mod", rf"\( ?{_MOD} ?\{{? ?([^(){{}}]+?) ?\}}? ?\)", r" \\mod{\1}"),
+        ("mod", rf"{_MOD} ?(?:\{{ ?([^{{}}]*?) ?\}}|(\d+|[a-zA-Z]))", r" \\mod{\1\2}"),
+        ("\\text", rf"\\text\s*\{{\s*({_FUNCTION})\s*\}}(?<!sec\}})", r"\\\1 "),
+        (
+            "",
+            rf"(?<![\\a-zA-Z])({_NAMES}){_END}(?<!text\{{sec)(?<!text\{{ sec)(?!(?<=\d sec) ?\.?$)",
+            r"\\\1",
+        ),
+        ("", rf"(?<![\\a-zA-Z])(?:infinity|inf|oo){_END}", r"\\infty"),
+        ("(", r"(\\sqrt|\^)\s*\(([^()]*)\)", r"\1{\2}"),
+        ("^", r"\^\s*([+-]\d+)", r"^{\1}"),
+        ("10", r"(?<=\d)\s*[xX]\s*(?=10\s*\^)", r"\\times "),
+        *_SCIENTIFIC,
+        # Braces that LaTeX lets one leave out.
+        ("\\", rf"\\(frac|binom)\s*{_ONE_TOKEN}", r"\\\1{\2}"),
+        ("\\", rf"\\(frac|binom)\s*({_GROUP})\s*{_ONE_TOKEN}", r"\\\1\2{\3}"),
+        ("\\sqrt", rf"\\sqrt\s*(\[[^\[\]]*\])?\s*{_ONE_TOKEN}", r"\\sqrt\1{\2}"),
+        # Words between answers.
+        ("or", _OR, r" \\lor "),
+        ("and", _AND, r" \\land "),
+        (",", r",\s*,", ","),
+        ("%", r"\\?%", ""),
+    )
+]
+"""A text that the rule needs, which is looked for first; a pattern; what it becomes."""
+
+_BETWEEN_SIGNS = re.compile(
+    r"(?<=[$%])\s*,\s*|(?<=\\circ)\s*,\s*|(?<=\\circ\})\s*,\s*|(?<=\\\))\s*,\s*|,\s*(?=\\?\$|\\\()"
+)
+"""A comma beside a sign that is to be dropped divides members, not thousands."""
+_TRIGONOMETRY = re.compile(rf"\\(?:sin|cos|tan|cot|sec|csc){_END}")
 _DEGREES = re.compile(rf"(\d+(?:\.\d+)?){_CIRCLE}")
-_CIRCLES = re.compile(_CIRCLE)
-_TEXTS = re.compile(_TEXT)
+_CIRCLES = re.compile(rf"{_CIRCLE}(?:\s*(?:[CF]{_END}|\\(?:text|mathrm)\s*\{{\s*[CF]\s*\}}))?")
+_LONE_TEXT = re.compile(r"(?P<number>(?<=[\d)}\]])\s?)?\\text\s*\{\s*(?P<letter>[^{}]?)\s*\}")
 _SPACES = re.compile(r"\s+")
 """Not left long: many rules allow space in several places, and would try all ways to share it."""
-_WORD = re.compile(r"[a-zA-Z]{2}")
 _THOUSANDS = re.compile(r"(?<![\d.,])\d{1,3}(?:(?:,\d{3})+|(?: \d{3})+)(?![\d,])")
 _BRACKETS = re.compile(r"[()\[\]]|\\[{}]")
+_PLAIN = re.compile(r"-?\d+(?:\.\d+)?", re.ASCII)
 
 
 def normalise(text: str) -> str:
     """Return the answer in plain LaTeX, its value unchanged."""
-    text = _SPACES.sub(" ", text.translate(_CHARACTERS))
-    if _TRIGONOMETRY.search(text):
-        text = _DEGREES.sub(r"{\\frac{\1\\pi}{180}}", text)
-    text = _CIRCLES.sub("", text)
-    for pattern, replacement in _REWRITES:
-        text = pattern.sub(replacement, text)
-    text = _TEXTS.sub(lambda match: match[0] if _WORD.search(match[1]) else match[1], text)
+    if _PLAIN.fullmatch(text):
+        return text
+    text = text.translate(_CONTROLS)
+    if not text.isascii():
+        text = to_latex(text)
+    text = _SPACES.sub(" ", text)
+    if "," in text:
+        text = _BETWEEN_SIGNS.sub(", ", text)
+    if "\\" in text:
+        if _TRIGONOMETRY.search(text):
+            text = _DEGREES.sub(r"{\\frac{\1\\pi}{180}}", text)
+        text = _CIRCLES.sub("", text)
+    for trigger, pattern, replacement in _REWRITES:
+        if trigger in text:
+            text = pattern.sub(replacement, text)
+    if r"\text" in text:
+        text = _LONE_TEXT.sub(_lone_letter, text)
     if not _BRACKETS.search(text):
         text = _THOUSANDS.sub(lambda match: re.sub("[, ]", "", match[0]), text)
     return text.strip().lstrip("= ").rstrip(".,;:=\\ \t\r\n")
+
+
+def _lone_letter(match: re.Match[str]) -> str:
+    """Keep one upright letter where it is a unit behind a number; others are symbols."""
+    if match["number"] is not None and is_lone_unit(match["letter"]):
+        return match[0]
+    is_behind_letter = match.string[: match.start()][-1:].isalpha()
+    return (match["number"] or " " * is_behind_letter) + match["letter"]

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator
 from itertools import pairwise
 
-from ttc_client.answers.canonical import Refused
+from ttc_client.answers.keys import Refused
 from ttc_client.answers.normalise import FUNCTIONS
 
 MAX_CHARS = 400

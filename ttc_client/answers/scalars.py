@@ -10,12 +10,14 @@ _FRACTION = re.compile(
 )
 _RATIO = re.compile(rf"(?P<top>[+-]?{_NUM})/(?P<bottom>{_NUM})")
 _POWER_OF_TEN = re.compile(
-    rf"(?P<factor>[+-]?{_NUM})(?:\\times|\\cdot|\*)10\^\{{?(?P<power>[+-]?\d{{1,3}})\}}?"
+    rf"(?P<sign>[+-]?)(?:(?P<factor>{_NUM})(?:\\times|\\cdot|\*))?10\^"
+    r"(?:\{(?P<power>[+-]?\d{1,3})\}|(?P<digits>\d{1,3}))"
 )
 _REPEATING = re.compile(
     r"(?P<sign>[+-]?)(?P<once>\d*\.\d*)\\(?:overline|bar|dot)\{?(?P<again>\d{1,300})\}?"
 )
 _IN_BASE = re.compile(r"\(?(?P<digits>\d[0-9A-Z]*|[0-9A-Z]+(?=\)?_\{?1))\)?_\{?(?P<base>\d\d?)\}?")
+_WHOLE = re.compile(r"-?[0-9a-f]+")
 _INFINITY = re.compile(r"(?P<sign>[+-]?)\\infty")
 _CHOICE = re.compile(r"\(?(?P<letter>[A-Z])[).]*|\((?P<small>[a-z])\)")
 _TWO_NUMBERS = re.compile(r"\d\s+\.?\d")
@@ -27,6 +29,13 @@ def number_key(number: Fraction) -> str:
     if number.denominator == 1:
         return f"{number.numerator:x}"
     return f"{number.numerator:x}/{number.denominator:x}"
+
+
+def residue_key(residue: str, modulus: str) -> str:
+    """Return the key of a residue class, given the keys of a member and of the modulus."""
+    if _WHOLE.fullmatch(residue) and _WHOLE.fullmatch(modulus) and int(modulus, 16) > 0:
+        residue = f"{int(residue, 16) % int(modulus, 16):x}"
+    return f"{residue} mod {modulus}"
 
 
 def scalar_key(text: str) -> str | None:
@@ -56,7 +65,8 @@ def _rational(text: str) -> Fraction | None:
     if match := _RATIO.fullmatch(text):
         return Fraction(match["top"]) / Fraction(match["bottom"])
     if match := _POWER_OF_TEN.fullmatch(text):
-        return Fraction(match["factor"]) * Fraction(10) ** int(match["power"])
+        power = Fraction(10) ** int(match["power"] or match["digits"])
+        return _signed(match["sign"], Fraction(match["factor"] or 1) * power)
     if match := _REPEATING.fullmatch(text):
         period = Fraction(int(match["again"]), 10 ** len(match["again"]) - 1)
         places = len(match["once"].partition(".")[2])

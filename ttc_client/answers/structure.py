@@ -4,6 +4,10 @@ import re
 from collections.abc import Collection, Iterator
 
 _TOKEN = re.compile(r"\\[a-zA-Z]+|\\.|\s+|[^\\]", re.DOTALL)
+_MEMBERSHIP = re.compile(r"[^\[\]]{1,20}\\in(?![a-zA-Z])")
+_HALF_OPEN = re.compile(
+    r"(?P<left>[\[\](])(?P<ends>[^\[\]();,]*[;,][^\[\]();,]*)(?P<right>[\[\])])"
+)
 _OPENING = frozenset({"(", "[", "{", r"\{", r"\langle", r"\lfloor", r"\lceil", r"\begin"})
 _CLOSING = frozenset({")", "]", "}", r"\}", r"\rangle", r"\rfloor", r"\rceil", r"\end"})
 
@@ -38,6 +42,25 @@ def enclosed(text: str) -> tuple[str, str, str] | None:
     if any(depth == 0 for _, depth in tokens[:-1]):
         return None
     return tokens[0][0], "".join(token for token, _ in tokens[1:-1]).strip(), tokens[-1][0]
+
+
+def upright_brackets(text: str) -> str:
+    r"""Return intervals written as `]1,2[` with round brackets; other text as it is."""
+    if "[" not in text and "]" not in text:
+        return text
+    membership = _MEMBERSHIP.match(text)
+    start = membership.end() if membership else 0
+    parts = [_HALF_OPEN.fullmatch(part.strip()) for part in text[start:].split(r"\cup")]
+    found = [part for part in parts if part]
+    if len(found) < len(parts) or not any(
+        part["left"] == "]" or part["right"] == "[" for part in found
+    ):
+        return text
+    upright = [
+        f"{part['left'].replace(']', '(')}{part['ends']}{part['right'].replace('[', ')')}"
+        for part in found
+    ]
+    return text[:start] + r" \cup ".join(upright)
 
 
 def _tokens(text: str) -> Iterator[tuple[str, int]]:

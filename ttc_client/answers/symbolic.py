@@ -16,7 +16,6 @@ import sympy
 from antlr4 import PredictionMode, Token
 from latex2sympy2_extended.latex2sympy2 import ConversionConfig, _Latex2Sympy
 
-from ttc_client.answers.canonical import Kind, Refused
 from ttc_client.answers.evaluation import (
     Number,
     as_float,
@@ -26,6 +25,7 @@ from ttc_client.answers.evaluation import (
     mp,
     real_part,
 )
+from ttc_client.answers.keys import Kind, Refused
 from ttc_client.answers.rewrite import rewrite
 from ttc_client.answers.scalars import number_key
 

@@ -60,13 +60,15 @@ class Grid:
         """
         values = settings.values
         shared = {name: values[name] for name in PARAMS if name not in CELL}
-        own = {
-            name: {f.name: values[f.name] for f in fields(settings.cell(strategy=name)[0].settings)}
-            for name in self.strategies
-        }
+        own = {name: _own(settings.cell(strategy=name)[1]) for name in self.strategies}
         task = {name: getattr(settings.task, name, None) for name in ("name", "system_prompt")}
         policy_api = settings.servers.policy_api
         return {**shared, "policy_api": policy_api, "task": task, "own": own}
+
+
+def _own(params: SearchParams) -> dict[str, Any]:
+    own = params.settings
+    return {} if own is None else {field.name: getattr(own, field.name) for field in fields(own)}
 
 
 def _covers(one: Strategy[Any], other: Strategy[Any]) -> bool:

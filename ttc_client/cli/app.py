@@ -103,7 +103,7 @@ def run() -> None:
     debug, all_shown = "--debug" in sys.argv, "--help-all" in sys.argv
     arguments = ["--help" if a == "--help-all" else a for a in sys.argv[1:] if a != "--debug"]
     try:
-        code = make_app(all_shown=all_shown)(arguments, standalone_mode=False)
+        code = make_app(all_shown=all_shown)(arguments, prog_name="ttc", standalone_mode=False)
         sys.stdout.flush()
         if code == EXIT_INTERRUPTED:  # Ctrl-C, which Typer turns into its exit code
             _fail("interrupted", code, debug)

@@ -128,10 +128,11 @@ async def _run(
     from ttc_client.report.progress import show
     from ttc_client.runtime.client import Client
 
-    async with Client(plan.settings.servers, plan.settings.task) as client:
+    servers = plan.settings.servers_for(plan.searches)
+    async with Client(servers, plan.settings.task) as client:
         for params in plan.searches:
             client.check(params)
-        settings = {**plan.recorded, **client.models, "demo": plan.settings.servers.is_demo}
+        settings = {**plan.recorded, **client.models, "demo": servers.is_demo}
         with Journal(out, settings, plan.problems, resume=resume) as journal:
             bench = Bench(plan.problems, plan.searches, journal, traces=traces)
             try:

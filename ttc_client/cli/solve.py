@@ -88,7 +88,7 @@ async def _solve(
 
     meter = Meter(on_exchange=directory.record) if directory else Meter()
     question = Problem(question=problem)
-    async with Client(settings.servers, settings.task) as client:
+    async with Client(settings.servers_for([params]), settings.task) as client:
         ballot = client.ballot(question, params)
         view = SearchView(params, meter, ballot)
         async with show(view, Console(stderr=True, quiet=quiet)):

@@ -17,6 +17,7 @@ code departs from the post, this package follows the code:
 | DVTS returns the last M siblings of each subtree, finished or not | `searches` |
 | the PRM also reads the empty step after a final `"\n\n"`: `last` is its | `searches.expand` |
 | siblings that read the same remain siblings | `searches.expand` |
+| one continuation that fails, fails the search | `searches.expand` |
 | whatever the search ranks by, votes count the last score | `judge.RULES` |
 | whatever was sampled votes: cut, unfinished, and without an answer | `judge.RULES` |
 | an answer is the last box, else an announcement, else the last number | `judge.extract_answer` |

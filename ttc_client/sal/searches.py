@@ -5,6 +5,7 @@ from dataclasses import replace
 from itertools import chain, count, cycle, islice
 from typing import Any
 
+from ttc_client.errors import TTCError
 from ttc_client.search.params import SearchParams
 from ttc_client.search.ports import ScoreRequest, Verifier
 from ttc_client.search.rewards import reduce_scores
@@ -16,6 +17,7 @@ from ttc_client.together import together
 from ttc_client.types import Trajectory
 
 _DVTS_MAX_TOKENS = 2048
+_WHY_ALL = "--compat sal searches with all of them or not at all, as the toolkit does"
 
 
 def ended(trajectory: Trajectory) -> bool:
@@ -73,6 +75,8 @@ async def _expand(
             to_end=to_end,
             temperature=temperature,
         )
+        if len(children) < n:
+            raise TTCError(f"{n - len(children)} of {n} continuations failed: {_WHY_ALL}")
         if search.verifier is not None:
             read = await together(_roll_out(search, child, lookahead) for child in children)
             texts = [rolled.text for rolled in read]

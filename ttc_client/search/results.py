@@ -55,6 +55,22 @@ def _standing_for(alike: list[Trajectory]) -> Trajectory:
     return replace(alike[0], steps=(*before, merged))
 
 
+def as_ended(trajectory: Trajectory, left: int, *, may_go_on: bool) -> Trajectory:
+    """Mark a step that used up the tokens of its completion, unless it was the end anyway.
+
+    One that was cut at a checkpoint before that is not finished.
+    """
+    *before, last = trajectory.steps
+    used_up = last.num_tokens >= left
+    if last.finish == "stop" and used_up:
+        last = replace(last, finish="length")
+    elif last.finish == "length" and may_go_on and not used_up:
+        last = replace(last, finish="stop")
+    else:
+        return trajectory
+    return replace(trajectory, steps=(*before, last))
+
+
 def completions(sampled: Iterable[Trajectory], n: int) -> tuple[Pick, ...]:
     """Return the completions among the trajectories, the best N of them, in the tree's order."""
     finished = sorted((t for t in sampled if t.finished), key=lambda t: t.path)

@@ -7,15 +7,15 @@ depend on the strategy alone, never on which reply came first.
 
 import random
 from collections.abc import Callable, Coroutine, Iterable, Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any, Generic, Literal
 
 from ttc_client.search.ballot import Ballot
 from ttc_client.search.params import SearchParams
 from ttc_client.search.ports import Policy, SampleRequest, ScoreRequest, Verifier
-from ttc_client.search.results import Rules, candidates, completions, merge_alike
+from ttc_client.search.results import Rules, as_ended, candidates, completions, merge_alike
 from ttc_client.search.rewards import reduce_scores
-from ttc_client.search.seeds import request_seed
+from ttc_client.search.seeds import Numbers, request_seed
 from ttc_client.search.steps import STEP_DELIMITER, split_steps
 from ttc_client.search.strategy import Found, Pick, S, Strategy
 from ttc_client.search.voting import ranked
@@ -42,22 +42,6 @@ class Ports:
     watch: Watch
     find: Callable[[str], Strategy[Any]]
     rules: Rules
-
-
-@dataclass(slots=True)
-class Numbers:
-    """The next child's number, by the path of its parent; a part has a range of the root's."""
-
-    next: dict[tuple[int, ...], int] = field(default_factory=dict[tuple[int, ...], int])
-    last: int | None = None
-
-    def take(self, path: tuple[int, ...], count: int) -> int:
-        """Return the number of the first of so many new children."""
-        first = self.next.get(path, 0)
-        if not path and self.last is not None and first + count > self.last:
-            raise ValueError("a part of a search expands its root into more than its n")
-        self.next[path] = first + count
-        return first
 
 
 class Search(Generic[S]):
@@ -207,7 +191,7 @@ class Search(Generic[S]):
             parent, n, limit, first=first, to_end=until != "step", temperature=temperature
         )
         may_go_on = isinstance(until, int)
-        return [_as_ended(child, left, may_go_on=may_go_on) for child in children]
+        return [as_ended(child, left, may_go_on=may_go_on) for child in children]
 
     async def sample(
         self,
@@ -294,19 +278,3 @@ class Search(Generic[S]):
 
 async def _found(strategy: Strategy[S], search: Search[S]) -> Found:
     return await strategy.search(search)
-
-
-def _as_ended(trajectory: Trajectory, left: int, *, may_go_on: bool) -> Trajectory:
-    """Mark a step that used up the tokens of its completion, unless it was the end anyway.
-
-    One that was cut at a checkpoint before that is not finished.
-    """
-    *before, last = trajectory.steps
-    used_up = last.num_tokens >= left
-    if last.finish == "stop" and used_up:
-        last = replace(last, finish="length")
-    elif last.finish == "length" and may_go_on and not used_up:
-        last = replace(last, finish="stop")
-    else:
-        return trajectory
-    return replace(trajectory, steps=(*before, last))

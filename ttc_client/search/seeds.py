@@ -1,9 +1,26 @@
-"""The seed of each request: from the run's seed, the problem, and the place in the tree."""
+"""The number of each child, and the seed that follows from its place in the tree."""
 
 import hashlib
+from dataclasses import dataclass, field
 
 from ttc_client.search.params import SearchParams
 from ttc_client.types import Problem
+
+
+@dataclass(slots=True)
+class Numbers:
+    """The next child's number, by the path of its parent; a part has a range of the root's."""
+
+    next: dict[tuple[int, ...], int] = field(default_factory=dict[tuple[int, ...], int])
+    last: int | None = None
+
+    def take(self, path: tuple[int, ...], count: int) -> int:
+        """Return the number of the first of so many new children."""
+        first = self.next.get(path, 0)
+        if not path and self.last is not None and first + count > self.last:
+            raise ValueError("a part of a search expands its root into more than its n")
+        self.next[path] = first + count
+        return first
 
 
 def request_seed(

@@ -7,7 +7,7 @@ made from the fields of `SearchParams`, of the strategies' own settings, and of 
 import difflib
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import Field, dataclass, fields
+from dataclasses import Field, dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Final, get_args
 
@@ -70,7 +70,19 @@ class Settings:
         Settings that its strategy does not have are left out. Raises ConfigError.
         """
         strategy, params = self.cell(**cell)
+        if strategy.needs != "nothing" and self.servers.policy and not self.servers.prm:
+            raise ConfigError(
+                f"{strategy.name} needs a verifier beside the policy: add --prm URL, or use "
+                "majority"
+            )
         return strategy.checked(params)
+
+    def servers_for(self, searches: Iterable[SearchParams]) -> Servers:
+        """Return the servers that some searches need: without the verifier if none uses it."""
+        strategies = [find_strategy(search.strategy) for search in searches]
+        if any(strategy.needs != "nothing" for strategy in strategies):
+            return self.servers
+        return replace(self.servers, prm=())
 
     def cell(self, **cell: Any) -> tuple[Strategy[Any], SearchParams]:
         """Return the strategy of a cell, and its params before the strategy has checked them."""
@@ -81,12 +93,15 @@ class Settings:
         return strategy, SearchParams(**shared, settings=strategy.settings(**own))
 
     def check_own(self, strategies: Sequence[str]) -> None:
-        """Raise ConfigError for a setting that was given and that none of the strategies has."""
+        """Raise ConfigError for a flag that was given and that none of the strategies has.
+
+        A file or the environment may set what only some searches need.
+        """
         mode = MODES[self.values["compat"]]
         records = [find_strategy(name, mode.strategies) for name in strategies]
         known = {field.name for record in records for field in fields(record.settings)}
-        for name, field in OWN.items():
-            if name not in known and self.values[name] != field.default:
+        for name in OWN:
+            if name not in known and self.origins[name] == "flag":
                 having = [s.name for s in STRATEGIES.values() if name in _fields([s.settings])]
                 raise ConfigError(
                     f"{name} is {self.values[name]}, but {', '.join(strategies)} has no such "

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from math import nan
 
 from ttc_client.answers import AnswerPool, extract_answer
-from ttc_client.grading import grade
+from ttc_client.answers.grading import grade
 from ttc_client.tasks.prompts import META_MATH_SYSTEM_PROMPT
 from ttc_client.types import Message, Problem
 

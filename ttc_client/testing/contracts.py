@@ -18,7 +18,12 @@ from ttc_client.search.strategy import Found, Strategy
 from ttc_client.tasks.task import Task
 from ttc_client.testing.ports import ScriptedPolicy, ScriptedVerifier, perfect, walk
 from ttc_client.testing.searches import run_search
+from ttc_client.together import stopped
 from ttc_client.types import Finish, Problem, Trajectory
+
+_NUM_ORDERS = 6
+_TURNS_TO_SETTLE = 30
+"""Of the event loop, until all has happened that a reply leads to."""
 
 
 async def check_strategy(strategy: Strategy[Any], params: SearchParams) -> None:
@@ -72,18 +77,30 @@ async def _check_numbers(strategy: Strategy[Any], params: SearchParams) -> None:
 async def _check_order(strategy: Strategy[Any], params: SearchParams) -> None:
     """Answer in several orders; everything that was found must be the same."""
     outcomes: list[object] = []
-    for order in range(4):
-        rng = random.Random(order)
+    for order in range(_NUM_ORDERS):
+        waiting: list[asyncio.Event] = []
 
-        def gate(_: SampleRequest, rng: random.Random = rng) -> asyncio.Event:
-            event = asyncio.Event()
-            asyncio.get_running_loop().call_later(rng.random() / 1000, event.set)
-            return event
+        def gate(_: SampleRequest, waiting: list[asyncio.Event] = waiting) -> asyncio.Event:
+            waiting.append(asyncio.Event())
+            return waiting[-1]
 
-        found, _ = await _run(strategy, params, ScriptedPolicy(walk, gate))
+        replying = asyncio.create_task(_reply_one_by_one(waiting, random.Random(order)))
+        try:
+            found, _ = await _run(strategy, params, ScriptedPolicy(walk, gate))
+        finally:
+            await stopped([replying])
         picks = [(pick.trajectory.path, pick.trajectory.text, pick.votes) for pick in found.picks]
         outcomes.append(picks)
     assert all(o == outcomes[0] for o in outcomes), "the outcome depends on the order of replies"
+
+
+async def _reply_one_by_one(waiting: list[asyncio.Event], rng: random.Random) -> None:
+    """Let one of the waiting requests be answered, and the next once all is quiet again."""
+    while True:
+        for _ in range(_TURNS_TO_SETTLE):
+            await asyncio.sleep(0)
+        if waiting:
+            waiting.pop(rng.randrange(len(waiting))).set()
 
 
 async def _check_truncation(strategy: Strategy[Any], params: SearchParams) -> None:
@@ -132,7 +149,10 @@ async def _check_failure(strategy: Strategy[Any], params: SearchParams) -> None:
         def fails_once(request: SampleRequest, i: int) -> tuple[str, Finish]:
             return fails(request, i) if request.seed == last_seed else walk(request, i)
 
-        found, _ = await _run(strategy, params, ScriptedPolicy(fails_once))
+        try:
+            found, _ = await _run(strategy, params, ScriptedPolicy(fails_once))
+        except ServerError as error:
+            raise AssertionError("one failed request cost the whole search") from error
         assert found.picks, "one failed request cost the whole search"
 
 

@@ -20,7 +20,8 @@ from ttc_client.clients.prompts import (
     QWEN_PRM_SYSTEM,
     RLHFLOW_SYSTEM,
     RLHFLOW_VERDICTS,
-    chatml_prompt,
+    question,
+    render_chatml,
     rlhflow_approval,
     rlhflow_question,
 )
@@ -169,7 +170,7 @@ class QwenMathPRM:
 
     def encode(self, problem: str, prefix: Sequence[str], item: Sequence[str]) -> list[Encoded]:
         ids, reads = [], []
-        text = chatml_prompt(problem, QWEN_PRM_SYSTEM)  # the first step may merge with its end
+        text = render_chatml(question(problem, QWEN_PRM_SYSTEM))  # may merge with the first step
         for step in (*prefix, *item):
             ids += [*self._tokens.ids(text + step), self._marker]
             reads.append(len(ids) - 1)

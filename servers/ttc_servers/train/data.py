@@ -11,13 +11,14 @@ from dataclasses import dataclass, field
 from tokenizers import Tokenizer
 
 from ttc_client.clients.prompts import (
-    META_MATH_SYSTEM_PROMPT,
     RLHFLOW_SYSTEM,
-    llama3_prompt,
+    question,
+    render_llama3,
     rlhflow_approval,
     rlhflow_question,
 )
 from ttc_client.search.steps import STEP_DELIMITER
+from ttc_client.tasks.prompts import META_MATH_SYSTEM_PROMPT
 from ttc_servers.demomath import LEVELS, Problem, careless_steps, draw, first_error
 from ttc_servers.train.tokenizer import BOS, EOT, encode
 
@@ -71,7 +72,7 @@ class Batch:
 
 def policy_prompt(system_prompt: str | None = META_MATH_SYSTEM_PROMPT) -> tuple[str, str]:
     """Return what stands before and after the problem; None leaves out the system turn."""
-    before, after = llama3_prompt(_SLOT, system_prompt or "").split(_SLOT)
+    before, after = render_llama3(question(_SLOT, system_prompt or "")).split(_SLOT)
     if system_prompt is None:
         before = before[before.index(EOT) + len(EOT) :]
     return BOS + before, after

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 
-from ttc_client.clients.prompts import META_MATH_SYSTEM_PROMPT, RLHFLOW_SYSTEM, llama3_prompt
+from ttc_client.clients.prompts import RLHFLOW_SYSTEM, question, render_llama3
+from ttc_client.tasks.prompts import META_MATH_SYSTEM_PROMPT
 
 BOS, EOT = "<|begin_of_text|>", "<|eot_id|>"
 PAD = "<|finetune_right_pad_id|>"
@@ -40,7 +41,7 @@ def train_tokenizer(texts: Iterable[str], vocab_size: int = VOCAB_SIZE) -> Token
         max_token_length=64,
         show_progress=False,
     )
-    constant = llama3_prompt("", META_MATH_SYSTEM_PROMPT) + RLHFLOW_SYSTEM
+    constant = render_llama3(question("", META_MATH_SYSTEM_PROMPT)) + RLHFLOW_SYSTEM
     for special in SPECIALS:
         constant = constant.replace(special, "\n")
     tokenizer.train_from_iterator([*texts, *[constant] * _PROMPT_WEIGHT], trainer)

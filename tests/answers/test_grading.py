@@ -2,7 +2,7 @@
 
 from ttc_client.answers import AnswerPool
 from ttc_client.answers.pool import Key
-from ttc_client.grading import grade
+from ttc_client.answers.grading import grade
 
 
 async def test_equivalent_answers_are_right_and_an_empty_one_is_wrong():

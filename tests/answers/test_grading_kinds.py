@@ -1,0 +1,355 @@
+"""What the gold answer lets an answer be read as, kind by kind, and what stays wrong beside it."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+import pytest_asyncio
+
+from ttc_client.answers import AnswerPool
+from ttc_client.answers.grading import grade
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+# Each gold answer, and under it what is right (=) and what is wrong (!) beside it.
+KINDS = {
+    "an equation beside a value": r"""
+        91
+            = a-b+c = 91 ; 91 = a-b+c ; a+b = 90+1 = 91 ; \text{Perimeter} = 91
+            ! a-b+c = 90 ; 90+2 = 91
+        13
+            = |w| = 13 ; g(2) = 13 ; XY^2 = 13 ; [PQRS] = 13 ; 6+7 = 13
+            ! x < 13 ; x \ne 13 ; x=4, y=13
+        \frac34
+            = \cos\alpha = 0.75 ; P(A \cap B) = 3/4
+            ! \cos\alpha = 0.74
+        0
+            = k = 0 ; f(1) = 0
+            ! x-3 = 0 ; x^2-9 = 0
+        15
+            = \sum_{k=1}^5 k = 15 ; x-4 = 11 \Rightarrow x = 15
+            ! \sum_{k=1}^5 k = 14
+        0.667
+            = \frac23 \approx 0.667
+            ! \frac23 \approx 0.67
+        \{4,9\}
+            = A \cap B = \{4,9\}
+            ! A \cap B = \{4\}
+    """,
+    "a formula beside its name": r"""
+        6s^2
+            = S = 6s^2 ; 6s^2 = S ; S(s) = 6 s^{2}
+            ! s = 6s^2 ; 6s^2 = 0 ; s-1 = 6s^2
+        3x^2
+            = \frac{dy}{dx} = 3x^2 ; f'(x) = 3x^2 ; y' = 3x^2
+            ! x+1 = 3x^2 ; f'(x) = 3x
+        (a-2)(a+2)
+            = a^2-4 = (a-2)(a+2)
+            ! a^2-5 = (a-2)(a+2)
+        y=4x-1
+            = 4x-y=1
+            ! 4x-1
+    """,
+    "upright letters": r"""
+        1-2i
+            = 1-2\mathrm{i} ; 1 - 2\text{i}
+            ! 1-2 ; -1
+        4\text{k}
+            = 4k
+            ! 4
+        9\operatorname{e}
+            = 9e
+            ! 9
+        6y
+            = 6\text{y} ; 6\mathrm{y}
+            ! 6
+        8
+            = 8\mathrm{m} ; 8\text{ g}
+            ! 8\text{y} ; 8\mathrm{i} ; 8y ; 8 y
+        8m
+            = 8\mathrm{m}
+            ! 8
+    """,
+    "e-notation": r"""
+        7.5e12
+            = 7.5 \cdot 10^{12} ; 7500000000000 ; 7.5E12 ; 7.5 x 10^12
+            ! 7.5e11 ; 7.5e
+        1e-4
+            = 10^{-4} ; 0.0001 ; 1e-04
+            ! 1e4 ; e^{-4}
+        -3.2e-5
+            = -3.2\times10^{-5}
+            ! 3.2e-5
+        6e-4
+            = 6 \times 10^{-4}
+            ! 6e^{-4}
+        0.0006
+            = 6e-4
+            ! 6e-3
+        3e-2
+            = 3e-2 ; -2+3e
+            ! 0.03
+        5e
+            = 5e
+            ! 50
+    """,
+    "Unicode mathematics": r"""
+        7-\sqrt{11}
+            = 7 − √11 ; 7 – √11
+            ! 7 − √12 ; 7 - √1·1
+        \frac{\sqrt{7}}{4}
+            = √7/4 ; √7⁄4
+            ! √7/5
+        \frac58
+            = ⅝ ; ５/８
+            ! ⅜
+        5\frac58
+            = 5⅝
+            ! 5\cdot ⅝
+        y^{12}
+            = y¹²
+            ! y₁₂
+        10^{-6}
+            = 10⁻⁶
+            ! 10⁶
+        2\pi\theta
+            = 2πθ ; 2·π·θ
+            ! 2πφ
+        \sqrt{y+2}
+            = √(y+2)
+            ! √y+2
+        \sqrt[3]{20}
+            = ∛20
+            ! √20
+        [4,\infty)
+            = y ⩾ 4 ; y ≥ 4
+            ! y ≤ 4
+        -17
+            = −17 ; ‑17 ; —17 ; －１７
+            ! １７
+        0.\overline{6}
+            = 2/3 ; 0.6̅
+            ! 0.6
+        \mathbb{R}
+            = ℝ
+            ! ℤ
+        2.72
+            = ≈ 2.72
+            ! ≈ 2.71
+    """,
+    "signs between the members of a list": r"""
+        45, 225
+            = $45$,$225$ ; 45^\circ,225^\circ ; 45°,225° ; \(45\),\(225\)
+            ! 45225 ; $45,225$
+        15\%,120\%
+            = 15, 120 ; \$15,\$120
+            ! 15120
+        12345
+            = \$12,345 ; $12,345$
+            ! 12, 345
+    """,
+    "scale words": r"""
+        4000000
+            = 4 million ; \$4\text{ million} ; 4 \text{ million people} ; 4,000 thousand
+            ! 4 ; 4 billion
+        4
+            ! 4 million ; 4\text{ dozen} ; 4 hundred
+        84
+            = 7 dozen ; 7\text{ dozen eggs}
+            ! 7
+        2.5\text{ billion}
+            = 2500000000 ; 2.5\times10^9
+            ! 2.5
+        6
+            ! 6 hundredths ; 6 sevenths
+    """,
+    "and, or, and chains of relations": r"""
+        (-3,8)
+            = t>-3 \text{ and } t<8 ; t < 8 and t > -3 ; 8>t>-3 ; t>-3 \wedge t<8
+            ! t>-3 \text{ or } t<8 ; t>-3 and s<8 ; t>-3, t<8 ; t \ge -3 and t<8
+        (-\infty,-3)\cup(8,\infty)
+            = t<-3 or t>8 ; t>8 \vee t<-3 ; 8<t \text{ or } -3>t
+            ! t<-3 and t>8
+        \emptyset
+            = \{\}
+            ! t<-3 and t>8
+        p<q<r
+            = r>q>p
+            ! p<r<q ; p<q ; r<q<p
+        u=v=w
+            = w=u=v
+            ! u=v
+        10,14
+            = 10 and 14 ; $10$ \text{ or } $14$
+            ! 10
+    """,
+    "named members": r"""
+        6,-4
+            = r_1 = 6, r_2 = -4 ; r_{1}=-4 and r_{2}=6
+            ! r_1 = 6 ; r=6, s=4 ; r=-4, s=6
+        (5,-3)
+            = (P,Q) = (5,-3) ; (z_1,z_2)=(5,-3) ; (\lambda,\mu) = (5,-3) ; p=5, q=-3
+            = q=-3, p=5
+            ! p=-3, q=5 ; q=5, p=-3 ; z_1=-3, z_2=5 ; 5,-3
+        r=7, \theta=2
+            = (7,2) ; (r,\theta)=(7,2)
+            ! (2,7) ; 7, 2 ; 9
+        t_1=3,t_2=4
+            = t_{1}=3, t_{2}=4
+            ! t_1=4,t_2=3
+        7,9
+            = m=7, n=9
+            ! m=9, n=7
+    """,
+    "sets by a condition or a gap": r"""
+        (5,\infty)
+            = \{t \mid t>5\} ; \{t : t > 5\} ; \{t\in\mathbb{R} | t>5\}
+            ! \{t \mid t \ge 5\} ; \{t\in\mathbb{Z} \mid t>5\} ; \{5\}
+        (-2,4]
+            = \{y | -2<y\le 4\} ; \{y \mid y>-2, y\le 4\} ; ]-2,4]
+            ! \{y | -2<y<4\} ; ]-2,4[
+        (-\infty,7)\cup(7,\infty)
+            = \mathbb{R}\setminus\{7\} ; \mathbb R - \{7\} ; t \neq 7 ; 7 \ne t
+            = all real numbers except 7 ; t<7 or t>7 ; ]-\infty,7[ \cup ]7,\infty[
+            ! 7 ; \mathbb{R} ; \mathbb{R}\setminus\{8\}
+        (-\infty,-2)\cup(-2,2)\cup(2,\infty)
+            = t\ne\pm2 ; t \ne 2, t\ne -2 ; t\neq 2, -2 ; \mathbb{R}\backslash\{2,-2\}
+            ! t \ne 2 ; t\ne 2 or t\ne -2
+        (1,6)
+            = ]1,6[ ; (1,3]\cup(2,6) ; (0,6)\setminus(0,1]
+            ! [1,6] ; (1,3)\cup(3,6)
+    """,
+    "residues": r"""
+        5 \pmod{11}
+            = 5 \bmod 11 ; 5 (mod 11) ; n \equiv 5 \pmod{11} ; 16 \pmod{11}
+            = n \equiv 5 \text{ (mod 11)}
+            ! 5 ; 5 \pmod{12} ; 6 \pmod{11}
+        5
+            = 5 \pmod{11} ; n \equiv 5 \pmod {11}
+            ! 16 \pmod{11} ; 15 mod 10
+        n \equiv 2, 9 \pmod{11}
+            = n\equiv 9,2 \pmod{11}
+            ! n \equiv 2 \pmod{11}
+    """,
+    "compound units": r"""
+        80
+            = 80 mi/h ; 80 \text{ km/h} ; 80\ \mathrm{km}\cdot\mathrm{h}^{-1}
+            = 80 kilometers per hour ; 80\,\frac{\text{km}}{\text{h}}
+            ! 80 p/q ; 80x/y ; 81 km/h ; 80 km/h + 1
+        1.6
+            = 1.6 m/s^2 ; 1.6 \mathrm{~m} / \mathrm{s}^{2} ; 1.6 m/s² ; 1.6 \text{ g/cm}^3
+            = 1.6\text{ N}\cdot\text{m}
+            ! 1.6 m/n
+        3m/s
+            = 3 m / s
+            ! 3
+    """,
+    "matrices": r"""
+        \begin{pmatrix}5&6\\7&8\end{pmatrix}
+            = \begin{bmatrix} 5 & 6 \\[2ex] 7 & 8 \end{bmatrix}
+            = \begin{pmatrix}5&6\cr7&8\end{pmatrix}
+            = \left(\begin{smallmatrix}5&6\\7&8\end{smallmatrix}\right)
+            ! \begin{pmatrix}5&7\\6&8\end{pmatrix}
+        \begin{pmatrix}2/3\\-1\end{pmatrix}
+            = \frac13\begin{pmatrix}2\\-3\end{pmatrix}
+            = -\frac{1}{3}\cdot\begin{pmatrix}-2\\3\end{pmatrix}
+            ! \begin{pmatrix}2\\-3\end{pmatrix} ; \frac13\begin{pmatrix}2&-3\end{pmatrix}
+        \begin{pmatrix}1-t\\2t\end{pmatrix}
+            = \begin{pmatrix}1\\0\end{pmatrix}+t\begin{pmatrix}-1\\2\end{pmatrix}
+            ! \begin{pmatrix}1\\0\end{pmatrix}-t\begin{pmatrix}-1\\2\end{pmatrix}
+            ! \begin{pmatrix}1\\0\end{pmatrix}+t\begin{pmatrix}-1\\2\\3\end{pmatrix}
+    """,
+    "LaTeX spellings": r"""
+        21
+            = \dbinom{7}{2} ; {7 \choose 2} ; 7 choose 2 ; \tbinom72
+            ! \dbinom{7}{3} ; 7
+        \frac{\sqrt5}{3}
+            = {\sqrt{5} \over 3} ; \nicefrac{\sqrt5}{3} ; \sfrac{\sqrt{5}}{3}
+            ! {3 \over \sqrt5}
+        \sqrt[4]{3}
+            = \sqrt[4]3 ; 3^{1/4}
+            ! \sqrt3
+        17
+            = \textcolor{blue}{17} ; {\color{red}17} ; \underline{17} ; 17\tag{2}
+            = {\Large 17} ; \mathbf{17}
+            ! \overline{17} ; 18\tag{17}
+        \{2,4,6,8\}
+            = {2,6} \cup {4,8} ; \{2,6\}\cup\{4,8\}
+            ! {2,6} \cup {4,9}
+    """,
+    "choices with their text": r"""
+        D
+            = D: the second law ; (D) 14 ; \text{(D) }14 ; \textbf{(D)}\ 14 ; D. 14 ; D) 14
+            = Option D ; The answer is D
+            ! C: the second law ; D or E ; (D) and (E) ; D, E ; D = 4 ; Dogs ; A dog ; D:E
+            ! not D ; The answer is not D
+        \textbf{(B)}\ 12
+            = B
+            ! C
+    """,
+    "boxed sentences": r"""
+        96
+            = \text{The answer is 96} ; The total is 96. ; \text{There are 96 such numbers}
+            = It takes 96 minutes
+            ! \text{The answer is 69} ; The answer is not 96 ; The total is less than 96
+            ! There are 96 or 97 ; more than 96
+        \frac35
+            = \text{The probability is }\frac{3}{5}
+            ! \text{The probability is not }\frac{3}{5}
+    """,
+    "words that are products or operations": r"""
+        4pqr
+            = 4 pqr ; 4 p q r
+            ! 4
+        5\alpha
+            = 5 alpha
+            ! 5
+        14
+            = 14 cats ; 14 students ; 14 ways
+            ! 14 abc ; 14 squared ; 14 factorial ; 14 mod 5 ; 14 choose 3 ; 14 thirds
+            ! 14 base five
+    """,
+    "percentages": r"""
+        0.35
+            = 35\% ; x = 35\% ; 35 percent
+            ! 35 ; 3.5\%
+        \frac{7}{20}
+            = 35\%
+            ! 35
+        35
+            = 35\% ; 35
+            ! 0.35
+        35\%
+            = 35 ; 35\%
+            ! 0.35
+    """,
+}
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def pool() -> AsyncIterator[AnswerPool]:
+    async with AnswerPool(workers=1, time_limit_s=60, total_deadline_s=120) as pool:
+        yield pool
+
+
+def cases(table: str) -> dict[str, dict[str, bool]]:
+    """Return for each gold answer whether each of the answers under it is right."""
+    found: dict[str, dict[str, bool]] = {}
+    for line in map(str.strip, table.strip().splitlines()):
+        if line[:2] in ("= ", "! "):
+            answers = found[list(found)[-1]]
+            answers |= dict.fromkeys(map(str.strip, line[2:].split(" ; ")), line[0] == "=")
+        else:
+            found[line] = {}
+    return found
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_the_gold_answer_decides_how_an_answer_is_read(pool: AnswerPool, kind: str) -> None:
+    for gold, answers in cases(KINDS[kind]).items():
+        graded = {answer: (await grade(pool, [answer], gold)).correct[0] for answer in answers}
+        assert {gold: graded} == {gold: answers}
+
+
+async def test_a_group_with_one_key_is_right_or_wrong_as_a_whole(pool: AnswerPool) -> None:
+    assert (await grade(pool, [r"50\%"], "0.5")).correct == (True,)
+    assert (await grade(pool, [r"50\%", "50"], "0.5")).correct == (False, False)

@@ -1,0 +1,160 @@
+r"""Find an answer that is announced in words, or else what the last line comes to.
+
+Knows "the answer is", "Answer:", a heading "Final Answer" and GSM8K's `####`; of a sentence behind
+one it takes the value. Announcements are searched from the end, for the last says what counts.
+"""
+
+import re
+from collections.abc import Iterator
+from itertools import islice
+
+from ttc_client.answers.formulas import formulas, last_number, stated
+
+_MAX_ANNOUNCEMENTS = 32
+_LONGEST_PHRASE = 2_000
+_LONGEST_LINE = 500
+
+_IS = r"is|are|was|were|be|equals?|equal to"
+_ANNOUNCEMENT = re.compile(
+    rf"nswers?(?:\s(?:to|for|in|of)\s[^.:\n]{{1,80}}?)?(?:[\s*_]*:|\s*=|\s+(?:{_IS}|(?:would|will|"
+    r"should|must) be)\b)[\s*_]*:?",
+    re.IGNORECASE,
+)
+_HEADING = re.compile(r"nswers?[\s*_:]*\n", re.IGNORECASE)
+_HEADING_START = re.compile(r"[#*\s_]*(?:the )?(?:final |correct )?a", re.IGNORECASE)
+_GSM8K = re.compile(
+    r"####[ *]*(?=(?!\d+[.)] +[a-zA-Z])[-−+$\\(.]*\d\S*(?: +[a-zA-Z%]+)?\.?[ *]*(?:\n|$)|[$\\]"
+    r"|\(?[A-J]\)?[ *]*(?:\n|$)|[a-z] ?= ?\S+ *(?:\n|$))"
+)
+_SUPPOSED = re.compile(
+    r"\b(?:if|suppose|supposing|whether|unless|assume|assuming|not|check that)\b[^.\n]*$",
+    re.IGNORECASE,
+)
+_PHRASE_END = re.compile(r"[.!?]?\*\*|[.!?](?:\s|$)|\n")
+_MATHEMATICS = re.compile(r"[\d$\\]")
+_LEAD = re.compile(
+    r"(?:(?:approx(?:\.|imately)?|about|roughly|around|exactly|simply|just|thus|therefore|then|now"
+    r"|indeed|given by|option|choice)(?:,|\b) *|[≈:=] *)+",
+    re.IGNORECASE,
+)
+_VALUE = (
+    r"(?:[-−+±√(\[{\\$\d.½⅓⅔¼¾π∞]|[a-zA-Z](?:_\{?\w+\}?)?(?:\(\w\))? *[=<>≤≥∈]"
+    r"|[a-zA-Z]?[ -+*/^√\\{}()]*\d|[A-J](?= *(?:[^\w\s'’]|\n|$)| (?:because|since|as|which)\b))"
+)
+_VALUE_START = re.compile(_VALUE)
+_STATEMENT = re.compile(rf"(?:\b(?:{_IS}|gives?|get|have|has)\b|[=:]) *(?={_VALUE})")
+_EXPLANATION = re.compile(
+    r" *[,;:—] +(?!and\b|or\b|\w+ ?[=<>])[a-zA-Z]{2,}| +\((?=[a-zA-Z]{2,})| +—"
+    r"|[,;]? +(?:because|since|which|as|so|where|when|for|after|from|by|with|if|given|based|rounded"
+    r"|due|that|meaning|making|but)\b"
+)
+_EMPTY_WORDS = re.compile(
+    r"(?:correct|right|wrong|confirmed|verified|indeed|as|obvious|clear|in|the|this|that|given"
+    r"|based|below|above|reasonable|consistent|unique|not|an?|it|what|already|found|also|to)\b",
+    re.IGNORECASE,
+)
+_BETWEEN = re.compile(r" *(?:,|;|,? *\b(?:and|or)\b) *")
+_HEADING_LINE = re.compile(r"\s*(?:#|step\s+\d)", re.IGNORECASE)
+
+
+def announced_answer(text: str, only_values: bool = False) -> str:
+    """Return what the last announcement announces, or "" where there is none.
+
+    The last that announces a value wins over later ones that do not ("my answer is correct");
+    with `only_values`, one that begins with its value.
+    """
+    phrases = ""
+    for rest in islice(_announcements(text), _MAX_ANNOUNCEMENTS):
+        rest = rest.lstrip(" \t\r\n*_:")
+        if only_values:
+            if _VALUE_START.match(rest):
+                return _value(rest)
+            continue
+        value = _value(rest)
+        if value and not _EMPTY_WORDS.match(value):
+            return value
+        phrases = phrases or value
+    return phrases
+
+
+def last_answer(tail: str) -> str:
+    """Return what the last formula of the last line comes to, else its last number, or ""."""
+    for formula in list(formulas(tail)):
+        inside = tail[formula.start : formula.end]
+        tail = tail[: formula.start] + inside.replace("\n", " ") + tail[formula.end :]
+    lines = [line for line in tail.splitlines() if line.strip() and not _HEADING_LINE.match(line)]
+    if not lines:
+        return ""
+    return _last_value(lines[-1])
+
+
+def _announcements(text: str) -> Iterator[str]:
+    """Yield what follows each announcement, from the last one to the first."""
+    end = len(text)
+    while (start := max(text.rfind(mark, 0, end) for mark in ("nswer", "NSWER", "####"))) >= 0:
+        end = start
+        line_start = max(text.rfind("\n", 0, start) + 1, start - _LONGEST_LINE)
+        before, rest = text[line_start:start], text[start : start + _LONGEST_PHRASE]
+        if rest.startswith("#"):
+            match = _GSM8K.match(rest) if not before.strip() else None
+        elif _SUPPOSED.search(before):
+            match = None
+        else:
+            match = _ANNOUNCEMENT.match(rest)
+            if not match and _HEADING_START.fullmatch(before):
+                match = _HEADING.match(rest)
+        if match:
+            yield rest[match.end() :]
+
+
+def _value(rest: str) -> str:
+    """Return the value in what follows an announcement: a formula, a number, else a phrase."""
+    rest = _LEAD.sub("", rest, count=1) if _LEAD.match(rest) else rest
+    if joined := _formulas_at_start(rest):
+        return joined
+    phrase = _PHRASE_END.split(rest, maxsplit=1)[0]
+    if not _MATHEMATICS.search(phrase):
+        phrase = _PHRASE_END.split(rest.replace("**", ""), maxsplit=1)[0]
+    phrase = phrase.strip(" \t*")
+    if _VALUE_START.match(phrase):
+        return _without_explanation(phrase)
+    statements = list(_STATEMENT.finditer(phrase))
+    if statements:
+        value = phrase[statements[-1].end() :]
+        return _formulas_at_start(value) or _without_explanation(value)
+    return _last_value(phrase) or phrase.strip("$ ")
+
+
+def _formulas_at_start(text: str) -> str:
+    """Return the formula that a text begins with, and those that `,` or `and` joins to it."""
+    contents, end = list[str](), 0
+    for formula in formulas(text[:_LONGEST_PHRASE]):
+        if contents and not _BETWEEN.fullmatch(text[end : formula.start]):
+            break
+        if not contents and formula.start:
+            return ""
+        contents.append(formula.content)
+        end = formula.end
+    if len(contents) > 1 and not re.match(r"\s*(?:[.;!?*]|\n|$)", text[end:]):
+        contents = contents[:1]
+    return ", ".join(contents)
+
+
+def _without_explanation(phrase: str) -> str:
+    """Cut `72, which is the total` behind its value, but not inside brackets."""
+    for match in _EXPLANATION.finditer(phrase):
+        value = phrase[: match.start()]
+        if all(value.count(left) <= value.count(right) for left, right in ("()", "[]", "{}")):
+            phrase = value
+            break
+    return phrase.strip(" \t*$").rstrip(".,;: ")
+
+
+def _last_value(line: str) -> str:
+    found = list(formulas(line))
+    if not found:
+        return last_number(line)
+    behind = line[found[-1].end :]
+    if re.search(rf"\b(?:{_IS}|get|have)\b[^.]*\d", behind) or "= $" in behind:
+        return last_number(behind)
+    return stated(found[-1].content)

@@ -1,0 +1,92 @@
+r"""Find the formulas and the plain numbers in a line of prose.
+
+Tells dollars that enclose a formula from dollars that are money, and reads the sign, the power
+or the root that belongs to a number. Knows nothing of announcements.
+"""
+
+import re
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from ttc_client.answers.names import INEQUALITIES, RELATIONS, is_name, is_value
+from ttc_client.answers.normalise import normalise
+from ttc_client.answers.structure import nesting, split
+
+_FORMULA = re.compile(
+    r"(?<!\\)(?:\$\$(?P<double>(?:[^$\\]|\\.)+)\$\$|\$(?P<single>(?:[^$\\\n]|\\.)+)\$"
+    r"|\\\((?P<round>(?:[^\\]|\\[^()])+)\\\)|\\\[(?P<square>(?:[^\\]|\\[^\[\]])+)\\\]"
+    r"|\\begin\{(?P<kind>align|equation|gather|multline|eqnarray)(?P<star>\*?)\}"
+    r"(?P<rows>(?:[^\\]|\\(?!begin|end))+)\\end\{(?P=kind)(?P=star)\})",
+    re.DOTALL,
+)
+_MONEY = re.compile(r"\d.*(?:[\s=+*/(,-]|(?<![\\a-zA-Z{])[a-zA-Z]{2,}.*)", re.DOTALL)
+"""What starts with a number and goes on in prose, or ends in the middle of a sum."""
+_DIGITS = r"(?:\d[\d,]*(?:\.\d+)?|\.\d+)"
+_ROOT = r"√ ?(?:\d+|\([^()\n]{1,50}\))"
+_NUMBER = re.compile(
+    r"(?:(?:(?<![\w)\]}!%.])|(?<=[a-z]{2}))[-−](?=[\d.√π$])|(?:^|(?<=[=:(,])|(?<=[=:(,] )"
+    r"|(?<=[a-z]{2} ))[-−] ?(?=[\d.√π$]))?\$?"
+    rf"(?:{_DIGITS}(?:[eE][+-]?\d+(?!\w))?(?: ?(?:[×*x]|\\times) ?10 ?(?=[\^⁰-⁹⁻¹²³]))?"
+    r"(?:10(?<=[×*x ]10))?(?:\^\{?[-+−]?\d+\}?|[⁰¹²³⁴-⁹⁻]+)?!?[½⅓⅔¼¾]?"
+    rf"(?: ?(?:{_ROOT}|π|\\pi|pi\b))?(?: ?/ ?{_DIGITS}| : \d+|:\d+| \d+/\d+)?\\?%?|{_ROOT}|π)"
+)
+
+
+class Formula(NamedTuple):
+    """What a formula says, and where it stands with its delimiters."""
+
+    content: str
+    start: int
+    end: int
+
+
+def formulas(text: str) -> Iterator[Formula]:
+    """Yield the formulas of a text in order; amounts of money are none."""
+    position = 0
+    while match := _FORMULA.search(text, position):
+        position = match.end()
+        if _is_money(match, text):
+            position = match.start() + 1
+        else:
+            yield Formula(_content(match), match.start(), match.end())
+
+
+def last_number(text: str) -> str:
+    """Return the last plain number of a line with its sign, power and root, or ""."""
+    numbers = [match[0] for match in _NUMBER.finditer(text)]
+    return numbers[-1].rstrip(",") if numbers else ""
+
+
+def stated(formula: str) -> str:
+    """Return what a formula comes to: what a name or a sum equals, else all of it.
+
+    An inequality, and the equation of a curve, is the answer as a whole.
+    """
+    plain = normalise(formula)
+    if nesting(plain) is None:
+        return formula
+    sides, relations = split(plain, RELATIONS)
+    if not INEQUALITIES.isdisjoint(relations) or set(relations) != {"="} or not sides[-1]:
+        return formula
+    first, last = sides[0], sides[-1]
+    is_result = is_value(last) and (not first or is_name(first) or is_value(first))
+    if not is_result and not (len(sides) > 2 and is_value(last)):
+        return formula
+    return formula.rpartition("=")[2].strip()
+
+
+def _is_money(match: re.Match[str], text: str) -> bool:
+    if match["single"] is None:
+        return False
+    return bool(_MONEY.fullmatch(match["single"])) or (
+        match["single"][0].isdigit() and text[match.end() : match.end() + 1].isdigit()
+    )
+
+
+def _content(match: re.Match[str]) -> str:
+    """Return a formula on one line; of several rows the last."""
+    if rows := match["rows"]:
+        last = [row for row in rows.split(r"\\") if row.strip()][-1:]
+        return " ".join("".join(last).replace("&", "").split()).lstrip("= ")
+    content = match["double"] or match["single"] or match["round"] or match["square"]
+    return " ".join(content.split())

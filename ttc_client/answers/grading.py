@@ -1,0 +1,74 @@
+"""Tell right answers from wrong ones, given the gold answer.
+
+An answer is right if its canonical key is that of the gold answer, as in the votes, or if one of
+the readings that the gold answer suggests is. A group of equivalent answers is right or wrong as
+a whole: where only some of its members can be read so, it is wrong.
+"""
+
+import asyncio
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from ttc_client.answers import AnswerPool
+from ttc_client.answers.keys import string_key
+from ttc_client.answers.pool import Key
+from ttc_client.answers.readings import Comparison, comparisons
+
+_LONGEST_BLOCK_S = 0.005
+
+
+@dataclass(frozen=True, slots=True)
+class Grades:
+    """For each answer its key and whether it is right.
+
+    `timed_out` marks those that there was no time to key. They are wrong, unless they read just
+    as the gold answer does.
+    """
+
+    keys: tuple[str, ...]
+    correct: tuple[bool, ...]
+    timed_out: tuple[bool, ...]
+
+
+async def grade(pool: AnswerPool, answers: Sequence[str], gold: str) -> Grades:
+    """Compare answers with the gold answer, in the pool's workers; an empty one is wrong."""
+    *keys, gold_key = await pool.keys([*answers, gold])
+    right = {
+        answer: bool(answer) and (string_key(answer) == string_key(gold) or _equal(key, gold_key))
+        for answer, key in zip(answers, keys, strict=True)
+    }
+    key_of = dict(zip(answers, keys, strict=True))
+    wrong = [answer for answer in right if key_of[answer].text and not right[answer]]
+    read = await _right_if_read(pool, wrong, gold)
+    failed = {key_of[answer].text for answer in wrong if answer not in read}
+    return Grades(
+        keys=tuple(key.text for key in keys),
+        correct=tuple(
+            right[answer] or (answer in read and key.text not in failed)
+            for answer, key in zip(answers, keys, strict=True)
+        ),
+        timed_out=tuple(key.timed_out for key in keys),
+    )
+
+
+async def _right_if_read(pool: AnswerPool, answers: Iterable[str], gold: str) -> set[str]:
+    """Return the answers that are right in a reading that the gold answer suggests."""
+    found: dict[str, list[Comparison]] = {}
+    paused = time.monotonic()
+    for answer in answers:
+        if time.monotonic() - paused > _LONGEST_BLOCK_S:
+            await asyncio.sleep(0)
+            paused = time.monotonic()
+        found[answer] = comparisons(answer, gold)
+    texts = {text for each in found.values() for pairs in each for pair in pairs for text in pair}
+    keys = dict(zip(texts, await pool.keys([*texts]), strict=True))
+    return {
+        answer
+        for answer, each in found.items()
+        if any(all(_equal(keys[ours], keys[theirs]) for ours, theirs in pairs) for pairs in each)
+    }
+
+
+def _equal(key: Key, other: Key) -> bool:
+    return key.text == other.text != "" and not key.timed_out and not other.timed_out
