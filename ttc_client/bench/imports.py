@@ -22,6 +22,7 @@ from ttc_client.bench.dataset import level_name, usual_cell
 from ttc_client.bench.readers import decode_object, read_parquet
 from ttc_client.errors import ConfigError
 from ttc_client.runtime.records import Key
+from ttc_client.search.params import MAX_N, SEEDS
 from ttc_client.search.strategies import find_strategy
 from ttc_client.types import Finish, Problem
 
@@ -71,13 +72,13 @@ class Sampled:
 class _Row(msgspec.Struct):
     problem: str
     answer: str | float
-    completions: Annotated[list[str], msgspec.Meta(min_length=1)]
+    completions: Annotated[list[str], msgspec.Meta(min_length=1, max_length=MAX_N)]
     scores: list[list[_Score]] | None = None
     agg_scores: list[_Score | None] | None = None
     finish: list[Finish] | None = None
     completion_tokens: list[int] | int | None = None
     strategy: str | None = None
-    n: int | None = None
+    n: Annotated[int, msgspec.Meta(ge=1, le=MAX_N)] | None = None
     seed: int | None = None
 
 
@@ -166,9 +167,14 @@ def _sampled(
     strategy = wanted or checked.strategy or _told(path)
     seeds = (wanted_seed, checked.seed, _told_seed(path))
     seed = next(seed for seed in seeds if seed is not None)
+    if seed not in SEEDS:
+        raise ValueError(f"its seed is {seed}, which is no number of 64 bits")
     unknown: list[Finish] = ["eos"] * count
     unscored: list[list[float]] = [[]] * count
     predicted = (int(m[1]) for m in map(_PREDICTION.fullmatch, fields) if m)
+    declared_n = checked.n or max(predicted, default=0)
+    if declared_n > MAX_N:
+        raise ValueError(f"its N is {declared_n}, which is above {MAX_N:,}")
     return Sampled(
         place=place,
         problem=_problem(fields),
@@ -179,7 +185,7 @@ def _sampled(
         rewards=_rewards(checked, strategy),
         finishes=tuple(checked.finish or unknown),
         num_tokens=_num_tokens(checked),
-        declared_n=checked.n or max(predicted, default=0),
+        declared_n=declared_n,
     )
 
 

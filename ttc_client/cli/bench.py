@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ttc_client.cli.options import Json, Quiet
+from ttc_client.cli.options import Json, Quiet, out_path
 from ttc_client.errors import ConfigError, TTCError
 
 if TYPE_CHECKING:
@@ -21,7 +21,10 @@ if TYPE_CHECKING:
 
 def bench(
     settings: dict[str, Any],
-    out: Annotated[Path, typer.Option("--out", help="The directory of the run.")],
+    out: Annotated[
+        Path,
+        typer.Option("--out", parser=out_path, metavar="PATH", help="The directory of the run."),
+    ],
     dataset: Annotated[
         str | None,
         typer.Argument(

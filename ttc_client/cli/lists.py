@@ -21,7 +21,10 @@ def recipes(json: Json = False) -> None:
 
     from ttc_client.bench.recipe import shipped_recipes
 
-    found = {name: tomllib.loads(path.read_text()) for name, path in shipped_recipes().items()}
+    found = {
+        name: tomllib.loads(path.read_text(encoding="utf-8"))
+        for name, path in shipped_recipes().items()
+    }
     rows = [
         (name, f"{recipe['dataset']}: {', '.join(recipe['strategy'])}", _budgets(recipe))
         for name, recipe in found.items()

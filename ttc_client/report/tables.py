@@ -18,6 +18,7 @@ Cell = str | int | float | None
 
 _SHARES = {"accuracy", "low", "high", "seed sd", "difference", "gain", "gain low", "gain high"}
 _RIGHT_ALIGNED = "---:"
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 EMPTY = "–"
 
 
@@ -45,8 +46,14 @@ class Table:
         """Return comma-separated values, unrounded."""
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
-        writer.writerows([self.header, *self.rows])
+        writer.writerows([map(_inert, row) for row in (self.header, *self.rows)])
         return text.getvalue()
+
+
+def _inert(cell: Cell) -> Cell:
+    """Return a cell that no spreadsheet takes for a formula, as a problem's id might be."""
+    is_formula = isinstance(cell, str) and cell.startswith(_FORMULA)
+    return f"'{cell}" if is_formula else cell
 
 
 def _escaped(cell: str) -> str:

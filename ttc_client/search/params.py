@@ -11,7 +11,7 @@ MAX_N = 100_000
 error that would fill it."""
 
 _MOST = 2**31 - 1
-_SEEDS = range(-(2**63), 2**63)
+SEEDS = range(-(2**63), 2**63)
 """What a server, and a run directory, can take as a seed."""
 
 
@@ -65,7 +65,7 @@ class SearchParams:
             check_count(name, getattr(self, name), most=MAX_N)
         for name in ("max_steps", "max_tokens", "max_completion_tokens"):
             check_count(name, getattr(self, name))
-        if self.seed not in _SEEDS:
+        if self.seed not in SEEDS:
             raise ConfigError(f"seed is {self.seed}: it must be a number of 64 bits")
         if not 0 <= self.temperature <= 2:
             raise ConfigError(f"temperature is {self.temperature}: it must lie between 0 and 2")

@@ -104,15 +104,19 @@ def _check_concurrency(value: object) -> None:
 
 
 def _check_url(name: str, url: str) -> None:
-    """Refuse an invalid URL, and what would put a password into results and messages."""
+    """Refuse an invalid URL, and what would put a password into results and messages.
+
+    A password may also stand in what has no scheme, or a wrong one.
+    """
     try:
-        parts = urlsplit(url)
+        host = urlsplit(url if "//" in url else f"//{url}").hostname
     except ValueError:
         raise ConfigError(
             f"{name} is not a valid URL: it must be one such as http://localhost:8000"
         ) from None
-    if parts.username or parts.password or parts.query:
+    if "@" in url or "?" in url:
+        where = f" of {host}" if host and "@" not in host else ""
         raise ConfigError(
-            f"{name} is a URL of {parts.hostname} with a user name or a query: leave these out, "
+            f"{name} is a URL{where} with a user name or a query: leave these out, "
             f"and put an API key into {ENVIRONMENT_PREFIX}{name.upper()}_API_KEY"
         )

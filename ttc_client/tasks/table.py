@@ -19,10 +19,24 @@ def find_task(name: str, system_prompt: str | None = None) -> Task:
     """
     found: Any = TASKS.get(name) or _imported(name)
     if isinstance(found, type) or name in TASKS:
-        return found() if system_prompt is None else found(system_prompt=system_prompt)
-    if system_prompt is not None:
+        found = _made(
+            name, found, {} if system_prompt is None else {"system_prompt": system_prompt}
+        )
+    elif system_prompt is not None:
         raise ConfigError(f"task is {name!r}, whose prompt is its own: leave system_prompt out")
+    if lacking := [method for method in _METHODS if not callable(getattr(found, method, None))]:
+        raise ConfigError(f"task is {name!r}, which is no task: it has no {lacking[0]}()")
     return found
+
+
+_METHODS = ("messages", "extract", "keys", "grade")
+
+
+def _made(name: str, kind: Callable[..., Any], arguments: dict[str, str]) -> Any:
+    try:
+        return kind(**arguments)
+    except Exception as error:
+        raise ConfigError(f"task is {name!r}, which cannot be made: {error}") from error
 
 
 def _imported(name: str) -> Any:
@@ -30,6 +44,6 @@ def _imported(name: str) -> Any:
     try:
         if colon:
             return getattr(import_module(module), attribute)
-    except (ImportError, AttributeError, ValueError) as error:
+    except Exception as error:  # whatever a module of the user's raises
         raise ConfigError(f"task is {name!r}, which cannot be imported: {error}") from error
     raise ConfigError(f"task is {name!r}: it must be {', '.join(TASKS)}, or module:name")
