@@ -30,11 +30,11 @@ from tests.fakes.policy_servers import POLICY_SERVERS
 from tests.fakes.prm_servers import PRM_SERVERS
 from tests.fakes.scripted_server import Handler, scripted_server
 from ttc_client.answers import AnswerPool, extract_answer
+from ttc_client.answers.grading import grade
 from ttc_client.clients.connect import connect_policy, connect_prm
 from ttc_client.clients.http import Server
 from ttc_client.clients.session import Session
 from ttc_client.errors import ProtocolError, ServerError
-from ttc_client.answers.grading import grade
 from ttc_client.search.ports import SampleRequest, Samples, ScoreRequest, Scores
 from ttc_client.types import Finish, Usage
 

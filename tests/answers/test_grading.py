@@ -1,8 +1,8 @@
 """Which answers are right, and what becomes of those that there is no time for."""
 
 from ttc_client.answers import AnswerPool
-from ttc_client.answers.pool import Key
 from ttc_client.answers.grading import grade
+from ttc_client.answers.pool import Key
 
 
 async def test_equivalent_answers_are_right_and_an_empty_one_is_wrong():

@@ -176,5 +176,5 @@ def test_a_password_in_a_url_is_refused_and_never_shown(url):
 def test_no_cell_of_a_csv_is_a_formula(text):
     table = Table("t", ("id", "value"), ((text, -0.5), ("plain", 7)))
     _, first, second = csv.reader(io.StringIO(table.csv(), newline=""))
-    assert first == [f"'{text}", "-0.5"]
+    assert first == [f"'{text}".replace("\r", "\n"), "-0.5"]
     assert second == ["plain", "7"]

@@ -18,7 +18,7 @@ Cell = str | int | float | None
 
 _SHARES = {"accuracy", "low", "high", "seed sd", "difference", "gain", "gain low", "gain high"}
 _RIGHT_ALIGNED = "---:"
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+_FORMULA = ("=", "+", "-", "@", "\t", "\n")
 EMPTY = "–"
 
 
@@ -52,8 +52,10 @@ class Table:
 
 def _inert(cell: Cell) -> Cell:
     """Return a cell that no spreadsheet takes for a formula, as a problem's id might be."""
-    is_formula = isinstance(cell, str) and cell.startswith(_FORMULA)
-    return f"'{cell}" if is_formula else cell
+    if not isinstance(cell, str):
+        return cell
+    text = cell.replace("\r\n", "\n").replace("\r", "\n")  # Python's writer quotes no "\r"
+    return f"'{text}" if text.startswith(_FORMULA) else text
 
 
 def _escaped(cell: str) -> str:
