@@ -136,14 +136,6 @@ async def test_a_full_disk_stops_the_run_and_leaves_whole_lines(tmp_path, monkey
     assert (tmp_path / "results.jsonl").read_bytes().endswith(b"\n")
 
 
-def test_a_damaged_line_is_named(tmp_path):
-    with journal(tmp_path):
-        pass
-    (tmp_path / "results.jsonl").write_text('{"id": 1}\n')
-    with pytest.raises(ConfigError, match="line 1, is damaged"):
-        read_run(tmp_path)
-
-
 def test_what_holds_no_run_is_refused(tmp_path):
     with pytest.raises(ConfigError, match="holds no run"):
         read_run(tmp_path)

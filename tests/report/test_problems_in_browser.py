@@ -119,6 +119,13 @@ async def test_a_dollar_that_is_money_stays_one(page):
     assert shown == "It costs $5, not 10; an apple."
 
 
+async def test_the_mark_that_ends_a_sentence_stays_on_the_line_of_its_formula(page):
+    await page.evaluate("list.children[2].firstChild.click()")
+    ended = "document.querySelector('#view > p .math.ended')"
+    assert await page.evaluate(f"{ended}.textContent") == "10;"
+    assert await page.evaluate(f"getComputedStyle({ended}).whiteSpace") == "nowrap"
+
+
 async def test_problems_are_filtered_by_outcome_level_and_text(page):
     assert await listed(page) == ["p1", "p2", "p3"]
     for outcome, judge, expected in (

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import math
+import os
 import sys
 from asyncio.subprocess import PIPE
 from collections.abc import AsyncIterator
@@ -286,8 +287,11 @@ async def test_a_dropped_connection_frees_its_sequences(client: Client) -> None:
 
 async def test_an_api_key_is_required_where_one_is_set(models: tuple[Path, Path]) -> None:
     command = [sys.executable, "-m", "ttc_servers.embedded", "--until-stdin-closes"]
-    command += ["--model", str(models[0]), "--port", "0", "--api-key", "secret"]
-    server = await asyncio.create_subprocess_exec(*command, stdin=PIPE, stdout=PIPE)
+    command += ["--model", str(models[0]), "--port", "0"]
+    environment = os.environ | {"EMBEDDED_API_KEY": "secret"}
+    server = await asyncio.create_subprocess_exec(
+        *command, stdin=PIPE, stdout=PIPE, env=environment
+    )
     assert server.stdin
     assert server.stdout
     try:

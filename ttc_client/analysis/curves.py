@@ -31,7 +31,10 @@ put together, in cross-validation, from searches by other strategies.
 
 VOTES: tuple[Vote, ...] = ("prm", "weighted", "majority")
 
-SELECTION = {"dataset", "levels", "limit", "shard", "problems", "strategy", "n", "seed"}
+SELECTION = {
+    *("dataset", "left_out", "levels", "limit", "shard", "problems"),
+    *("strategy", "n", "seed"),
+}
 """The settings of a run that say what it searches, and not how."""
 
 

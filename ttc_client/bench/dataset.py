@@ -3,18 +3,24 @@
 Knows rows and columns; knows nothing of searches.
 """
 
-import csv
-import importlib
 import random
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from itertools import count
 from pathlib import Path
-from typing import Any
 
-import msgspec
-
+from ttc_client.bench.cells import CellError, question_of, text_of
+from ttc_client.bench.readers import (
+    READERS,
+    SPILLED,
+    Row,
+    import_extra,
+    is_readable,
+    read_rows,
+)
 from ttc_client.errors import ConfigError
 from ttc_client.tasks.task import Task
 from ttc_client.types import Problem
@@ -29,10 +35,29 @@ COLUMNS: dict[str, tuple[str, ...]] = {
 }
 """What a problem is made of, and the columns it is looked for in, the first that exists."""
 
-Row = Mapping[str, Any]
-
 _GSM8K_MARK = "####"
 _SAMPLE_SEED = 0
+_PLACES_SHOWN = 5
+_SOLUTION = re.compile(r"\\(?:boxed|fbox)\b|\banswer\s+is\b|\banswer\**\s*:", re.IGNORECASE)
+"""What in an answer's cell says that it holds a solution, off which the answer is to be read."""
+
+
+@dataclass(frozen=True, slots=True)
+class ProblemSet:
+    """The problems of a set, and of each row that is none, where it is and what it lacks."""
+
+    problems: tuple[Problem, ...]
+    left_out: tuple[str, ...] = ()
+
+    @property
+    def note(self) -> str:
+        """Say which rows are left out and why, "" if none."""
+        if not self.left_out:
+            return ""
+        total = len(self.problems) + len(self.left_out)
+        shown = ", ".join(self.left_out[:_PLACES_SHOWN])
+        more = ", ..." if len(self.left_out) > _PLACES_SHOWN else ""
+        return f"{len(self.left_out)} of {total} rows are left out: {shown}{more}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,25 +127,61 @@ def _stratified(problems: Sequence[Problem], count: int) -> list[Problem]:
 def load_problems(
     source: str, task: Task, columns: Mapping[str, str] | None = None, split: str = "test"
 ) -> tuple[Problem, ...]:
-    """Read a `.jsonl`, `.csv` or `.parquet` file, a Hugging Face dataset id, or `demomath`.
+    """Return the problems of a set, and nothing of what `read_problem_set` left out."""
+    return read_problem_set(source, task, columns, split).problems
+
+
+def read_problem_set(
+    source: str, task: Task, columns: Mapping[str, str] | None = None, split: str = "test"
+) -> ProblemSet:
+    """Read a file (`readers.READERS`), a Hugging Face dataset id, or `demomath`.
 
     `columns` says where a field is found if not under its usual names (`COLUMNS`). A set without
-    answers has the task read them off its solutions; one without ids is numbered from 0. `split` is
-    that of a Hugging Face dataset. Raises ConfigError that names the row and the fix.
+    answers has the task read them off its solutions, and so it is with a whole solution in the
+    answer's place. Problems without an id take a number that is free. A row without a problem or
+    an answer is left out. `split` is that of a Hugging Face dataset. Raises ConfigError that names
+    the row and the fix, also where every row would be left out.
     """
     for field in columns or {}:
         if field not in COLUMNS:
             raise ConfigError(f"column is {field!r}: it must be one of {', '.join(COLUMNS)}")
-    rows = _rows(source, split)
-    problems = tuple(
-        _problem(row, index, columns or {}, source, task) for index, row in enumerate(rows)
-    )
-    repeated = [name for name, count in Counter(p.id for p in problems).items() if count > 1]
-    if repeated:
+    found: list[tuple[int, Problem]] = []
+    lacking: list[_LackingError] = []
+    for index, row in enumerate(_rows(source, split)):
+        try:
+            found.append((index, _problem(row, index, columns or {}, source, task)))
+        except _LackingError as error:
+            lacking.append(error)
+    if not found:
+        raise ConfigError(str(lacking[0]) if lacking else f"{source}: there is no problem in it")
+    given = Counter(problem.id for _, problem in found if problem.id)
+    if repeated := [name for name, times in given.items() if times > 1]:
         raise ConfigError(f"{source}: the id {repeated[0]!r} is given to several problems")
-    if not problems:
-        raise ConfigError(f"{source}: there is no problem in it")
-    return problems
+    return ProblemSet(tuple(_numbered(found, given)), tuple(error.short for error in lacking))
+
+
+def _numbered(found: Sequence[tuple[int, Problem]], given: Iterable[str]) -> Iterator[Problem]:
+    """Give each problem without an id its row's number, or else the next that is free."""
+    taken = set(given)
+    last = max((index for index, _ in found), default=0)
+    free = (str(number) for number in count(last + 1))
+    for index, problem in found:
+        if problem.id:
+            yield problem
+        else:
+            name = str(index)
+            while name in taken:
+                name = next(free)
+            taken.add(name)
+            yield replace(problem, id=name)
+
+
+class _LackingError(Exception):
+    """A row that is no problem; `short` says where it is and what it lacks."""
+
+    def __init__(self, short: str, message: str) -> None:
+        super().__init__(message)
+        self.short = short
 
 
 def _rows(source: str, split: str) -> Iterable[Row]:
@@ -129,52 +190,25 @@ def _rows(source: str, split: str) -> Iterable[Row]:
 
         return [problem.row() for problem in fixed_test_set()]
     path = Path(source)
-    if path.suffix in _READERS:
+    if is_readable(path):
         try:
-            return _READERS[path.suffix](path)
+            return read_rows(path)
         except FileNotFoundError:
             raise ConfigError(f"dataset is {source}: there is no such file") from None
-        except (OSError, ValueError, csv.Error) as error:
+        except (OSError, ValueError) as error:
             raise ConfigError(f"{source} cannot be read: {error}") from error
-    if re.fullmatch(r"[\w.-]+/[\w.-]+(:[\w.-]+)?", source):
+    is_file = "\0" not in source and path.is_file()
+    if re.fullmatch(r"[\w.-]+/[\w.-]+(:[\w.-]+)?", source) and not is_file:
         return _hugging_face(source, split)
     raise ConfigError(
-        f"dataset is {source}: it must be a file ending in {', '.join(_READERS)}, "
-        "a Hugging Face dataset such as HuggingFaceH4/MATH-500, or demomath"
+        f"dataset is {source}: it must be a file ending in {', '.join(READERS)}, each also with "
+        ".gz, a Hugging Face dataset such as HuggingFaceH4/MATH-500, or demomath"
     )
-
-
-def _json_lines(path: Path) -> list[Row]:
-    rows: list[Row] = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").split("\n"), 1):
-        if line.strip():
-            try:
-                rows.append(msgspec.json.decode(line, type=dict[str, Any]))
-            except msgspec.DecodeError as error:
-                raise ValueError(f"line {number} is no JSON object: {error}") from error
-    return rows
-
-
-def _csv(path: Path) -> list[Row]:
-    with path.open(encoding="utf-8", newline="") as file:
-        return list(csv.DictReader(file))
-
-
-def read_parquet(path: Path) -> list[Row]:
-    """Read a Parquet file; raises ConfigError where the extra for it is not installed."""
-    return _extra("pyarrow.parquet", "Parquet files").read_table(path).to_pylist()
-
-
-_READERS: dict[str, Callable[[Path], Iterable[Row]]] = {
-    ".jsonl": _json_lines,
-    ".csv": _csv,
-    ".parquet": read_parquet,
-}
 
 
 def _hugging_face(source: str, split: str) -> Iterable[Row]:
     """Load a split of `owner/name` or `owner/name:config`."""
-    library = _extra("datasets", "Hugging Face datasets")
+    library = import_extra("datasets", "Hugging Face datasets")
     name, _, config = source.partition(":")
     try:
         return library.load_dataset(name, config or None, split=split)
@@ -182,54 +216,73 @@ def _hugging_face(source: str, split: str) -> Iterable[Row]:
         raise ConfigError(f"dataset {source}, split {split}, does not load: {error}") from error
 
 
-def _extra(module: str, what: str) -> Any:
-    try:
-        return importlib.import_module(module)
-    except ImportError:
-        raise ConfigError(f"{what} need an extra: pip install 'ttc-client[datasets]'") from None
-
-
 def _problem(row: Row, index: int, columns: Mapping[str, str], source: str, task: Task) -> Problem:
-    def field(name: str) -> str:
-        if name not in columns:
-            return usual_cell(row, name)
-        if (value := row.get(columns[name])) is None:
-            raise ConfigError(f"{source}: row {index} has no column {columns[name]!r}")
-        return _text(value)
+    """Return a row's problem, its id "" where none is given.
 
+    Raises _LackingError for a row without one, and ConfigError for a cell that is no text.
+    """
+
+    def field(name: str) -> str:
+        column = columns.get(name) or _usual_column(row, name)
+        if row.get(column) is None:
+            if name in columns:
+                lack = f"row {index} has no column {column!r}"
+                raise _LackingError(lack, f"{source}: {lack}")
+            return ""
+        try:
+            return (question_of if name == "problem" else text_of)(row[column])
+        except CellError as error:
+            if name not in ("problem", "answer"):
+                return ""
+            raise ConfigError(
+                f"{source}: row {index} holds {error} in the column {column!r}, which cannot be "
+                f"the {name}: name another column with --column {name}=COLUMN"
+            ) from error
+
+    if SPILLED in row:
+        lack = f"row {index} has more cells than columns"
+        raise _LackingError(lack, f"{source}: {lack}: is a text with a comma in it not quoted?")
     question, gold = field("problem"), field("answer")
-    if not gold:
-        gold = task.extract(Problem(question=question), field("solution"))
-    elif _GSM8K_MARK in gold:  # its answers are solutions
-        gold = gold.rpartition(_GSM8K_MARK)[2].strip()
+    gold = _answer_of(gold, question, task) if gold else _solved(field("solution"), question, task)
     for name, value in (("problem", question), ("answer", gold)):
         if not value.strip():
-            have = ", ".join(row)
-            raise ConfigError(
-                f"{source}: row {index} has no {name}; its columns are {have}: "
-                f"name the right one with --column {name}=COLUMN"
+            lack = f"row {index} has no {name}"
+            raise _LackingError(
+                lack,
+                f"{source}: {lack}; its columns are {', '.join(row)}: "
+                f"name the right one with --column {name}=COLUMN",
             )
     return Problem(
         question=question,
-        id=field("id") or str(index),
+        id=field("id"),
         gold=gold,
         level=level_name(field("level")),
         subject=field("subject"),
     )
 
 
+def _answer_of(cell: str, question: str, task: Task) -> str:
+    """Return the answer that a cell holds: itself, or what the solution in it comes to."""
+    if _GSM8K_MARK in cell:
+        return cell.rpartition(_GSM8K_MARK)[2].strip()
+    return (_SOLUTION.search(cell) and _solved(cell, question, task)) or cell
+
+
+def _solved(solution: str, question: str, task: Task) -> str:
+    return task.extract(Problem(question=question), solution)
+
+
+def _usual_column(row: Row, name: str) -> str:
+    return next((key for key in COLUMNS[name] if row.get(key) is not None), "")
+
+
 def usual_cell(row: Row, name: str) -> str:
-    """Return what a row has in the first of a field's usual columns, "" where it has none."""
-    return next((_text(row[key]) for key in COLUMNS[name] if row.get(key) is not None), "")
+    """Return what a row has in the first of a field's usual columns, "" where it has no text."""
+    with suppress(CellError):
+        return text_of(row.get(_usual_column(row, name)))
+    return ""
 
 
 def level_name(text: str) -> str:
     """Return a level as data sets that agree name it: "5", also where one says "Level 5"."""
     return text.removeprefix("Level ").strip()
-
-
-def _text(value: Any) -> str:
-    """Return a cell as text, a whole number without a decimal point."""
-    if isinstance(value, float) and value.is_integer():
-        value = int(value)
-    return str(value)

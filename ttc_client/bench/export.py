@@ -1,9 +1,10 @@
 """Turn runs into data for others: training data, and the published toolkit's JSON lines."""
 
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Literal
 
-from ttc_client.bench.runs import Run, read_traces
+from ttc_client.bench.runs import DamagedRunWarning, Run, read_traces
 from ttc_client.errors import ConfigError
 from ttc_client.runtime.records import Record, Trace, key_of, texts
 from ttc_client.sal.modes import MODES
@@ -34,7 +35,7 @@ def export(run: Run, kind: Format, wanted: Callable[[Record], bool]) -> Iterator
     searches: dict[str, list[Search]] = {}
     for trace in read_traces(run.path):
         record = run.records.get(key_of(trace))
-        if record and not record.error and wanted(record):
+        if record and not record.error and wanted(record) and _fits(record, trace):
             searches.setdefault(record.id, []).append((record, _candidates(record, trace)))
     if not searches:
         raise ConfigError(
@@ -53,6 +54,20 @@ def _problem(problem: Problem) -> Row:
     fields: Row = {"problem": problem.question, "answer": problem.gold}
     more = {"subject": problem.subject, "level": level, "unique_id": problem.id}
     return fields | {name: value for name, value in more.items() if value != ""}
+
+
+def _fits(record: Record, trace: Trace) -> bool:
+    """Whether the trace holds what the record was made of, as after a crash it may not."""
+    known = {node.path for node in trace.tree}
+    if fits := all(sample.path in known for sample in record.samples):
+        return fits
+    warnings.warn(
+        f"the trace of {', '.join(map(str, key_of(record)))} does not fit its record: the search "
+        "is left out",
+        DamagedRunWarning,
+        stacklevel=3,
+    )
+    return False
 
 
 def _candidates(record: Record, trace: Trace) -> list[Candidate]:

@@ -7,6 +7,7 @@ import gzip
 import re
 import sys
 import zlib
+from codecs import BOM_UTF8
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import nullcontext
@@ -17,9 +18,11 @@ from typing import Annotated, Any
 
 import msgspec
 
-from ttc_client.bench.dataset import level_name, read_parquet, usual_cell
+from ttc_client.bench.dataset import level_name, usual_cell
+from ttc_client.bench.readers import decode_object, read_parquet
 from ttc_client.errors import ConfigError
 from ttc_client.runtime.records import Key
+from ttc_client.search.params import MAX_N, SEEDS
 from ttc_client.search.strategies import find_strategy
 from ttc_client.types import Finish, Problem
 
@@ -69,13 +72,13 @@ class Sampled:
 class _Row(msgspec.Struct):
     problem: str
     answer: str | float
-    completions: Annotated[list[str], msgspec.Meta(min_length=1)]
+    completions: Annotated[list[str], msgspec.Meta(min_length=1, max_length=MAX_N)]
     scores: list[list[_Score]] | None = None
     agg_scores: list[_Score | None] | None = None
     finish: list[Finish] | None = None
     completion_tokens: list[int] | int | None = None
     strategy: str | None = None
-    n: int | None = None
+    n: Annotated[int, msgspec.Meta(ge=1, le=MAX_N)] | None = None
     seed: int | None = None
 
 
@@ -124,13 +127,13 @@ def _told_seed(path: Path) -> int:
 def _rows(path: Path) -> Iterator[tuple[str, Any]]:
     """Return each row, or the line that it is to be read from, and its place."""
     try:
-        if path.suffix == ".parquet":
+        if path.suffix.lower() == ".parquet":
             for number, row in enumerate(read_parquet(path), 1):
                 yield f"{path}, row {number}", row
         else:
             with _opened(path) as file:
                 for number, line in enumerate(file, 1):
-                    if line := line.strip():
+                    if line := line.removeprefix(BOM_UTF8).strip():
                         yield f"{path}, line {number}", line
     except FileNotFoundError:
         raise ConfigError(f"{path}: there is no such file") from None
@@ -142,7 +145,7 @@ def _rows(path: Path) -> Iterator[tuple[str, Any]]:
 def _opened(path: Path) -> Any:
     if str(path) == "-":
         return nullcontext(sys.stdin.buffer)
-    return gzip.open(path) if path.suffix == ".gz" else path.open("rb")
+    return gzip.open(path) if path.suffix.lower() == ".gz" else path.open("rb")
 
 
 def _sampled(
@@ -151,7 +154,7 @@ def _sampled(
     """Check a row; raises ValueError that says what it lacks."""
     fields: dict[str, Any] = row
     if isinstance(row, bytes):
-        fields = msgspec.json.decode(row, type=dict[str, Any])
+        fields = decode_object(row)
     checked = msgspec.convert(fields, _Row)
     count = len(checked.completions)
     for name in ("scores", "agg_scores", "finish"):
@@ -164,9 +167,14 @@ def _sampled(
     strategy = wanted or checked.strategy or _told(path)
     seeds = (wanted_seed, checked.seed, _told_seed(path))
     seed = next(seed for seed in seeds if seed is not None)
+    if seed not in SEEDS:
+        raise ValueError(f"its seed is {seed}, which is no number of 64 bits")
     unknown: list[Finish] = ["eos"] * count
     unscored: list[list[float]] = [[]] * count
     predicted = (int(m[1]) for m in map(_PREDICTION.fullmatch, fields) if m)
+    declared_n = checked.n or max(predicted, default=0)
+    if declared_n > MAX_N:
+        raise ValueError(f"its N is {declared_n}, which is above {MAX_N:,}")
     return Sampled(
         place=place,
         problem=_problem(fields),
@@ -177,7 +185,7 @@ def _sampled(
         rewards=_rewards(checked, strategy),
         finishes=tuple(checked.finish or unknown),
         num_tokens=_num_tokens(checked),
-        declared_n=checked.n or max(predicted, default=0),
+        declared_n=declared_n,
     )
 
 

@@ -10,7 +10,6 @@ import hashlib
 import os
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
@@ -29,8 +28,8 @@ from ttc_client.bench.runs import (
 )
 from ttc_client.errors import ConfigError, TTCError
 from ttc_client.runtime.lines import LineWriter, write_whole
-from ttc_client.runtime.records import Cost, Key, Record, Trace
-from ttc_client.types import Problem, Vote
+from ttc_client.runtime.records import Cost, Key, Record, Trace, key_of
+from ttc_client.types import Problem
 
 _BLOCK = 1 << 16
 _SHOWN = 60
@@ -86,7 +85,8 @@ class Journal:
         Those that are not in the plan, of a larger grid, come last.
         """
         results = self.path / RESULTS
-        places = {head.key: (start, size) for head, start, size in _heads(results)}
+        lines = read_lines(results, Record, warn=False)  # `_recover` has warned of damaged ones
+        places = {key_of(line.value): (line.start, line.size) for line in lines}
         order = [key for key in dict.fromkeys((*plan, *places)) if key in places]
         with self._our_errors(), results.open("rb") as unsorted:
 
@@ -117,8 +117,12 @@ class Journal:
         if (self.path / CONFIG).exists():
             self._settings = self._merged_settings()
             self._recover()
-        else:
-            write_whole(self.path / PROBLEMS, [self._problems])
+        elif any((self.path / name).exists() for name in (COSTS, TRACES, RESULTS)):
+            raise ConfigError(
+                f"out is {self.path}: it holds results without their settings, for want of "
+                f"{CONFIG}: restore that file from a copy, or name another directory"
+            )
+        write_whole(self.path / PROBLEMS, [self._problems])
         write_whole(self.path / CONFIG, [encode_settings(self._settings)])
         self._lines = LineWriter(self.path, (COSTS, TRACES, RESULTS))
         stack.callback(self._lines.close)
@@ -146,8 +150,10 @@ class Journal:
             if (self.path / name).exists():
                 _drop_torn_line(self.path / name)
         if (self.path / RESULTS).exists():
-            ended = {head.key: head for head, *_ in _heads(self.path / RESULTS)}
-            self.finished = {key: head.grade for key, head in ended.items() if not head.error}
+            for record, *_ in read_lines(self.path / RESULTS, Record):
+                self.finished.pop(key_of(record), None)
+                if not record.error:
+                    self.finished[key_of(record)] = record.grade
 
 
 def _changes(before: Settings, now: Settings, but: set[str]) -> Iterator[str]:
@@ -161,36 +167,6 @@ def _union(before: Sequence[Any], now: Sequence[Any]) -> list[Any]:
     """Return all values once, numbers in order."""
     values = list(dict.fromkeys((*before, *now)))
     return values if any(isinstance(value, str) for value in values) else sorted(values)
-
-
-@dataclass(frozen=True, slots=True)
-class _Head:
-    """What names a record, and how it ended."""
-
-    strategy: str
-    n: int
-    seed: int
-    id: str
-    error: str
-    vote: Vote
-    grades: dict[Vote, float] = field(default_factory=dict[Vote, float])
-
-    @property
-    def grade(self) -> float:
-        return self.grades.get(self.vote, 0.0)
-
-    @property
-    def key(self) -> Key:
-        return Key(self.strategy, self.n, self.seed, self.id)
-
-
-def _heads(results: Path) -> Iterator[tuple[_Head, int, int]]:
-    """Return of each record the head, and where its line starts and how long it is."""
-    start = 0
-    with results.open("rb") as file:
-        for head, line in zip(read_lines(results, _Head), file, strict=True):
-            yield head, start, len(line)
-            start += len(line)
 
 
 def _drop_torn_line(path: Path) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from ttc_client.bench.dataset import Selection, load_problems
+from ttc_client.bench.dataset import Selection, read_problem_set
 from ttc_client.bench.grid import Grid
 from ttc_client.errors import ConfigError
 from ttc_client.search.params import SearchParams
@@ -46,7 +46,7 @@ RECIPE = tuple(entry.name for entry in fields(Recipe))
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What a run is made of; `selected` says in words which problems of the set were taken."""
+    """What a run is made of; `selected` says in words which rows and problems were taken."""
 
     problems: tuple[Problem, ...]
     selected: str
@@ -90,7 +90,7 @@ def load_plan(
         recipe.n or (values["n"],),
         recipe.seed or (values["seed"],),
     )
-    problems = load_problems(recipe.dataset, settings.task, recipe.column, recipe.split)
+    found = read_problem_set(recipe.dataset, settings.task, recipe.column, recipe.split)
     selection = Selection(recipe.levels, recipe.limit, _shard(recipe.shard))
     recorded = {
         "dataset": recipe.dataset,
@@ -102,8 +102,11 @@ def load_plan(
         "seed": grid.seeds,
         **grid.settings(settings),
     }
-    taken = selection.of(problems)
-    selected = selection.said(len(taken), len(problems))
+    if found.left_out:
+        recorded["left_out"] = len(found.left_out)
+    taken = selection.of(found.problems)
+    said = (found.note, selection.said(len(taken), len(found.problems)))
+    selected = "\n".join(filter(None, said))
     return Plan(taken, selected, settings, grid.searches(settings), recorded)
 
 

@@ -6,18 +6,21 @@
     costs.jsonl      what each search took
     traces.jsonl     what each search sampled, where wanted
 
-Where a file has several lines for a search, the last one counts.
+Where a file has several lines for a search, the last one counts. A damaged line is left out, with
+a warning that names it.
 """
 
 import hashlib
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 import msgspec
 
+from ttc_client.bench.checks import CHECKS
 from ttc_client.errors import ConfigError
 from ttc_client.runtime.records import Cost, Key, Record, Trace, key_of
 from ttc_client.types import Problem
@@ -25,9 +28,29 @@ from ttc_client.types import Problem
 CONFIG, PROBLEMS = "config.json", "problems.jsonl"
 RESULTS, COSTS, TRACES = "results.jsonl", "costs.jsonl", "traces.jsonl"
 
+_WITHOUT = {
+    PROBLEMS: "these problems are shown without their text; ttc bench --resume writes them again",
+    RESULTS: "these searches are left out; ttc bench --resume runs them again",
+    COSTS: "what these searches took counts nowhere",
+    TRACES: "what these searches sampled is not shown",
+}
+_LINES_SHOWN = 5
+
 Settings = dict[str, Any]
 T = TypeVar("T")
 L = TypeVar("L", Record, Cost, Trace)
+
+
+class DamagedRunWarning(UserWarning):
+    """A run directory has lines that cannot be read."""
+
+
+class Line(NamedTuple, Generic[T]):
+    """What a line of a file holds, where it starts, and how long it is, in bytes."""
+
+    value: T
+    start: int
+    size: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +72,12 @@ class Run:
 def read_run(path: Path) -> Run:
     """Read a run, finished or not; raises ConfigError where there is none."""
     settings = read_settings(path)
-    problems = {problem.id: problem for problem in read_lines(path / PROBLEMS, Problem)}
+    if (path / PROBLEMS).exists():
+        problems = {line.value.id: line.value for line in read_lines(path / PROBLEMS, Problem)}
+    else:
+        missing = f"{path / PROBLEMS} is missing: {_WITHOUT[PROBLEMS]}"
+        warnings.warn(missing, DamagedRunWarning, stacklevel=2)
+        problems = {}
     records, costs = _latest(path / RESULTS, Record), _latest(path / COSTS, Cost)
     return Run(path, settings, problems, records, costs)
 
@@ -57,14 +85,14 @@ def read_run(path: Path) -> Run:
 def read_traces(path: Path) -> Iterator[Trace]:
     """Read a run's traces one by one; none where they were not wanted."""
     if (path / TRACES).exists():
-        yield from read_lines(path / TRACES, Trace)
+        for line in read_lines(path / TRACES, Trace):
+            yield line.value
 
 
 def encode_settings(settings: Settings) -> bytes:
     """Return the content of `config.json`."""
-    digest = hashlib.sha256(msgspec.json.encode(settings, order="sorted")).hexdigest()
     content = {
-        "digest": digest,
+        "digest": _digest(settings),
         "settings": settings,
         "written_by": f"ttc-client {version('ttc-client')}",
     }
@@ -72,24 +100,76 @@ def encode_settings(settings: Settings) -> bytes:
 
 
 def read_settings(path: Path) -> Settings:
-    """Return the settings that decided a run's outcome."""
+    """Return the settings that decided a run's outcome.
+
+    Raises ConfigError where there are none, or others than those that were written.
+    """
+    file = path / CONFIG
     try:
-        return msgspec.json.decode((path / CONFIG).read_bytes())["settings"]
-    except (OSError, msgspec.DecodeError, KeyError) as error:
-        raise ConfigError(f"{path} holds no run of ttc bench: {error}") from error
+        content = msgspec.json.decode(file.read_bytes(), type=_Config)
+        digest = _digest(content.settings)
+    except FileNotFoundError as error:
+        raise ConfigError(f"{path} holds no run of ttc bench: there is no {CONFIG}") from error
+    except OSError as error:
+        raise ConfigError(f"{file} cannot be read: {error.strerror}") from error
+    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
+        raise ConfigError(f"{file} is damaged: {error}; {_WAY_ON}") from error
+    if content.digest != digest:
+        raise ConfigError(
+            f"{file} is damaged: its settings are not those that the run was made with (they "
+            f"have the digest {digest[:12]}, not {content.digest[:12]}); {_WAY_ON}"
+        )
+    return content.settings
 
 
-def read_lines(path: Path, kind: type[T]) -> Iterator[T]:
-    """Read a file of JSON lines; a last line that is torn is left out."""
-    decoder = msgspec.json.Decoder(kind)
-    with path.open("rb") as file:
-        for number, line in enumerate(file, 1):
-            if line.endswith(b"\n"):
-                try:
-                    yield decoder.decode(line)
-                except msgspec.DecodeError as error:
-                    raise ConfigError(f"{path}, line {number}, is damaged: {error}") from error
+_WAY_ON = "restore it from a copy, or run ttc bench again with another --out"
+
+
+class _Config(msgspec.Struct):
+    digest: str
+    settings: Settings
+
+
+def _digest(settings: Settings) -> str:
+    return hashlib.sha256(msgspec.json.encode(settings, order="sorted")).hexdigest()
+
+
+def read_lines(path: Path, kind: type[T], *, warn: bool = True) -> Iterator[Line[T]]:
+    """Read a file of JSON lines; damaged ones are left out, with a warning at the end.
+
+    A last line that is torn, as by a kill, is left out without one. Raises ConfigError for a file
+    that cannot be read.
+    """
+    decoder, check = msgspec.json.Decoder(kind), CHECKS[kind]
+    damaged: list[tuple[int, str]] = []
+    start = 0
+    try:
+        with path.open("rb") as file:
+            for number, line in enumerate(file, 1):
+                if line.endswith(b"\n"):
+                    try:
+                        value = decoder.decode(line)
+                        check(value)
+                    except (msgspec.MsgspecError, ConfigError, ValueError, RecursionError) as error:
+                        damaged.append((number, str(error)))
+                    else:
+                        yield Line(value, start, len(line))
+                start += len(line)
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be read: {error.strerror}") from error
+    if damaged and warn:
+        warnings.warn(_damage(path, damaged), DamagedRunWarning, stacklevel=2)
+
+
+def _damage(path: Path, damaged: list[tuple[int, str]]) -> str:
+    """Say which lines are damaged, how the first one is, and what that means."""
+    numbers = ", ".join(str(number) for number, _ in damaged[:_LINES_SHOWN])
+    more = f" and {len(damaged) - _LINES_SHOWN} more" if len(damaged) > _LINES_SHOWN else ""
+    lines = f"line {numbers} is" if len(damaged) == 1 else f"lines {numbers}{more} are"
+    return f"{path}: {lines} damaged ({damaged[0][1]}): {_WITHOUT[path.name]}"
 
 
 def _latest(path: Path, kind: type[L]) -> dict[Key, L]:
-    return {key_of(line): line for line in read_lines(path, kind)} if path.exists() else {}
+    if not path.exists():
+        return {}
+    return {key_of(line.value): line.value for line in read_lines(path, kind)}

@@ -6,11 +6,17 @@ import os
 import sys
 import warnings
 from collections.abc import Callable
-from typing import Annotated
+from typing import Annotated, TextIO
 
 import typer
 
-from ttc_client.cli import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_USAGE, GC_THRESHOLD
+from ttc_client.cli import (
+    EXIT_FAILED,
+    EXIT_INTERRUPTED,
+    EXIT_USAGE,
+    GC_THRESHOLD,
+    PrintingError,
+)
 from ttc_client.cli.bench import bench
 from ttc_client.cli.config import config
 from ttc_client.cli.demo import demo
@@ -100,9 +106,12 @@ def run() -> None:
     """Run the command line and exit with its code."""
     gc.set_threshold(GC_THRESHOLD)
     warnings.showwarning = _warn
+    if any(action == "error" for action, *_ in warnings.filters):
+        warnings.simplefilter("default")  # PYTHONWARNINGS=error is meant for tests
     debug, all_shown = "--debug" in sys.argv, "--help-all" in sys.argv
-    arguments = ["--help" if a == "--help-all" else a for a in sys.argv[1:] if a != "--debug"]
     try:
+        given = [_text(argument) for argument in sys.argv[1:]]
+        arguments = ["--help" if a == "--help-all" else a for a in given if a != "--debug"]
         code = make_app(all_shown=all_shown)(arguments, prog_name="ttc", standalone_mode=False)
         sys.stdout.flush()
         if code == EXIT_INTERRUPTED:  # Ctrl-C, which Typer turns into its exit code
@@ -112,15 +121,36 @@ def run() -> None:
         code = _fail(message, EXIT_USAGE, debug)
     except TTCError as error:
         code = _fail(str(error), EXIT_FAILED, debug)
+    except PrintingError as error:
+        code = _fail("" if error.is_pipe else f"cannot print: {error}; {error.said}", 1, debug)
     except OSError as error:
-        code = EXIT_FAILED
-        if not isinstance(error, BrokenPipeError):
-            _fail(str(error), code, debug)
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # it is flushed once more
+        message = "" if isinstance(error, BrokenPipeError) else str(error)
+        code = _fail(message, EXIT_FAILED, debug)
+    except MemoryError:
+        code = _fail("there is not enough memory for this", EXIT_FAILED, debug)
     except Exception as error:
         message = f"{type(error).__name__}: {error} (a bug; --debug shows where)"
         code = _fail(message, EXIT_FAILED, debug)
+    _let_go(sys.stdout)
+    _let_go(sys.stderr)
     sys.exit(code)
+
+
+def _text(argument: str) -> str:
+    """Return an argument as UTF-8, whatever the locale is; raises ConfigError for other bytes."""
+    try:
+        return os.fsencode(argument).decode()
+    except UnicodeError:
+        shown = argument.encode(errors="replace").decode()
+        raise ConfigError(f"the argument {shown!r} holds bytes that are no UTF-8 text") from None
+
+
+def _let_go(stream: TextIO) -> None:
+    """Keep a stream that cannot be written from being flushed once more, with a traceback."""
+    try:
+        stream.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def _warn(message: Warning | str, *_: object, **__: object) -> None:

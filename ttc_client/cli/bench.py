@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ttc_client.cli.options import Json, Quiet
+from ttc_client.cli.options import Json, Quiet, out_path
 from ttc_client.errors import ConfigError, TTCError
 
 if TYPE_CHECKING:
@@ -21,10 +21,16 @@ if TYPE_CHECKING:
 
 def bench(
     settings: dict[str, Any],
-    out: Annotated[Path, typer.Option("--out", help="The directory of the run.")],
+    out: Annotated[
+        Path,
+        typer.Option("--out", parser=out_path, metavar="PATH", help="The directory of the run."),
+    ],
     dataset: Annotated[
         str | None,
-        typer.Argument(help="A .jsonl, .csv or .parquet file, a Hugging Face dataset, demomath."),
+        typer.Argument(
+            help="A .jsonl, .json, .csv, .tsv or .parquet file, also .gz, a Hugging Face dataset, "
+            "demomath."
+        ),
     ] = None,
     recipe: Annotated[
         Path | None,
@@ -155,13 +161,16 @@ def print_accuracies(out: Path, *, json: bool, all_votes: bool = False) -> None:
     from rich.text import Text
 
     from ttc_client.analysis.curves import read_curves
+    from ttc_client.bench.doubts import doubts
     from ttc_client.bench.runs import read_run
     from ttc_client.report.rows import accuracy_rows
     from ttc_client.report.summary import print_table, short_table
     from ttc_client.report.tables import ModelSizes, accuracy_table
-    from ttc_client.report.terminal import print_json
+    from ttc_client.report.terminal import clean, print_json
 
     run = read_run(out)
+    for doubt in doubts(run):
+        print(f"ttc: {clean(doubt)}", file=sys.stderr)
     points = read_curves([run])
     if json:
         print_json(accuracy_rows(points))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ttc_client.cli.bench import print_accuracies
-from ttc_client.cli.options import Json, Quiet
+from ttc_client.cli.options import Json, Quiet, out_path
 from ttc_client.errors import ConfigError, TTCError
 
 if TYPE_CHECKING:
@@ -19,7 +19,10 @@ if TYPE_CHECKING:
 
 
 def import_(
-    out: Annotated[Path, typer.Option("--out", help="The directory of the run.")],
+    out: Annotated[
+        Path,
+        typer.Option("--out", parser=out_path, metavar="PATH", help="The directory of the run."),
+    ],
     files: Annotated[
         list[Path] | None,
         typer.Argument(
@@ -112,10 +115,12 @@ async def _run(regrading: "Regrading", out: Path, console: "Console") -> None:
 
 def _budgets(text: str | None) -> list[int]:
     """Read numbers with commas between them."""
+    from ttc_client.search.params import MAX_N
+
     try:
         budgets = sorted({int(part) for part in text.split(",")}) if text is not None else []
     except ValueError:
         budgets = [0]
-    if budgets and budgets[0] < 1:
-        raise ConfigError(f"n is {text!r}: write it as numbers from 1 on, such as 4,16")
+    if budgets and not 1 <= budgets[0] <= budgets[-1] <= MAX_N:
+        raise ConfigError(f"n is {text!r}: write it as numbers from 1 to {MAX_N:,}, such as 4,16")
     return budgets

@@ -7,7 +7,11 @@ _DATASETS = (
     ("HuggingFaceH4/MATH-500", "the post's test set: competition mathematics, 5 levels", "Hub"),
     ("openai/gsm8k:main", "grade-school word problems", "Hub"),
     ("HuggingFaceH4/aime_2024", "30 olympiad problems; --split train", "Hub"),
-    ("FILE", "your own: .jsonl, .csv or .parquet with a problem and an answer a row", "file"),
+    (
+        "FILE",
+        "your own: JSON lines, JSON, CSV or Parquet; a problem and an answer a row",
+        "file",
+    ),
 )
 
 
@@ -17,7 +21,10 @@ def recipes(json: Json = False) -> None:
 
     from ttc_client.bench.recipe import shipped_recipes
 
-    found = {name: tomllib.loads(path.read_text()) for name, path in shipped_recipes().items()}
+    found = {
+        name: tomllib.loads(path.read_text(encoding="utf-8"))
+        for name, path in shipped_recipes().items()
+    }
     rows = [
         (name, f"{recipe['dataset']}: {', '.join(recipe['strategy'])}", _budgets(recipe))
         for name, recipe in found.items()

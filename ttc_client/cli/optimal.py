@@ -6,12 +6,17 @@ from typing import Annotated
 
 import typer
 
-from ttc_client.cli.options import Json
+from ttc_client.cli.options import Json, out_path
 
 
 def fit(
     runs: Annotated[list[Path], typer.Argument(help="Run directories of ttc bench.")],
-    out: Annotated[Path, typer.Option("--out", help="The file to write the table to.")],
+    out: Annotated[
+        Path,
+        typer.Option(
+            "--out", parser=out_path, metavar="PATH", help="The file to write the table to."
+        ),
+    ],
     json: Json = False,
 ) -> None:
     """Choose the best strategy and M for each budget N and bin of difficulty.

@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal, get_args, get_origin
 
 import typer
 
+from ttc_client.errors import ConfigError
 from ttc_client.search.strategies import STRATEGIES
 from ttc_client.settings.config import OWN, SETTINGS
 from ttc_client.tasks.table import TASKS
@@ -84,6 +85,15 @@ _HELP: dict[str, tuple[str, str]] = {
 ConfigFile = Annotated[
     Path | None, typer.Option("--config", help="A TOML file with settings. (default: ttc.toml)")
 ]
+
+
+def out_path(text: str) -> Path:
+    """Return where to write to; raises ConfigError for no name, which would be this directory."""
+    if not text:
+        raise ConfigError("out is empty: name a directory")
+    return Path(text)
+
+
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")]
 

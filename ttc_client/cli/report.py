@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from ttc_client.cli.options import out_path
 from ttc_client.errors import ConfigError
 
 
@@ -13,7 +14,10 @@ def report(
     runs: Annotated[
         list[Path], typer.Argument(help="Directories of ttc bench, or of a ttc solve --out.")
     ],
-    out: Annotated[Path, typer.Option("--out", help="The directory of the report.")],
+    out: Annotated[
+        Path,
+        typer.Option("--out", parser=out_path, metavar="PATH", help="The directory of the report."),
+    ],
     baseline: Annotated[
         list[str] | None,
         typer.Option(help="A line to compare with, such as 'Llama 70B=65.0', in per cent."),

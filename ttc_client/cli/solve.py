@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ttc_client.cli.options import ConfigFile, Json, Quiet
+from ttc_client.cli import PrintingError
+from ttc_client.cli.options import ConfigFile, Json, Quiet, out_path
 from ttc_client.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -33,7 +34,12 @@ def solve(
     config: ConfigFile = None,
     out: Annotated[
         Path | None,
-        typer.Option("--out", help="Keep the result and every server's answer in this directory."),
+        typer.Option(
+            "--out",
+            parser=out_path,
+            metavar="PATH",
+            help="Keep the result and every server's answer in this directory.",
+        ),
     ] = None,
     tree: Annotated[bool, typer.Option("--tree", help="Draw the search tree.")] = False,
     json: Json = False,
@@ -63,12 +69,19 @@ def solve(
     with ExitStack() as stack:
         directory = stack.enter_context(RunDirectory(out)) if out else None
         result = asyncio.run(_solve(text, search, params, directory, quiet=quiet))
-        if json:
-            print_json(result)
-        else:
-            print_result(result, Console(), tree=tree)
+        unshown = None
+        try:
+            if json:
+                print_json(result)
+            else:
+                print_result(result, Console(), tree=tree)
+            sys.stdout.flush()
+        except OSError as error:
+            unshown = error
         if directory:
             directory.finish(result)
+        if unshown:
+            raise PrintingError(unshown, f"the answer is {result.answer}") from unshown
 
 
 async def _solve(

@@ -19,6 +19,7 @@ Cell = str | int | float | None
 _SHARES = {"accuracy", "low", "high", "seed sd", "difference", "gain", "gain low", "gain high"}
 _LEAST_P = 0.001
 _RIGHT_ALIGNED = "---:"
+_FORMULA = ("=", "+", "-", "@", "\t", "\n")
 EMPTY = "–"
 
 
@@ -62,8 +63,16 @@ class Table:
         """Return comma-separated values, unrounded."""
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
-        writer.writerows([self.header, *self.rows])
+        writer.writerows([map(_inert, row) for row in (self.header, *self.rows)])
         return text.getvalue()
+
+
+def _inert(cell: Cell) -> Cell:
+    """Return a cell that no spreadsheet takes for a formula, as a problem's id might be."""
+    if not isinstance(cell, str):
+        return cell
+    text = cell.replace("\r\n", "\n").replace("\r", "\n")  # Python's writer quotes no "\r"
+    return f"'{text}" if text.startswith(_FORMULA) else text
 
 
 def _escaped(cell: str) -> str:

@@ -14,6 +14,7 @@ from ttc_client.types import Usage
 _CONTROL = re.compile(
     r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
 )
+_NO_ASCII = re.compile(r"[^\x00-\x7f]")
 
 
 def clean(text: str) -> str:
@@ -23,8 +24,17 @@ def clean(text: str) -> str:
 
 def print_json(value: object) -> None:
     """Print a value as one line of JSON, with escapes for what terminals act on."""
-    text = msgspec.json.encode(value).decode()
-    sys.stdout.write(_CONTROL.sub(lambda found: f"\\u{ord(found[0]):04x}", text) + "\n")
+    text = _CONTROL.sub(_escape, msgspec.json.encode(value).decode()) + "\n"
+    try:
+        text.encode(getattr(sys.stdout, "encoding", None) or "utf-8")
+    except UnicodeEncodeError:  # a terminal that is not UTF-8
+        text = _NO_ASCII.sub(_escape, text)
+    sys.stdout.write(text)
+
+
+def _escape(found: re.Match[str]) -> str:
+    units = found[0].encode("utf-16-be", "surrogatepass").hex()
+    return "".join(f"\\u{units[i : i + 4]}" for i in range(0, len(units), 4))
 
 
 def counted(count: float, one: str, many: str = "") -> str:

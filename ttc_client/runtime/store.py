@@ -3,6 +3,7 @@ runs, and `result.json`.
 """
 
 from concurrent.futures import Future
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Self
 
@@ -20,8 +21,8 @@ RESULT, TRACE = "result.json", "trace.jsonl"
 class RunDirectory:
     """Write one search's trace and result, as a context manager; no trace if nothing happened.
 
-    Raises ConfigError for a directory that cannot be written or that holds a search already,
-    and TTCError when a write fails later, on a full disk say.
+    Raises ConfigError for a directory that cannot be written or that holds a search already. A
+    write that fails later, on a full disk say, stops no search: `finish` raises TTCError then.
     """
 
     def __init__(self, path: Path) -> None:
@@ -39,28 +40,39 @@ class RunDirectory:
         return self
 
     def __exit__(self, *exception: object) -> None:
-        self._lines.close()
-        if not (self.path / TRACE).stat().st_size:  # no server ever answered
-            (self.path / TRACE).unlink()
+        with suppress(OSError):  # of what `finish` reports, or of a search that failed anyway
+            self._lines.close()
+        with suppress(OSError):
+            if not (self.path / TRACE).stat().st_size:  # no server ever answered
+                (self.path / TRACE).unlink()
 
     def record(self, exchange: Exchange) -> None:
-        """Append one answered request; raises TTCError if an earlier one could not be written."""
-        if self._lines.failure:
-            raise self._failed(self._lines.failure)
-        self._last = self._lines.append([(TRACE, _line(exchange))])
+        """Append one answered request; nothing after one that could not be written."""
+        if not self._lines.failure:
+            self._last = self._lines.append([(TRACE, _line(exchange))])
 
     def finish(self, result: SearchResult) -> None:
-        """Write the result, in one piece or not at all, once the trace is written."""
+        """Write the result, in one piece or not at all, once the trace is written.
+
+        Raises TTCError that names what of the two could not be kept.
+        """
+        lost: dict[str, OSError] = {}
         try:
             if self._last:
                 self._last.result()
+        except OSError as error:
+            lost[f"the rest of {TRACE}"] = error
+        try:
             content = msgspec.json.format(msgspec.json.encode(result)) + b"\n"
             write_whole(self.path / RESULT, [content])
         except OSError as error:
-            raise self._failed(error) from error
-
-    def _failed(self, error: BaseException) -> TTCError:
-        return TTCError(f"cannot write to {self.path}: {error}; what was written so far is intact")
+            lost[RESULT] = error
+        if lost:
+            error = next(iter(lost.values()))
+            raise TTCError(
+                f"cannot write to {self.path}: {error.strerror or error}; {' and '.join(lost)} "
+                "could not be kept; what was written before is intact"
+            ) from error
 
 
 def _line(exchange: Exchange) -> dict[str, Any]:

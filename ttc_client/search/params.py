@@ -6,6 +6,14 @@ from typing import Any, get_args
 from ttc_client.errors import ConfigError
 from ttc_client.types import Compat, Reduction, Vote
 
+MAX_N = 100_000
+"""The largest budget: each of N samples is held in memory, and N larger by accident is a typing
+error that would fill it."""
+
+_MOST = 2**31 - 1
+SEEDS = range(-(2**63), 2**63)
+"""What a server, and a run directory, can take as a seed."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StrategySettings:
@@ -53,18 +61,24 @@ class SearchParams:
             check_choice("vote", self.vote, Vote)
         if self.compat is not None:
             check_choice("compat", self.compat, Compat)
-        for name in ("n", "m", "max_steps", "max_tokens", "max_completion_tokens"):
+        for name in ("n", "m"):
+            check_count(name, getattr(self, name), most=MAX_N)
+        for name in ("max_steps", "max_tokens", "max_completion_tokens"):
             check_count(name, getattr(self, name))
+        if self.seed not in SEEDS:
+            raise ConfigError(f"seed is {self.seed}: it must be a number of 64 bits")
         if not 0 <= self.temperature <= 2:
             raise ConfigError(f"temperature is {self.temperature}: it must lie between 0 and 2")
         if not 0 < self.top_p <= 1:
             raise ConfigError(f"top_p is {self.top_p}: it must be above 0 and at most 1")
 
 
-def check_count(name: str, value: int, least: int = 1) -> None:
-    """Raise ConfigError for a number below the least one."""
+def check_count(name: str, value: int, least: int = 1, most: int = _MOST) -> None:
+    """Raise ConfigError for a number below the least one or above the largest."""
     if value < least:
         raise ConfigError(f"{name} is {value}: it must be {least} or more")
+    if value > most:
+        raise ConfigError(f"{name} is {value}: it must be {most:,} or less")
 
 
 def check_choice(name: str, value: object, choices: Any) -> None:

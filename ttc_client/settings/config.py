@@ -9,7 +9,7 @@ import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import Field, dataclass, fields, replace
 from pathlib import Path
-from typing import Any, Final, get_args
+from typing import Any, Final, cast, get_args
 
 import msgspec
 
@@ -146,12 +146,14 @@ def merge_settings(
 def read_toml(path: Path, names: Sequence[str], *, required: bool) -> dict[str, Any]:
     """Read a TOML file that may set the names given; raises ConfigError for others and secrets."""
     try:
-        table = tomllib.loads(path.read_text())
+        table = tomllib.loads(path.read_bytes().decode("utf-8-sig"))
     except FileNotFoundError:
         if required:
             raise ConfigError(f"config is {path}: there is no such file") from None
         return {}
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except RecursionError:
+        raise ConfigError(f"{path} cannot be read as TOML: it is nested too deeply") from None
+    except (OSError, ValueError) as error:
         raise ConfigError(f"{path} cannot be read as TOML: {error}") from error
     for key in table:
         if key not in names:
@@ -164,6 +166,11 @@ def read_toml(path: Path, names: Sequence[str], *, required: bool) -> dict[str, 
     return table
 
 
+def is_text(value: str) -> bool:
+    """Whether what the system handed over was text: its bytes that are none become surrogates."""
+    return not any("\ud800" <= char <= "\udfff" for char in value)
+
+
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """Return a hint at the nearest of the known names, "" if none is near."""
     close = difflib.get_close_matches(name, list(known), n=1)
@@ -171,9 +178,11 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
 
 
 def _check_environment(environment: Mapping[str, str]) -> None:
-    """Raise ConfigError for a variable that is close to one of ours and none of them."""
+    """Raise ConfigError for a variable that is close to one of ours and is none, or is no text."""
     known = {ENVIRONMENT_PREFIX + name.upper() for name in SETTINGS}
-    for name in environment:
+    for name, value in environment.items():
+        if name in known and not is_text(value):
+            raise ConfigError(f"{name} in the environment holds bytes that are no UTF-8 text")
         is_ours = name.startswith(ENVIRONMENT_PREFIX) and name not in known
         if is_ours and (hint := did_you_mean(name, known)):
             raise ConfigError(f"the environment sets {name}, which is no setting{hint}")
@@ -182,7 +191,10 @@ def _check_environment(environment: Mapping[str, str]) -> None:
 def _typed(name: str, value: Any, origin: str) -> Any:
     """Convert a value, often a string, to its setting's type."""
     if name in ("policy", "prm"):
-        return value.split(",") if isinstance(value, str) and value else value or ()
+        places = value.split(",") if isinstance(value, str) and value else value or ()
+        if not isinstance(places, list | tuple) or not all(map(_is_place, cast(list[Any], places))):
+            raise ConfigError(f"{name} is {value!r} (from {origin}): it must be a list of URLs")
+        return cast(Sequence[Any], places)
     wanted = SETTINGS[name].type
     if name == "table" and isinstance(value, str):
         return read_table(Path(value))
@@ -194,6 +206,10 @@ def _typed(name: str, value: Any, origin: str) -> Any:
         if int in get_args(wanted):
             wish = f"it must be a whole number, or {choices}"
         raise ConfigError(f"{name} is {value!r} (from {origin}): {wish}") from error
+
+
+def _is_place(place: object) -> bool:
+    return isinstance(place, str) or callable(place)
 
 
 def _choices(kind: Any) -> list[str]:

@@ -35,7 +35,7 @@ class Servers:
     """Say where policy and verifier are, and how to reach them.
 
     `policy` and `prm` hold the URLs of one or more replicas each, or an async function in their
-    place (`runtime.functions` says what it gets and returns); without any, small servers of our
+    place (`clients.functions` says what it gets and returns); without any, small servers of our
     own are started for the demo models. `concurrency` bounds the sequences in flight at each
     server, or is "auto" to find what it can use; `timeout_s` bounds one request, its repetitions
     and the pauses between them. `session_header` names a header by which a router keeps requests
@@ -117,15 +117,19 @@ def _check_concurrency(value: object) -> None:
 
 
 def _check_url(name: str, url: str) -> None:
-    """Refuse an invalid URL, and what would put a password into results and messages."""
+    """Refuse an invalid URL, and what would put a password into results and messages.
+
+    A password may also stand in what has no scheme, or a wrong one.
+    """
     try:
-        parts = urlsplit(url)
+        host = urlsplit(url if "//" in url else f"//{url}").hostname
     except ValueError:
         raise ConfigError(
             f"{name} is not a valid URL: it must be one such as http://localhost:8000"
         ) from None
-    if parts.username or parts.password or parts.query:
+    if "@" in url or "?" in url:
+        where = f" of {host}" if host and "@" not in host else ""
         raise ConfigError(
-            f"{name} is a URL of {parts.hostname} with a user name or a query: leave these out, "
+            f"{name} is a URL{where} with a user name or a query: leave these out, "
             f"and put an API key into {ENVIRONMENT_PREFIX}{name.upper()}_API_KEY"
         )

@@ -24,7 +24,20 @@ def find_task(name: str, **options: Any) -> Task:
     known = set(getattr(found, "__dataclass_fields__", ())) if is_class else set[str]()
     if unknown := given.keys() - known:
         raise ConfigError(f"task is {name!r}, which has no {min(unknown)}: leave it out")
-    return found(**given) if is_class else found
+    task = _made(name, found, given) if is_class else found
+    if lacking := [method for method in _METHODS if not callable(getattr(task, method, None))]:
+        raise ConfigError(f"task is {name!r}, which is no task: it has no {lacking[0]}()")
+    return task
+
+
+_METHODS = ("messages", "extract", "keys", "grade")
+
+
+def _made(name: str, kind: Callable[..., Any], arguments: dict[str, str]) -> Any:
+    try:
+        return kind(**arguments)
+    except Exception as error:
+        raise ConfigError(f"task is {name!r}, which cannot be made: {error}") from error
 
 
 def _imported(name: str) -> Any:
@@ -32,6 +45,6 @@ def _imported(name: str) -> Any:
     try:
         if colon:
             return getattr(import_module(module), attribute)
-    except (ImportError, AttributeError, ValueError) as error:
+    except Exception as error:  # whatever a module of the user's raises
         raise ConfigError(f"task is {name!r}, which cannot be imported: {error}") from error
     raise ConfigError(f"task is {name!r}: it must be {', '.join(TASKS)}, or module:name")

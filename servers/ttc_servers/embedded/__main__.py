@@ -7,14 +7,18 @@ import signal
 import sys
 from pathlib import Path
 
-from ttc_servers.embedded.launch import HOST, blas_settings
+from ttc_servers.embedded.launch import HOST, blas_settings, is_loopback
 
+KEY_VARIABLE = "EMBEDDED_API_KEY"
 PACKAGED = Path(__file__).parents[1] / "models"
 
 
 def main() -> None:
     """Parse the command line and serve until interrupted or until standard input closes."""
-    parser = argparse.ArgumentParser(prog="python -m ttc_servers.embedded", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m ttc_servers.embedded",
+        description=f"{__doc__} The API key, if any, is {KEY_VARIABLE}.",
+    )
     parser.add_argument("--model", default="policy", help="policy, prm, or a model directory")
     parser.add_argument(
         "--served-model-name",
@@ -22,7 +26,6 @@ def main() -> None:
     )
     parser.add_argument("--host", default=HOST)
     parser.add_argument("--port", type=int, default=8000, help="0 for any free one")
-    parser.add_argument("--api-key", help="require it as a bearer token")
     parser.add_argument(
         "--until-stdin-closes", action="store_true", help="stop when standard input closes"
     )
@@ -48,12 +51,20 @@ async def _serve(args: argparse.Namespace, directory: Path, name: str) -> None:
 
     from ttc_servers.embedded.server import ModelServer
 
-    server = ModelServer(directory, name, args.api_key)
+    key = os.environ.get(KEY_VARIABLE, "")
+    if key and not (key.isascii() and key.isprintable()):
+        raise ValueError(f"{KEY_VARIABLE} holds a character that no HTTP header can carry")
+    server = ModelServer(directory, name, key)
     runner = web.AppRunner(server.app(), handler_cancellation=True, access_log=None)
     await runner.setup()
     try:
         await web.TCPSite(runner, args.host, args.port, backlog=1024).start()
         host = f"[{args.host}]" if ":" in args.host else args.host
+        if not key and not is_loopback(args.host):
+            print(
+                f"{KEY_VARIABLE} is not set: whoever reaches port {args.port} can use the server",
+                file=sys.stderr,
+            )
         print(f"http://{host}:{runner.addresses[0][1]}", flush=True)
         stopped = asyncio.Event()
         loop = asyncio.get_running_loop()

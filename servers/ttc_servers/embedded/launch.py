@@ -5,6 +5,7 @@ input closes: with the caller, however that ends.
 """
 
 import asyncio
+import ipaddress
 import os
 import platform
 import sys
@@ -66,6 +67,14 @@ def blas_settings() -> dict[str, str]:
     return settings
 
 
+def is_loopback(host: str) -> bool:
+    """Whether nobody but this machine reaches a server on this address."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
 def _has_avx512() -> bool:
     try:
         features = set(Path("/proc/cpuinfo").read_text().split())
@@ -74,11 +83,16 @@ def _has_avx512() -> bool:
     return features >= {"avx512f", "avx512bw", "avx512dq", "avx512vl"}
 
 
+def _environment() -> dict[str, str]:
+    """Return this process's environment, without a key that is another server's."""
+    return {name: value for name, value in os.environ.items() if name != "EMBEDDED_API_KEY"}
+
+
 async def _start(model: str | Path, port: int) -> _Child:
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "ttc_servers.embedded", "--until-stdin-closes"),
         *("--model", str(model), "--host", HOST, "--port", str(port)),
-        env={**os.environ, **blas_settings()},
+        env={**_environment(), **blas_settings()},
         stdin=PIPE,
         stdout=PIPE,
         stderr=PIPE,

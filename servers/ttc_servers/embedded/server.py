@@ -45,7 +45,8 @@ class ModelServer:
         self._created = int(time.time())
         self._model = Llama(directory, NUM_BLOCKS)
         self._config = self._model.config
-        self._tokenizer = Tokenizer(directory / "tokenizer.json")
+        limit = self._config.max_position_embeddings
+        self._tokenizer = Tokenizer(directory / "tokenizer.json", limit)
         self._engine = Engine(self._model, self._tokenizer.token_bytes, NUM_BLOCKS)
 
     def app(self) -> web.Application:
@@ -78,7 +79,7 @@ class ModelServer:
     @web.middleware
     async def _authorize(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         expected = f"Bearer {self._api_key}".encode()
-        given = request.headers.get("Authorization", "").encode()
+        given = request.headers.get("Authorization", "").encode(errors="surrogateescape")
         if self._api_key and request.path != "/health" and not hmac.compare_digest(given, expected):
             return _json({"error": "Unauthorized"}, 401)
         return await handler(request)
@@ -146,7 +147,7 @@ class ModelServer:
     async def _read(self, request: web.Request, kind: type[Call]) -> Call:
         try:
             call = msgspec.json.decode(await request.read(), type=kind)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise RequestError(str(error)) from error
         model = getattr(call, "model", None)
         if model not in (None, self._name):

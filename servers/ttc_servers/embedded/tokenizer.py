@@ -9,11 +9,16 @@ from pathlib import Path
 
 from tokenizers import Tokenizer as HFTokenizer
 
+from ttc_servers.embedded.protocol import RequestError
+
 
 class Tokenizer:
-    """Encodes text; holds each token's bytes, special tokens being none."""
+    """Encodes text; holds each token's bytes, special tokens being none.
 
-    def __init__(self, path: Path) -> None:
+    A text that `max_tokens` tokens cannot hold, however long each is, is not even tokenized.
+    """
+
+    def __init__(self, path: Path, max_tokens: int | None = None) -> None:
         self._tokenizer = HFTokenizer.from_file(str(path))
         alphabet = {char: byte for byte, char in enumerate(_byte_alphabet())}
         added = self._tokenizer.get_added_tokens_decoder()
@@ -26,12 +31,24 @@ class Tokenizer:
                 self.token_bytes.append(bytes(alphabet[char] for char in token))
             else:
                 raise ValueError(f"{path}: {token!r} is no token of a byte-level tokenizer")
+        longest = max(map(len, [*self.token_bytes, *(t.content for t in added.values())]))
+        self._max_tokens = max_tokens
+        self._max_chars = None if max_tokens is None else max_tokens * longest
         self._special_text = {
             token_id: token.content for token_id, token in added.items() if token.special
         }
 
     def encode(self, text: str, add_special_tokens: bool = True) -> list[int]:
-        """Return the token ids of a text, with a BOS in front if the tokenizer adds one."""
+        """Return the token ids of a text, with a BOS in front if the tokenizer adds one.
+
+        Raises RequestError for a text that is longer than any that fits.
+        """
+        if self._max_chars is not None and len(text) > self._max_chars:
+            raise RequestError(
+                f"This model's maximum context length is {self._max_tokens} tokens, which cannot "
+                f"hold a text of {len(text)} characters. Please reduce the length of the input.",
+                param="input_tokens",
+            )
         return self._tokenizer.encode(text, add_special_tokens=add_special_tokens).ids
 
     def decode(self, ids: Iterable[int]) -> str:

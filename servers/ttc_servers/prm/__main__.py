@@ -1,6 +1,7 @@
 """Serve a PRM: `python -m ttc_servers.prm --model NAME_OR_DIR`."""
 
 import argparse
+import ipaddress
 import os
 import signal
 import sys
@@ -12,6 +13,7 @@ from transformers import AutoConfig, AutoTokenizer
 from ttc_servers.prm.adapters import FAMILIES, find_family, load_adapter_class
 from ttc_servers.prm.app import Info, create_app
 from ttc_servers.prm.engine import Engine
+from ttc_servers.prm.guard import guarded
 from ttc_servers.prm.replica import Replica
 
 KEEP_ALIVE_S = 75  # longer than clients keep an idle connection, so that none meets a closed one
@@ -27,7 +29,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--model", required=True, help="name on the Hugging Face hub, or directory")
     parser.add_argument("--family", choices=FAMILIES, help="if its config and name do not tell")
     parser.add_argument("--adapter", metavar="PACKAGE.MODULE:NAME", help="a family of your own")
-    parser.add_argument("--host", default="0.0.0.0", help="address to listen on")
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on")
     parser.add_argument("--port", type=int, default=8001, help="port to listen on")
     parser.add_argument(
         "--gpus",
@@ -40,6 +42,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         "--cache-gb", type=float, default=4.0, help="of prefixes' keys and values, per replica"
     )
     parser.add_argument("--max-queue", type=int, default=4096, help="solutions taken at once")
+    parser.add_argument("--max-connections", type=int, default=1000, help="open at once")
     return parser.parse_args(argv)
 
 
@@ -51,8 +54,8 @@ def load(args: argparse.Namespace) -> tuple[Engine, Info]:
     """
     if args.gpus > torch.cuda.device_count():
         raise ValueError(f"--gpus {args.gpus}, but {torch.cuda.device_count()} are here")
-    config = AutoConfig.from_pretrained(args.model)
-    tokenizer = AutoTokenizer.from_pretrained(args.model)
+    config = AutoConfig.from_pretrained(args.model, trust_remote_code=False)
+    tokenizer = AutoTokenizer.from_pretrained(args.model, trust_remote_code=False)
     family = args.adapter or args.family or find_family(args.model, config)
     adapter_class = load_adapter_class(args.adapter) if args.adapter else FAMILIES[family]
     adapter = adapter_class(tokenizer, config)
@@ -60,7 +63,9 @@ def load(args: argparse.Namespace) -> tuple[Engine, Info]:
     devices = [f"cuda:{i}" for i in range(args.gpus)] or ["cpu"]
     replicas = []
     for device in devices:
-        model = adapter.model_class.from_pretrained(args.model, dtype=dtype).to(device)
+        model = adapter.model_class.from_pretrained(
+            args.model, dtype=dtype, trust_remote_code=False
+        ).to(device)
         replicas.append(Replica(model, adapter, int(args.cache_gb * 1e9)))
     max_tokens = tokenizer.model_max_length
     if (num_positions := getattr(config, "max_position_embeddings", 0)) > 0:
@@ -75,15 +80,40 @@ def load(args: argparse.Namespace) -> tuple[Engine, Info]:
     return engine, Info(args.model, family, max_tokens)
 
 
+def check_access(host: str, port: int, key: str) -> None:
+    """Warn of a server that whoever reaches it can use; raises ValueError for a key that none has.
+
+    Only loopback addresses are private: a name or an empty host may stand for any.
+    """
+    if key and not (key.isascii() and key.isprintable()):
+        raise ValueError("TTC_PRM_API_KEY holds a character that no HTTP header can carry")
+    if not key and not is_loopback(host):
+        print(
+            f"ttc_servers.prm: TTC_PRM_API_KEY is not set: whoever reaches port {port} can use "
+            "the server",
+            file=sys.stderr,
+        )
+
+
+def is_loopback(host: str) -> bool:
+    """Whether nobody but this machine reaches a server on this address."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
 def main(argv: list[str] | None = None) -> None:
     """Load the model and serve until SIGTERM or SIGINT; then finish what is in flight."""
     args = parse_args(argv)
+    key = os.environ.get("TTC_PRM_API_KEY", "")
     try:
+        check_access(args.host, args.port, key)
         engine, info = load(args)
     except (OSError, ValueError) as error:
         sys.exit(f"ttc_servers.prm: {error}")
     print(f"serving {info.model} as {info.family}, {info.max_tokens} tokens", file=sys.stderr)
-    app = create_app(engine, info, os.environ.get("TTC_PRM_API_KEY", ""))
+    app = create_app(engine, info, key)
     for stop in (signal.SIGTERM, signal.SIGINT):  # uvicorn's own handlers raise it again at the end
         signal.signal(stop, lambda *_: None)
     uvicorn.run(
@@ -94,6 +124,7 @@ def main(argv: list[str] | None = None) -> None:
         access_log=False,
         timeout_keep_alive=KEEP_ALIVE_S,
         ws="none",
+        http=guarded(args.max_connections),
     )
 
 

@@ -18,11 +18,13 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from ttc_client.clients import wire
-from ttc_servers.prm.engine import Engine, QueueFullError, ReplicaError
+from ttc_servers.prm.engine import CallTooLargeError, Engine, QueueFullError, ReplicaError
 
 log = logging.getLogger(__name__)
 
 MAX_BODY_BYTES = 8 << 20
+BODY_TIMEOUT_S = 60.0
+"""How long a body may take to arrive."""
 
 CLIENT_LEFT = 499
 """The status that a request is counted under whose client did not wait for the answer."""
@@ -112,10 +114,16 @@ class _Handlers:
     async def _score(self, request: Request) -> Response:
         try:
             self._check_key(request)
-            call = await _read_call(request)
+            async with asyncio.timeout(BODY_TIMEOUT_S):
+                call = await _read_call(request)
             return _json(await _while_connected(request, self._engine.score(call)))
         except _RefusalError as error:
             return _refuse(error.status, error)
+        except TimeoutError:
+            message = f"the body did not arrive within {BODY_TIMEOUT_S:g} s"
+            return _refuse(408, _RefusalError(408, message), {"Connection": "close"})
+        except CallTooLargeError as error:
+            return _refuse(413, error)
         except ValueError as error:
             return _refuse(400, error)
         except QueueFullError as error:
@@ -144,7 +152,7 @@ async def _read_call(request: Request) -> wire.ScoreCall:
             raise _RefusalError(413, f"the body has over {MAX_BODY_BYTES} bytes: send fewer items")
     try:
         call = msgspec.json.decode(body, type=wire.ScoreCall)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise _RefusalError(400, f"the body is no score request: {error}") from error
     if call.version != wire.VERSION:
         raise _RefusalError(400, f"this server speaks version {wire.VERSION}, not {call.version}")

@@ -22,6 +22,17 @@ WINDOW_S = 0.003
 """How long the first sequence of an idle replica waits for others."""
 
 
+MAX_STEPS = 1 << 16
+"""Of one call, those of its prefix once: each may be a sequence of its own."""
+
+_MOST_CHARS_PER_TOKEN = 256
+"""More than any token of any tokenizer stands for: a longer text is not even tokenized."""
+
+
+class CallTooLargeError(Exception):
+    """A call that the server never takes, however idle it is."""
+
+
 class QueueFullError(Exception):
     """More sequences are here than the server takes; come back after `retry_after_s`."""
 
@@ -147,9 +158,11 @@ class Engine:
         """Score every step of every item of a call.
 
         Raises ValueError where a solution is longer than the model's context, QueueFullError
-        where too many are here already, ReplicaError where the model fails.
+        where too many are here already, CallTooLargeError where it asks for too much at once,
+        ReplicaError where the model fails.
         """
         size = max(1, len(call.items))
+        self._check_size(call)
         if self.num_open and self.num_open + size > self._max_queue:
             raise QueueFullError(self._retry_after_s())
         self.num_open += size
@@ -167,6 +180,23 @@ class Engine:
         )
         scores = [[score for part in item for score in part.scores] for item in parts]
         return ScoreReply(scores, usage)
+
+    def _check_size(self, call: ScoreCall) -> None:
+        if len(call.items) > self._max_queue:
+            raise CallTooLargeError(
+                f"the call has {len(call.items)} items, and the server takes {self._max_queue} at "
+                "once: send fewer, or start it with a larger --max-queue"
+            )
+        num_steps = len(call.prefix) + sum(map(len, call.items))
+        if num_steps > MAX_STEPS:
+            raise CallTooLargeError(f"the call has {num_steps} steps: send {MAX_STEPS} at most")
+        shared = len(call.problem) + sum(map(len, call.prefix))
+        longest = shared + max((sum(map(len, item)) for item in call.items), default=0)
+        if longest > self.max_tokens * _MOST_CHARS_PER_TOKEN:
+            raise ValueError(
+                f"a solution has {longest} characters, which the model's maximum context length "
+                f"of {self.max_tokens} tokens cannot hold"
+            )
 
     def _encode(self, call: ScoreCall) -> list[list[Encoded]]:
         items = [
