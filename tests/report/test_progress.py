@@ -28,6 +28,11 @@ def _often(monkeypatch):
     monkeypatch.setattr("ttc_client.report.progress._REFRESH_S", 0.01)
 
 
+@pytest.fixture(autouse=True)
+def _after_96_s(monkeypatch):
+    monkeypatch.setattr(Standing, "elapsed_s", 96.0)
+
+
 async def _keys(answers: Sequence[str]) -> Sequence[str]:
     return [answer.replace("0.5", "1/2") for answer in answers]
 
@@ -128,8 +133,7 @@ async def test_a_quiet_console_gets_nothing():
 
 def _standing() -> Standing:
     standing = Standing(Counter({("greedy", 1): 2, ("dvts", 16): 4}), left=66)
-    standing.started_s -= 100
-    standing.ended = Usage(completion_tokens=5_000)
+    standing.ended = Usage(completion_tokens=4_800)
     return standing
 
 
@@ -154,7 +158,7 @@ async def test_a_bar_and_the_rate_say_how_far_a_bench_is():
     said, bar = await view.lines()
     assert isinstance(bar, ProgressBar)
     assert (bar.total, bar.completed) == (6, 1)
-    assert _texts([said]) == ["1 of 6 searches · 50 tokens/s · 0:05:12 left"]
+    assert _texts([said]) == ["1 of 6 searches · 50 tokens/s · 0:05:00 left"]
 
 
 async def test_what_failed_and_was_sent_again_is_told_without_what_terminals_act_on():
@@ -172,10 +176,10 @@ def test_a_row_is_told_once_as_soon_as_it_is_done():
     _finish(standing, "dvts", 16, 1.0, 0.0, 1.0)
     assert view.news() == []
     _finish(standing, "dvts", 16, 1.0)
-    assert _texts(view.news()) == ["dvts at N=16: 75.0% of 4 searches right, after 100 s"]
+    assert _texts(view.news()) == ["dvts at N=16: 75.0% of 4 searches right, after 96 s"]
     assert view.news() == []
     _finish(standing, "greedy", 1, 0.5, 0.0)
-    assert _texts(view.news()) == ["greedy at N=1: 25.0% of 2 searches right, after 100 s"]
+    assert _texts(view.news()) == ["greedy at N=1: 25.0% of 2 searches right, after 96 s"]
 
 
 async def test_rows_stay_and_the_last_one_is_told_however_soon_the_bench_ends():
@@ -183,7 +187,7 @@ async def test_rows_stay_and_the_last_one_is_told_however_soon_the_bench_ends():
     console = Console(file=io.StringIO(), width=40)
     async with show(BenchView(standing), console):
         _finish(standing, "greedy", 1, 1.0, 1.0)
-    told = "greedy at N=1: 100.0% of 2 searches right, after 100 s\n"
+    told = "greedy at N=1: 100.0% of 2 searches right, after 96 s\n"
     assert console.file.getvalue() == told
     standing = _standing()
     _finish(standing, "greedy", 1, 1.0, 1.0)

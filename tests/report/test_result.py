@@ -11,13 +11,13 @@ from ttc_client.search.ports import SampleRequest
 from ttc_client.testing import ScriptedPolicy, ScriptedVerifier
 from ttc_client.types import AnswerGroup, Finish, SearchResult
 
-WORDS = "Now take the longest of all the sides that there are and halve it until it is 1. "
+WORDS = "Now take the longest of all the sides that there are and halve it until it is odd. "
 
 
 def _write(request: SampleRequest, i: int) -> tuple[str, Finish]:
     """Write one of three first steps, then an end that is right, wrong or none."""
     if not request.trajectory.steps and request.stop:
-        return f"## Step 1: {'abc'[i % 3]}\n{WORDS}\n\n", "stop"
+        return f"## Step {'abc'[i % 3]}\n{WORDS}\n\n", "stop"
     ends = ("so $\\boxed{7}$", "so $\\boxed{8}$", "so nothing")
     return f"{WORDS}{ends[i % 3]}", "length" if i % 4 == 3 else "eos"
 
@@ -64,13 +64,13 @@ async def test_what_has_no_vote_is_told_with_the_reason():
     assert result.counts.votes + result.counts.cut + result.counts.unanswered == 12
     assert "3 completions cut by a token limit: without a vote" in lines
     assert "3 completions without an answer: no vote" in lines
-    assert any(line.startswith("12 steps sampled → 12 completions, 6 of ") for line in lines)
+    assert any(line.startswith("12 steps sampled → 12 completions, 3 of ") for line in lines)
 
 
 async def test_without_a_verifier_there_are_no_rewards_and_one_vote():
     lines = _printed(await _solved("majority", 8))
     assert lines[0].split() == ["answer", "votes", "chosen", "by"]
-    assert lines[1].split() == ["7", "3", "majority"]
+    assert lines[1].split() == ["7", "2", "majority"]
     text = "\n".join(lines)
     for word in ("prm", "PRM", "weighted", "reward"):
         assert word not in text
@@ -90,7 +90,7 @@ async def test_wrapped_lines_of_a_solution_keep_their_indent():
     start = lines.index("Best solution") + 1
     solution = lines[start : lines.index("", start)]
     (first, *others) = [line for line in solution if line.strip()]
-    assert first.startswith("0.400  ## Step 1")
+    assert first.startswith("0.400  ## Step ")
     assert len(others) > 3
     assert all(line.startswith(("0.900  ", "       ")) for line in others)
 
@@ -103,7 +103,7 @@ async def test_nothing_is_wider_than_the_screen():
         lines = _printed(result, width, tree=True)
         assert max(map(len, lines)) <= width
         assert "\x1b" not in "".join(lines)
-        assert any("9" * 20 in line for line in lines)
+        assert "".join(lines).count("9") >= 200
 
 
 async def test_no_answer_is_said_to_be_none():

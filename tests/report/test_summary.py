@@ -44,10 +44,7 @@ def test_accuracy_has_its_interval_and_its_difference_from_greedy():
     assert accuracy.startswith("50.0 ± ")
     assert float(accuracy.rpartition(" ")[2]) > 10
     assert (gain, tokens) == ("–", "800")
-    assert rows["best-of-n", 8][:2] == (
-        "100.0 ± 0.0",
-        rows["best-of-n", 8][1],
-    )
+    assert rows["best-of-n", 8][0] == "100.0 ± 0.0"
     assert rows["best-of-n", 8][1].startswith("+50.0 (+")
     assert rows["dvts", 4][1] == "+0.0 (+0.0 to +0.0)"
     assert rows["dvts", 8][1].startswith("+25.0 (+0.0 to +")
