@@ -6,7 +6,7 @@ depend on the strategy alone, never on which reply came first.
 """
 
 import random
-from collections.abc import Callable, Coroutine, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any, Generic, Literal
 
@@ -37,7 +37,7 @@ class Ports:
 
     policy: Policy
     verifier: Verifier | None
-    root: Callable[[Sequence[Message]], Coroutine[Any, Any, Trajectory]]
+    root: Callable[[Sequence[Message]], Awaitable[Trajectory]]
     ballot: Ballot
     watch: Watch
     find: Callable[[str], Strategy[Any]]
@@ -236,8 +236,12 @@ class Search(Generic[S]):
     async def _roll_out(self, trajectory: Trajectory, lookahead: int) -> Trajectory:
         """Continue greedily by up to `lookahead` steps, whose paths no expansion ever takes."""
         for _ in range(lookahead):
-            if not trajectory.finished:
-                (trajectory,) = await self._sample(trajectory, 1, -1, "step", 0.0)
+            if trajectory.finished:
+                break
+            steps = await self._sample(trajectory, 1, -1, "step", 0.0)
+            if not steps:  # it failed, and the text so far is ranked
+                break
+            trajectory = steps[0]
         return trajectory
 
     async def _score(
