@@ -5,10 +5,11 @@ from collections.abc import Iterator
 import pytest
 
 from tests.browser import chromium
+from ttc_client.search.found import Found
 from ttc_client.search.params import StrategySettings
 from ttc_client.search.search import Search
 from ttc_client.search.strategies import STRATEGIES
-from ttc_client.search.strategy import Found, Strategy
+from ttc_client.search.strategy import Strategy
 
 
 @pytest.fixture(scope="package")

@@ -17,11 +17,12 @@ from ttc_client.bench.runs import Run, read_run
 from ttc_client.errors import ConfigError, ProtocolError, ServerError
 from ttc_client.middleware.meter import Meter
 from ttc_client.runtime.evaluate import Job, evaluate
+from ttc_client.search.found import Found
 from ttc_client.search.params import StrategySettings
 from ttc_client.search.ports import SampleRequest, Samples, ScoreRequest, Scores
 from ttc_client.search.search import Search
 from ttc_client.search.strategies import STRATEGIES, find_strategy
-from ttc_client.search.strategy import Found, Strategy
+from ttc_client.search.strategy import Strategy
 from ttc_client.settings.config import Settings, load_settings
 from ttc_client.tasks.table import TASKS, find_task
 from ttc_client.tasks.workers import Workers

@@ -11,13 +11,14 @@ from dataclasses import dataclass, fields, replace
 from typing import Any, Generic, Literal
 
 from ttc_client.search.ballot import Ballot
+from ttc_client.search.found import Found, Pick
 from ttc_client.search.params import SearchParams
 from ttc_client.search.ports import Policy, SampleRequest, ScoreRequest, Verifier
 from ttc_client.search.results import Rules, as_ended, candidates, completions, merge_alike
 from ttc_client.search.rewards import reduce_scores
 from ttc_client.search.seeds import Numbers, request_seed
 from ttc_client.search.steps import STEP_DELIMITER, split_steps
-from ttc_client.search.strategy import Found, Pick, S, Strategy
+from ttc_client.search.strategy import S, Strategy
 from ttc_client.search.voting import ranked
 from ttc_client.search.watch import Watch
 from ttc_client.together import together
