@@ -1,6 +1,7 @@
 """Imports only point down: the rooms of the package are ordered, and none imports from above."""
 
 import ast
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -52,6 +53,16 @@ def imported(path: Path) -> set[str]:
 def test_a_module_imports_from_its_own_floor_or_below(path):
     above = {name for name in imported(path) if FLOOR[name.split(".")[0]] > FLOOR[room(path)]}
     assert not above
+
+
+def test_no_imports_go_in_a_circle():
+    names = {".".join(p.relative_to(PACKAGE).with_suffix("").parts): p for p in MODULES}
+    TopologicalSorter({name: imported(path) for name, path in names.items()}).prepare()
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_no_module_is_longer_than_can_be_read_at_once(path):
+    assert len(path.read_text().splitlines()) <= 300
 
 
 @pytest.mark.parametrize("name", ["search", "sal"])
