@@ -14,7 +14,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import msgspec
 import pytest
@@ -24,11 +24,10 @@ from tokenizers import Tokenizer
 import ttc_servers
 from tests.servers.tiny_llama import reference_logits
 from tests.tables import table
-from ttc_client import Client, SearchConfig
+from ttc_client import Client, SearchParams
 from ttc_client.clients.connect import connect_prm
 from ttc_client.clients.http import Server
 from ttc_client.clients.prompts import (
-    META_MATH_SYSTEM_PROMPT,
     RLHFLOW_SYSTEM,
     rlhflow_approval,
     rlhflow_question,
@@ -37,8 +36,12 @@ from ttc_client.clients.session import Session
 from ttc_client.clients.vllm import VLLMPolicy
 from ttc_client.doctor.examine import examine
 from ttc_client.errors import ContextLengthError
+from ttc_client.search.compute_optimal import TableSettings
 from ttc_client.search.ports import SampleRequest, ScoreRequest
-from ttc_client.types import SearchResult, Step, Strategy, Trajectory
+from ttc_client.search.strategies import STRATEGIES
+from ttc_client.settings import servers as places
+from ttc_client.tasks.math import Math
+from ttc_client.types import Message, Problem, SearchResult, Step, Trajectory
 
 MODELS = Path(ttc_servers.__file__).parent / "models"
 TOKENIZER = Tokenizer.from_file(str(MODELS / "prm" / "tokenizer.json"))
@@ -61,9 +64,8 @@ class Servers:
     policy: str
     prm: str
 
-    def config(self, **settings: Any) -> SearchConfig:
-        settings = {"n": 8, "max_completion_tokens": 300, **settings}
-        return SearchConfig(policy=(self.policy,), prm=(self.prm,), **settings)
+    def named(self, *, check: bool = True) -> places.Servers:
+        return places.Servers(policy=(self.policy,), prm=(self.prm,), check=check)
 
 
 class ServerContract:
@@ -79,28 +81,28 @@ class ServerContract:
     async def policy(self, servers: Servers) -> AsyncIterator[VLLMPolicy]:
         async with Session() as session:
             server = Server(session, servers.policy, timeout_s=60)
-            yield await VLLMPolicy.connect(server, None, META_MATH_SYSTEM_PROMPT)
+            yield await VLLMPolicy.connect(server, None)
 
     @pytest_asyncio.fixture
     async def prm(self, servers: Servers) -> AsyncIterator[Server]:
         async with Session() as session:
             yield Server(session, servers.prm, timeout_s=60)
 
-    @pytest.mark.parametrize("strategy", get_args(Strategy))
+    @pytest.mark.parametrize("strategy", STRATEGIES)
     async def test_a_search_ends_with_scored_candidates_and_their_answer(
-        self, servers: Servers, strategy: Strategy
+        self, servers: Servers, strategy: str
     ) -> None:
-        fitted = table() if strategy == "compute-optimal" else None
-        config = servers.config(strategy=strategy, table=fitted, check=fitted is None)
-        async with Client(config) as client:
-            result = await client.solve(PROBLEM)
-        check(result, config)
+        settings = TableSettings(table=table()) if strategy == "compute-optimal" else None
+        params = params_for(strategy=strategy, settings=settings)
+        async with Client(servers.named(check=settings is None)) as client:
+            result = await client.solve(PROBLEM, params)
+        check(result, params)
 
     async def test_sixteen_seeded_requests_in_flight_do_no_harm(self, servers: Servers) -> None:
-        config = servers.config(strategy="dvts", n=64)
-        async with Client(config) as client:
-            result = await client.solve(PROBLEM)
-        check(result, config)
+        params = params_for(strategy="dvts", n=64)
+        async with Client(servers.named()) as client:
+            result = await client.solve(PROBLEM, params)
+        check(result, params)
 
     def test_the_command_line_searches_without_seeds(self, servers: Servers) -> None:
         command = [sys.executable, "-c", "from ttc_client.cli import main; main()", "solve"]
@@ -114,8 +116,8 @@ class ServerContract:
         assert result["answer"] in {candidate["answer"] for candidate in result["candidates"]}
 
     async def test_the_prms_api_is_found_and_said(self, servers: Servers) -> None:
-        async with Client(servers.config(n=4)) as client:
-            result = await client.solve(PROBLEM)
+        async with Client(servers.named()) as client:
+            result = await client.solve(PROBLEM, params_for(n=4))
         assert result.prm is not None
         said = {
             "score": "scoring protocol",
@@ -125,7 +127,7 @@ class ServerContract:
         assert said[self.prm_apis[0]] in result.prm
 
     async def test_the_doctor_finds_them_fit_for_a_search(self, servers: Servers) -> None:
-        examination = await examine(servers.config())
+        examination = await examine(servers.named(), params_for())
         assert examination.ok, examination
         (policy,) = [server for server in examination.servers if server.role == "policy"]
         warned = [check.name for check in policy.checks if check.status == "warn"]
@@ -135,7 +137,7 @@ class ServerContract:
     async def test_steps_taken_one_by_one_give_the_ids_of_the_whole(
         self, policy: VLLMPolicy, problem: str
     ) -> None:
-        root = await policy.root(problem)
+        root = await policy.root(messages(problem))
         whole = await greedy(policy, root, stop=())
         assert whole.steps[0].finish == "eos"
         stepwise = root
@@ -148,24 +150,25 @@ class ServerContract:
     async def test_a_completion_continued_anywhere_gives_the_ids_of_the_whole(
         self, policy: VLLMPolicy
     ) -> None:
-        root = await policy.root(PROBLEM)
+        root = await policy.root(messages(PROBLEM))
         whole = await greedy(policy, root, stop=())
         start, end = len(root.token_ids), len(whole.token_ids)
         for cut in range(start + 1, end - 1, 5):
-            part = replace(root, prompt_ids=whole.token_ids[:cut], steps=(Step("x", "stop", 1),))
+            prompt = replace(root.prompt, ids=whole.token_ids[:cut])
+            part = replace(root, prompt=prompt, steps=(Step("x", "stop", 1),))
             assert (await greedy(policy, part, stop=())).token_ids == whole.token_ids
 
     async def test_bos_comes_exactly_once(self, policy: VLLMPolicy) -> None:
-        root = await policy.root(PROBLEM)
+        root = await policy.root(messages(PROBLEM))
         bos = TOKENIZER.token_to_id(BOS)
         assert root.token_ids.index(bos) == 0
         assert root.token_ids.count(bos) == 1
-        for prompt in (root.token_ids, root.prompt):
+        for prompt in (root.token_ids, root.prompt.text):
             assert await read_as(policy.server, prompt) == root.token_ids
-        assert (await read_as(policy.server, BOS + root.prompt)).count(bos) == 2  # the trap
+        assert (await read_as(policy.server, BOS + root.prompt.text)).count(bos) == 2  # the trap
 
     async def test_the_blank_line_is_kept_where_a_step_ends(self, policy: VLLMPolicy) -> None:
-        root = await policy.root(PROBLEM)
+        root = await policy.root(messages(PROBLEM))
         first = await greedy(policy, root)
         assert first.steps[0].finish == "stop"
         assert first.text.endswith("\n\n")
@@ -173,10 +176,12 @@ class ServerContract:
         assert second.text.startswith(first.text)
         for trajectory in (first, second):
             read = TOKENIZER.decode(trajectory.token_ids, skip_special_tokens=False)
-            assert read.removesuffix("<|eot_id|>") == BOS + root.prompt + trajectory.text
+            assert read.removesuffix("<|eot_id|>") == BOS + root.prompt.text + trajectory.text
 
     async def test_a_seed_gives_the_same_samples_again(self, policy: VLLMPolicy) -> None:
-        request = ask(await policy.root(PROBLEM), n=4, temperature=1.0, stop=(), seed=2**52 - 5)
+        request = ask(
+            await policy.root(messages(PROBLEM)), n=4, temperature=1.0, stop=(), seed=2**52 - 5
+        )
         first, again = [(await policy.sample(request)).steps for _ in range(2)]
         assert [step.token_ids for step in first] == [step.token_ids for step in again]
         assert len({step.token_ids for step in first}) > 1
@@ -184,17 +189,19 @@ class ServerContract:
         assert [step.token_ids for step in other] != [step.token_ids for step in first]
 
     async def test_a_beam_search_finds_its_prompts_in_the_cache(self, servers: Servers) -> None:
-        async with Session() as session, Client(servers.config(strategy="beam", n=16)) as c:
+        async with Session() as session, Client(servers.named()) as client:
             server = Server(session, servers.policy, timeout_s=60)
             names = ("prefix_cache_hits_total", "prefix_cache_queries_total")
             before = [await counter(server, name) for name in names]
-            await c.solve(WORDY)
+            await client.solve(WORDY, params_for(strategy="beam", n=16))
             after = [await counter(server, name) for name in names]
         hits, queries = (b - a for a, b in zip(before, after, strict=True))
         assert hits / queries > 0.8
 
     async def test_scores_equal_a_direct_computation(self, prm: Server) -> None:
-        request = ScoreRequest(PROBLEM, STEPS[:1], (("So it is 3.", "No."), (STEPS[1],)))
+        request = ScoreRequest(
+            Problem(question=PROBLEM), STEPS[:1], (("So it is 3.", "No."), (STEPS[1],))
+        )
         expected = [
             [
                 reference_score(STEPS[0], "So it is 3."),
@@ -210,7 +217,7 @@ class ServerContract:
             ]
 
     async def test_a_policy_prompt_too_long_is_refused_unsent(self, policy: VLLMPolicy) -> None:
-        root = await policy.root("1 + " * 3000 + "1?")
+        root = await policy.root(messages("1 + " * 3000 + "1?"))
         with pytest.raises(ContextLengthError) as refused:
             await policy.sample(ask(root))
         assert refused.value.status is None
@@ -223,10 +230,12 @@ class ServerContract:
         scores = {}
         for api in self.prm_apis:
             client = await connect_prm(prm, api)
-            ((score,),) = (await client.score(ScoreRequest(PROBLEM, (), ((longest,),)))).scores
+            ((score,),) = (
+                await client.score(ScoreRequest(Problem(question=PROBLEM), (), ((longest,),)))
+            ).scores
             scores[api] = score
             with pytest.raises(ContextLengthError) as refused:
-                await client.score(ScoreRequest(PROBLEM, (), ((longest + "1",),)))
+                await client.score(ScoreRequest(Problem(question=PROBLEM), (), ((longest + "1",),)))
             assert (refused.value.status is None) == (api != "score")
         # What is cut silently in one way is refused in another: all agree on a whole solution.
         assert max(scores.values()) - min(scores.values()) < 1e-3
@@ -242,21 +251,32 @@ class ServerContract:
     async def test_a_cancelled_search_leaves_nothing_running(
         self, servers: Servers, policy: VLLMPolicy
     ) -> None:
-        async with Client(servers.config(strategy="dvts", n=64)) as client:
-            task = asyncio.create_task(client.solve(PROBLEM))
+        async with Client(servers.named()) as client:
+            params = params_for(strategy="dvts", n=64)
+            task = asyncio.create_task(client.solve(PROBLEM, params))
             await running(policy.server, at_least=4)
             await cancelled(task)
             await idle(policy.server)
 
 
-def check(result: SearchResult, config: SearchConfig) -> None:
+def messages(problem: str) -> Sequence[Message]:
+    """Return a problem under the blog post's system prompt."""
+    return Math().messages(Problem(question=problem))
+
+
+def params_for(**changes: Any) -> SearchParams:
+    return SearchParams(**{"n": 8, "max_completion_tokens": 300, **changes})
+
+
+def check(result: SearchResult, params: SearchParams) -> None:
     """Check what holds for every search that ended."""
-    assert 1 <= sum(c.multiplicity for c in result.candidates) <= config.num_completions
+    strategy = STRATEGIES[params.strategy]
+    assert 1 <= sum(c.votes for c in result.candidates) <= strategy.checked(params).n
     assert result.answer in {group.answer for group in result.answers}
     for candidate in result.candidates:
         assert candidate.finish in ("eos", "length")
         scores = [step.score for step in candidate.steps]
-        if config.uses_prm:
+        if strategy.needs != "nothing":
             assert all(score is not None and 0 < score < 1 for score in scores)
         else:
             assert set(scores) == {None}

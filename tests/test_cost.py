@@ -8,15 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.fakes.ports import ROOT, ScriptedPolicy, ScriptedPRM
 from tests.fakes.scripted_process import Script, Stats, scripted_server
-from ttc_client import Client, SearchConfig, SearchResult
+from ttc_client import Client, SearchParams, SearchResult, Servers
 from ttc_client.clients.http import Server
 from ttc_client.clients.session import Session
-from ttc_client.search import expand
-from ttc_client.search.params import SearchParams
+from ttc_client.search import search as tree
 from ttc_client.search.steps import split_steps
-from ttc_client.search.strategies import STRATEGIES, Expander
+from ttc_client.testing import ROOT, ScriptedPolicy, ScriptedVerifier, run_search
 
 BENCHES = Path(__file__).parents[1] / "scripts" / "bench"
 M = 4
@@ -28,17 +26,11 @@ async def search(
     """Search for solutions of so many steps; return what the server counted, and the results."""
     script = Script(step_ms=step_ms, min_steps=steps, max_steps=steps, step_tokens=20)
     with scripted_server(script) as url:
-        config = SearchConfig(
-            n=n,
-            m=M,
-            max_steps=2 * steps,
-            concurrency=concurrency,
-            policy=(url,),
-            prm=(url,),
-            check=False,
-        )
-        async with Client(config) as client:
-            results = await asyncio.gather(*(client.solve(f"{i}?") for i in range(problems)))
+        params = SearchParams(n=n, m=M, max_steps=2 * steps)
+        servers = Servers(policy=(url,), prm=(url,), concurrency=concurrency, check=False)
+        async with Client(servers) as client:
+            searches = (client.solve(f"{i}?", params) for i in range(problems))
+            results = await asyncio.gather(*searches)
         async with Session() as session:
             return await Server(session, url, 5).get("/stats", Stats), results
 
@@ -76,13 +68,12 @@ async def test_a_step_is_split_once_and_its_prefix_never_copied(monkeypatch, str
         depth = len(request.trajectory.steps)
         return f"{request.trajectory.path}{i}\n\n", "stop" if depth < 30 else "eos"
 
-    monkeypatch.setattr(expand, "split_steps", count)
-    prm = ScriptedPRM(lambda text: 0.5)
+    monkeypatch.setattr(tree, "split_steps", count)
+    prm = ScriptedVerifier(lambda text: 0.5)
     params = SearchParams(strategy=strategy, n=16, m=M)
-    search = STRATEGIES[strategy]
-    sampled = await search(ROOT, Expander(ScriptedPolicy(write), prm, params), params)
+    sampled = (await run_search(params, ScriptedPolicy(write), prm)).sampled
     assert sorted(read) == sorted(t.steps[-1].text for t in sampled)
-    assert all(t.prompt_ids is ROOT.prompt_ids for t in sampled)
+    assert all(t.prompt.ids is ROOT.prompt.ids for t in sampled)
     assert {len(item) for request in prm.requests for item in request.items} == {1}
 
 

@@ -10,12 +10,13 @@ import ttc_client
 PACKAGE = Path(ttc_client.__file__).parent
 
 ROOMS = (
-    ("types", "usage", "notebook", "errors", "together"),
+    ("types", "usage", "notebook", "errors", "together", "deadlines"),
     ("answers",),
     ("search",),
     ("tasks",),
     ("sal",),
-    ("clients", "middleware"),
+    ("clients",),
+    ("middleware",),
     ("settings",),
     ("doctor",),
     ("runtime", "testing"),

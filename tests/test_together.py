@@ -5,8 +5,8 @@ from contextlib import suppress
 
 import pytest
 
+from ttc_client.deadlines import Deadline
 from ttc_client.errors import ServerError, TTCError
-from ttc_client.middleware.deadlines import Deadline
 from ttc_client.together import both, in_order, stopped, surviving, together
 
 

@@ -30,8 +30,10 @@ def unpacked(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return site
 
 
-def test_it_carries_types_models_and_nothing_else(unpacked):
+def test_it_carries_types_guide_models_and_nothing_else(unpacked):
     assert (unpacked / "ttc_client" / "py.typed").exists()
+    guide = {page.name for page in (ROOT / "ttc_client" / "guide").glob("*.md")}
+    assert guide == {page.name for page in (unpacked / "ttc_client" / "guide").glob("*.md")}
     for model in ("policy", "prm"):
         folder = unpacked / "ttc_servers" / "models" / model
         assert {"model.safetensors", "tokenizer.json"} <= {file.name for file in folder.iterdir()}
@@ -52,4 +54,4 @@ def test_it_searches_without_the_checkout(unpacked, tmp_path):
         check=True,
     )
     assert json.loads(done.stdout)["candidates"]
-    assert done.stderr == f"{unpacked / 'ttc_client' / '__init__.py'}\n"
+    assert done.stderr.splitlines()[0] == str(unpacked / "ttc_client" / "__init__.py")

@@ -12,6 +12,16 @@ class ConfigError(TTCError, ValueError):
     """A setting that no search can run with."""
 
 
+class ExtraError(ConfigError):
+    """Something needs a package that only an extra installs."""
+
+    def __init__(self, what: str, extra: str) -> None:
+        super().__init__(
+            f"{what} the extra {extra!r}: pip install '.[{extra}]' in the checkout, or name it "
+            "where you install ttc-client from"
+        )
+
+
 class ServerError(TTCError):
     """A model server failed to give a usable answer.
 
@@ -66,6 +76,10 @@ class RequestError(ServerError):
 
 class ContextLengthError(RequestError):
     """A trajectory is longer than the model's context."""
+
+
+class OneChoiceError(RequestError):
+    """The server takes one continuation per request; `middleware.singly` splits those for more."""
 
 
 class ProtocolError(ServerError):

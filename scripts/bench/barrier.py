@@ -13,86 +13,110 @@ import time
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import asdict
+from itertools import count
 from pathlib import Path
 
 from tests.fakes.scripted_process import Script, print_table, scripted_server, write_json
-from ttc_client import SearchConfig
+from ttc_client import SearchParams, Servers
 from ttc_client.middleware.meter import Exchange, Meter
-from ttc_client.runtime.stack import open_servers
+from ttc_client.runtime.stack import OpenServers, open_servers
+from ttc_client.search.ballot import Ballot
 from ttc_client.search.dvts import dvts
-from ttc_client.search.params import SearchParams
 from ttc_client.search.ports import SampleRequest
-from ttc_client.search.strategies import Expander
-from ttc_client.types import Trajectory
+from ttc_client.search.results import Rules
+from ttc_client.search.search import Ports, Search
+from ttc_client.search.stepwise import StepwiseSettings
+from ttc_client.search.strategies import find_strategy
+from ttc_client.search.watch import Watch
+from ttc_client.tasks.math import Math
+from ttc_client.types import Problem, Trajectory
 
-Search = Callable[[Sequence[Trajectory], Expander, SearchParams], Awaitable[list[Trajectory]]]
+Trees = Sequence[Search[StepwiseSettings]]
+Method = Callable[[Trees], Awaitable[list[Trajectory]]]
 
 
-async def no_barrier(
-    roots: Sequence[Trajectory], expand: Expander, params: SearchParams
-) -> list[Trajectory]:
+async def no_barrier(searches: Trees) -> list[Trajectory]:
     """Search all problems at once."""
-    found = await asyncio.gather(*(dvts(root, expand, params) for root in roots))
-    return [trajectory for sampled in found for trajectory in sampled]
+    found = await asyncio.gather(*map(dvts, searches))
+    return [trajectory for one in found for trajectory in one.sampled]
 
 
-async def barrier_per_problem(
-    roots: Sequence[Trajectory], expand: Expander, params: SearchParams
-) -> list[Trajectory]:
+async def barrier_per_problem(searches: Trees) -> list[Trajectory]:
     """Search all problems at once, the subtrees of each level by level."""
-    found = await asyncio.gather(*(barrier_over_all([root], expand, params) for root in roots))
+    found = await asyncio.gather(*(barrier_over_all([search]) for search in searches))
     return [trajectory for sampled in found for trajectory in sampled]
 
 
-async def barrier_over_all(
-    roots: Sequence[Trajectory], expand: Expander, params: SearchParams
-) -> list[Trajectory]:
+async def barrier_over_all(searches: Trees) -> list[Trajectory]:
     """Search level by level: the next one begins when all subtrees have taken their step."""
-    firsts = range(0, params.n, params.m)
-    best = {(i, first): root for i, root in enumerate(roots) for first in firsts}
+    growing = [
+        (search, search.root)
+        for search in searches
+        for _ in range(0, search.params.n, search.params.m)
+    ]
     sampled: list[Trajectory] = []
-    for depth in range(1, params.max_steps + 1):
-        to_end = depth == params.max_steps
-        growing = [(key, beam) for key, beam in best.items() if not beam.finished]
+    for depth in count(1):
         levels = await asyncio.gather(
             *(
-                expand(beam, params.m, first=0 if beam.steps else key[1], to_end=to_end)
-                for key, beam in growing
+                search.expand(beam, search.params.m, until=search.until(depth))
+                for search, beam in growing
             )
         )
-        for (key, _), steps in zip(growing, levels, strict=True):
+        best: list[tuple[Search[StepwiseSettings], Trajectory]] = []
+        for (search, _), steps in zip(growing, levels, strict=True):
             sampled += steps
-            best[key] = max(steps, key=lambda step: step.value)
+            best.append((search, max(steps, key=lambda step: step.value)))
+        growing = [(search, beam) for search, beam in best if not beam.finished]
+        if not growing:
+            break
     return sampled
 
 
-async def timed(url: str, search: Search, problems: int, meter: Meter) -> tuple[float, set[object]]:
+async def timed(url: str, method: Method, problems: int, meter: Meter) -> tuple[float, set[object]]:
     """Search; return the seconds and what was sampled."""
-    config = SearchConfig(
-        strategy="dvts", n=64, policy=(url,), prm=(url,), check=False, concurrency=64 * problems
-    )
-    async with open_servers(config) as servers:
-        roots = [await servers.root(f"What is ${i} + {i}$?", meter) for i in range(problems)]
-        expand = Expander(servers.policy(meter), servers.prm(meter), config)
+    named = Servers(policy=(url,), prm=(url,), check=False, concurrency=64 * problems)
+    async with open_servers(named) as servers:
+        searches = [await tree(servers, f"What is ${i} + {i}$?", meter) for i in range(problems)]
         began_s = time.perf_counter()
-        sampled = await search(roots, expand, config)
+        sampled = await method(searches)
         seconds = time.perf_counter() - began_s
-    return seconds, {(t.problem, t.path, t.text, t.scores) for t in sampled}
+    return seconds, {(t.prompt.messages, t.path, t.text, t.scores) for t in sampled}
+
+
+async def tree(servers: OpenServers, question: str, meter: Meter) -> Search[StepwiseSettings]:
+    """Return the search of a problem, before its first step."""
+    problem, root_of = Problem(question=question), servers.root(meter)
+    ports = Ports(
+        policy=servers.policy(meter),
+        verifier=servers.verifier(meter),
+        root=root_of,
+        ballot=Ballot(str, _as_they_read),
+        watch=Watch(),
+        find=find_strategy,
+        rules=Rules(),
+    )
+    root = await root_of(Math().messages(problem))
+    return Search(problem, root, SearchParams(strategy="dvts", n=64), ports)
+
+
+async def _as_they_read(answers: Sequence[str]) -> Sequence[str]:
+    return answers
 
 
 def chains_s(script: Script) -> tuple[dict[int, float], Callable[[Exchange], None]]:
     """Return the server's time for each subtree so far, and what counts it."""
     chains: dict[int, float] = defaultdict(float)
 
-    def count(exchange: Exchange) -> None:
+    def add_up(exchange: Exchange) -> None:
         request, _ = exchange
+        subtree = int(request.session.rpartition("\n")[2])
         if isinstance(request, SampleRequest):
             assert request.seed is not None
-            chains[request.subtree] += script.policy_s(request.seed, request.n)
+            chains[subtree] += script.policy_s(request.seed, request.n)
         else:
-            chains[request.subtree] += script.score_ms / 1000
+            chains[subtree] += script.score_ms / 1000
 
-    return chains, count
+    return chains, add_up
 
 
 def main() -> None:

@@ -24,7 +24,7 @@ from pathlib import Path
 import aiohttp
 
 from tests.fakes.scripted_process import Script, print_table, scripted_server, write_json
-from ttc_client import Client, SearchConfig, Usage
+from ttc_client import Client, SearchParams, Servers, Usage
 from ttc_client.cli import GC_THRESHOLD
 
 M = 4
@@ -40,19 +40,20 @@ class Load:
     chains: int
     max_steps: int = 40
 
-    def config(self, url: str) -> SearchConfig:
-        """Return the settings of the search."""
-        return SearchConfig(
+    @property
+    def params(self) -> SearchParams:
+        """How to search."""
+        return SearchParams(
             strategy="dvts",
             n=self.n,
             m=M,
             max_steps=self.max_steps,
             max_completion_tokens=1 << 20,
-            concurrency=M * self.chains,
-            policy=(url,),
-            prm=(url,),
-            check=False,
         )
+
+    def servers(self, url: str) -> Servers:
+        """Return with what to search."""
+        return Servers(policy=(url,), prm=(url,), concurrency=M * self.chains, check=False)
 
     @property
     def open_problems(self) -> int:
@@ -94,21 +95,21 @@ def _cpu_s() -> float:
 async def search(url: str, load: Load) -> Cost:
     """Search all problems of a load."""
     names = iter(f"What is ${number} + {number}$?" for number in range(load.problems))
-    async with Client(load.config(url)) as client:
-        return await measured(_search_all(client, names, load.open_problems))
+    async with Client(load.servers(url)) as client:
+        return await measured(_search_all(client, names, load))
 
 
-async def _search_all(client: Client, problems: Iterator[str], at_once: int) -> int:
+async def _search_all(client: Client, problems: Iterator[str], load: Load) -> int:
     spent = Usage()
 
     async def work() -> None:
         nonlocal spent
         for problem in problems:
-            result = await client.solve(problem)
+            result = await client.solve(problem, load.params)
             spent += result.usage
 
     async with asyncio.TaskGroup() as group:
-        for _ in range(at_once):
+        for _ in range(load.open_problems):
             group.create_task(work())
     return spent.policy_requests + spent.prm_requests
 

@@ -19,12 +19,13 @@ from pathlib import Path
 from typing import Any
 
 from scripts.bench.vllm_cpu import VLLM, add_options, cpu_servers, numbers, parse, run
-from ttc_client import Client, SearchConfig
+from ttc_client import Client, SearchParams, Servers
 from ttc_client.clients.prompts import RLHFLOW_VERDICTS
 from ttc_servers.demomath import generate
 
 N, M = 16, 4
 MAX_TOKENS = 600
+PARAMS = SearchParams(strategy="beam", n=N, m=M, max_completion_tokens=MAX_TOKENS)
 TARGETS = {1: 1.8, 8: 1.5}
 """For so many problems at once: how many times faster per token we are to be."""
 
@@ -40,7 +41,7 @@ def ours(client: Client, problems: Sequence[str], at_once: int) -> Search:
 
         async def one(problem: str) -> None:
             async with room:
-                await client.solve(problem)
+                await client.solve(problem, PARAMS)
 
         start = time.perf_counter()
         await asyncio.gather(*map(one, problems))
@@ -97,16 +98,7 @@ async def measure(options: argparse.Namespace) -> list[dict[str, Any]]:
     async with (
         cpu_servers(options.policy, options.prm) as (policy, prm),
         its_hub(options.its_hub_python) as process,
-        Client(
-            SearchConfig(
-                policy=(policy.url,),
-                prm=(prm.url,),
-                strategy="beam",
-                n=N,
-                m=M,
-                max_completion_tokens=MAX_TOKENS,
-            )
-        ) as client,
+        Client(Servers(policy=(policy.url,), prm=(prm.url,))) as client,
     ):
         job = {
             "policy": policy.url,
@@ -115,7 +107,7 @@ async def measure(options: argparse.Namespace) -> list[dict[str, Any]]:
             "labels": [await prm.last_token(text) for text in RLHFLOW_VERDICTS],
             "n": N,
             "m": M,
-            "max_steps": client.config.max_steps,
+            "max_steps": PARAMS.max_steps,
             "max_tokens": MAX_TOKENS,
         }
         await ours(client, problems[:1], 1)()  # loads SymPy

@@ -1,6 +1,7 @@
 """Compare the concurrency that is found with the best fixed one, on simulated servers.
 
-Run it from a checkout: `python -m scripts.bench.concurrency`. No server and no time is needed.
+Run it from a checkout: `python -m scripts.bench.concurrency`. It needs no server, and its clock is
+virtual. `.github/decisions/concurrency.md` has the figures of the level and of the one before it.
 """
 
 import argparse
@@ -10,19 +11,30 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.fakes.simulated import Server, saturating, simulate
+from tests.fakes.simulated import Outcome, Server, saturating, simulate
 
 GRID = [round(4 * 2 ** (i / 2)) for i in range(21)]
 
 
 @dataclass(frozen=True)
 class Model:
-    """Servers, the seconds that they are given, the last part of which counts, and fixed levels."""
+    """Servers, the seconds that they run, the last of which are measured, and fixed levels."""
 
     servers: Callable[[], Sequence[Server]]
     until_s: float
     measured_s: float
     levels: Sequence[int]
+    num_prm_slots: int = 0
+    """Of a PRM's server that scores each step in a quarter of a second; 0 for none."""
+
+    def prms(self) -> list[Server]:
+        """Return the servers of the PRM."""
+        return [Server(lambda _: 4.0, self.num_prm_slots)] if self.num_prm_slots else []
+
+    def run(self, concurrency: int | None = None, seed: int = 0) -> Outcome:
+        """Simulate at a fixed concurrency, or at the one that is found (None)."""
+        times = self.until_s, self.measured_s
+        return simulate(self.servers, *times, concurrency, prms=self.prms, seed=seed)
 
 
 def _around(level: int) -> list[int]:
@@ -51,6 +63,12 @@ MODELS = {
     "replicas of 8 and 64 slots": Model(
         lambda: [Server(slots=8), Server(slots=64)], 400, 200, _around(64)
     ),
+    **{
+        f"{policy} slots, a PRM of {prm}": Model(
+            lambda policy=policy: [Server(slots=policy)], 240, 80, (32, 128, 512), prm
+        )
+        for policy, prm in ((8, 512), (64, 16), (128, 4))
+    },
 }
 
 
@@ -59,15 +77,11 @@ def measure(model: Model, seeds: int) -> dict[str, Any]:
     fixed = {
         level: outcome.tokens_per_s
         for level in model.levels
-        if not (
-            outcome := simulate(model.servers, model.until_s, model.measured_s, level)
-        ).num_failed
+        if not (outcome := model.run(level)).num_failed
     }
     best = max(fixed.values())
     least = min(level for level, rate in fixed.items() if rate >= 0.9 * best)
-    found = [
-        simulate(model.servers, model.until_s, model.measured_s, seed=seed) for seed in range(seeds)
-    ]
+    found = [model.run(seed=seed) for seed in range(seeds)]
     return {
         "best_tokens_per_s": best,
         "least_level": least,

@@ -32,16 +32,15 @@ from scripts.bench.vllm_cpu import (
     parse,
     run,
 )
-from ttc_client import Client, SearchConfig
+from ttc_client import Client, SearchParams, Servers
 from ttc_client.clients.formats import RLHFLOW, questions
 from ttc_client.clients.prompts import RLHFLOW_VERDICTS
 from ttc_client.middleware.limits import Limiter
 from ttc_client.middleware.meter import Exchange, Meter
 from ttc_client.search.ports import SampleRequest, Samples, ScoreRequest
-from ttc_client.types import Strategy
 from ttc_servers.demomath import generate
 
-STRATEGIES: tuple[Strategy, ...] = ("dvts", "best-of-n", "beam")
+STRATEGIES = ("dvts", "best-of-n", "beam")
 TARGETS = {"dvts": 1.15, "best-of-n": 1.15, "beam": 1.3}
 SATURATING = 256
 """Sequences in flight at each server under plain load."""
@@ -107,7 +106,7 @@ def reusable_by_policy(exchanges: Iterable[Exchange], block_size: int) -> int:
     cache, reusable = BlockCache(block_size), 0
     for _, reply in exchanges:
         if isinstance(reply, Samples):
-            for step in reply.steps:
+            for step in filter(None, reply.steps):
                 reusable += cache.cached(reply.prompt_ids)
                 cache.add(reply.prompt_ids + step.token_ids[:-1])
     return reusable
@@ -130,14 +129,25 @@ def reusable_by_prm(exchanges: Iterable[Exchange], block_size: int) -> int:
 class Round:
     """A search and the same requests as plain load, once each."""
 
-    def __init__(self, policy: VLLM, prm: VLLM, client: Client, labels: Sequence[int]) -> None:
-        self.policy, self.prm, self.client, self.labels = policy, prm, client, labels
+    def __init__(
+        self,
+        policy: VLLM,
+        prm: VLLM,
+        client: Client,
+        params: SearchParams,
+        labels: Sequence[int],
+    ) -> None:
+        self.policy, self.prm, self.labels = policy, prm, labels
+        self.client, self.params = client, params
         self.exchanges: list[Exchange] = []
 
     async def run(self, problems: Sequence[str]) -> dict[str, Any]:
         """Return the times in seconds and what either side had the servers do."""
         search_s, searched = await self._timed(
-            [self.client.solve(problem, Meter(self.exchanges.append)) for problem in problems]
+            [
+                self.client.solve(problem, self.params, meter=Meter(self.exchanges.append))
+                for problem in problems
+            ]
         )
         requests = [request for request, _ in self.exchanges]
         samples = [sample_body(r) for r in requests if isinstance(r, SampleRequest)]
@@ -199,18 +209,14 @@ async def measure(options: argparse.Namespace) -> list[dict[str, Any]]:
         labels = [await prm.last_token(label) for label in RLHFLOW_VERDICTS]
         for n in options.n:
             for strategy in options.strategies:
-                config = SearchConfig(
-                    policy=(policy.url,),
-                    prm=(prm.url,),
-                    strategy=strategy,
-                    n=n,
-                    max_completion_tokens=600,
-                    concurrency=options.concurrency,
+                params = SearchParams(strategy=strategy, n=n, max_completion_tokens=600)
+                servers = Servers(
+                    policy=(policy.url,), prm=(prm.url,), concurrency=options.concurrency
                 )
-                async with Client(config) as client:
-                    await client.solve(problems[0])  # loads SymPy, opens connections
+                async with Client(servers) as client:
+                    await client.solve(problems[0], params)  # loads SymPy, opens connections
                     rounds = [
-                        await Round(policy, prm, client, labels).run(problems)
+                        await Round(policy, prm, client, params, labels).run(problems)
                         for _ in range(options.rounds)
                     ]
                 ratio = statistics.median(one["ratio"] for one in rounds)

@@ -43,6 +43,7 @@ class Pair:
 
 def _imported(name: str) -> Any:
     """Import a module, and put a stand-in for each module that is missing."""
+    package = name.partition(".")[0]
     for _ in range(MAX_MISSING):
         try:
             return import_module(name)
@@ -50,6 +51,8 @@ def _imported(name: str) -> Any:
             if error.name == name:
                 raise
             sys.modules[error.name or ""] = MagicMock()
+            for module in [each for each in sys.modules if each.startswith(f"{package}.")]:
+                del sys.modules[module]
     raise ImportError(f"{name} needs too many modules that are missing")
 
 
@@ -168,7 +171,7 @@ async def _graded_by_us(pairs: Sequence[Pair]) -> tuple[list[bool], float]:
 
 
 def _own_pairs() -> list[Pair]:
-    from tests.test_grading_kinds import KINDS, cases
+    from tests.answers.test_grading_kinds import KINDS, cases
 
     return [
         Pair(gold, answer, right, "our tests")
@@ -180,8 +183,9 @@ def _own_pairs() -> list[Pair]:
 
 def _given_pairs(path: Path) -> list[Pair]:
     rows = [json.loads(line) for line in path.read_text().splitlines()]
-    fields = ("gold", "answer", "right")
-    return [Pair(*(row[f] for f in fields), path.stem) for row in rows if {*fields} <= {*row}]
+    return [
+        Pair(row["gold"], row["answer"], row["right"], path.stem) for row in rows if "right" in row
+    ]
 
 
 def _gold_pairs(path: Path) -> list[Pair]:
@@ -196,7 +200,7 @@ def _gold_pairs(path: Path) -> list[Pair]:
 
 
 def _print_figures(figures: dict[str, Any]) -> None:
-    from scripted import print_table
+    from tests.fakes.scripted_process import print_table
 
     heads = (
         "grader",
@@ -254,7 +258,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="write the figures to this file")
     args = parser.parse_args()
     sys.path.insert(0, str(Path(__file__).parents[2]))
-    from scripted import write_json
+    from tests.fakes.scripted_process import write_json
 
     pairs = _own_pairs()
     for path in args.pairs:

@@ -7,7 +7,6 @@ its imports are done, searches when a line of JSON arrives, and prints the secon
 import asyncio
 import json
 import logging
-import runpy
 import sys
 import time
 import warnings
@@ -20,9 +19,15 @@ from its_hub.core.algorithms.beam_search import BeamSearch
 from its_hub.core.lms.openai_lm import OpenAICompatibleLanguageModel
 from its_hub.core.lms.step_generation import StepGeneration
 
-_PACKAGE = Path(__file__).parents[2] / "ttc_client"
-PROMPTS = runpy.run_path(str(_PACKAGE / "clients" / "prompts.py"))
-split_steps = runpy.run_path(str(_PACKAGE / "search" / "steps.py"))["split_steps"]
+sys.path.insert(0, str(Path(__file__).parents[2]))  # these modules need nothing that is installed
+
+from ttc_client.clients.prompts import (
+    RLHFLOW_SYSTEM,
+    rlhflow_approval,
+    rlhflow_question,
+)
+from ttc_client.search.steps import split_steps
+from ttc_client.tasks.prompts import META_MATH_SYSTEM_PROMPT
 
 
 class ServedPRM(AbstractProcessRewardModel):
@@ -37,7 +42,7 @@ class ServedPRM(AbstractProcessRewardModel):
     async def ascore(self, prompt_or_messages: Any, steps: list[str]) -> list[float]:
         """Return a reward for each solution."""
         body = {
-            "query": PROMPTS["RLHFLOW_SYSTEM"],
+            "query": RLHFLOW_SYSTEM,
             "items": [_conversation(str(prompt_or_messages), solution) for solution in steps],
             "label_token_ids": self.labels,
             "apply_softmax": True,
@@ -54,8 +59,8 @@ class ServedPRM(AbstractProcessRewardModel):
 
 def _conversation(problem: str, solution: str) -> str:
     steps = split_steps(solution) or ("",)
-    turns = [PROMPTS["rlhflow_question"](problem, i, step) for i, step in enumerate(steps)]
-    return PROMPTS["rlhflow_approval"]().join(turns)
+    turns = [rlhflow_question(problem, i, step) for i, step in enumerate(steps)]
+    return rlhflow_approval().join(turns)
 
 
 async def search(job: dict[str, Any]) -> float:
@@ -69,7 +74,7 @@ async def search(job: dict[str, Any]) -> float:
             endpoint=job["policy"] + "/v1",
             api_key="none",
             model_name=job["model"],
-            system_prompt=PROMPTS["META_MATH_SYSTEM_PROMPT"],
+            system_prompt=META_MATH_SYSTEM_PROMPT,
             max_completion_tokens=job["max_tokens"],
         ) as policy,
     ):

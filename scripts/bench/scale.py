@@ -19,13 +19,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from tests.fakes.scripted_process import Script, print_table, scripted_server, write_json
-from ttc_client import Client, SearchConfig
+from ttc_client import Client, SearchParams, Servers
 from ttc_client.analysis.curves import read_curves
 from ttc_client.bench.bench import Bench
-from ttc_client.bench.dataset import Problem
 from ttc_client.bench.journal import Journal
 from ttc_client.bench.runs import read_run
-from ttc_client.types import Strategy
+from ttc_client.types import Problem
 
 SCRIPT = Script(min_steps=4, max_steps=8, step_tokens=60)
 """Solutions of 4 to 8 steps of some 300 characters."""
@@ -49,7 +48,7 @@ class Figures:
     `read_mib` is the peak memory after all records were read back for the closing table.
     """
 
-    strategy: Strategy
+    strategy: str
     problems: int
     n: int
     requests: int
@@ -59,23 +58,16 @@ class Figures:
     disk_mib: float
 
 
-def measure(url: str, strategy: Strategy, num_problems: int, n: int, concurrency: int) -> Figures:
+def measure(url: str, strategy: str, num_problems: int, n: int, concurrency: int) -> Figures:
     """Run a bench in this process, which should be a fresh one."""
-    config = SearchConfig(
-        strategy=strategy,
-        n=n,
-        max_completion_tokens=1 << 20,
-        concurrency=concurrency,
-        policy=(url,),
-        prm=(url,),
-        check=False,
-    )
+    params = SearchParams(strategy=strategy, n=n, max_completion_tokens=1 << 20)
+    servers = Servers(policy=(url,), prm=(url,), concurrency=concurrency, check=False)
     problems = [_problem(number) for number in range(num_problems)]
     with tempfile.TemporaryDirectory() as name:
         directory = Path(name)
         with Journal(directory, {}, problems, resume=False) as journal:
-            bench = Bench(problems, [config], journal)
-            cost = asyncio.run(_run(bench, config))
+            bench = Bench(problems, [params], journal)
+            cost = asyncio.run(_run(bench, servers))
         if bench.standing.num_failed:
             raise RuntimeError(f"a search failed: {bench.standing.latest_error}")
         run = read_run(directory)
@@ -87,8 +79,8 @@ def measure(url: str, strategy: Strategy, num_problems: int, n: int, concurrency
     return Figures(strategy, num_problems, n, requests, candidate_ms, cost, _peak_mib(), disk_mib)
 
 
-async def _run(bench: Bench, config: SearchConfig) -> Cost:
-    async with Client(config) as client:
+async def _run(bench: Bench, servers: Servers) -> Cost:
+    async with Client(servers) as client:
         start_mib, cpu_s, wall_s = _peak_mib(), _cpu_s(), time.perf_counter()
         await bench.run(client)
         cpu_s, wall_s = _cpu_s() - cpu_s, time.perf_counter() - wall_s
@@ -98,7 +90,7 @@ async def _run(bench: Bench, config: SearchConfig) -> Cost:
 def _problem(number: int) -> Problem:
     """Return a problem as long as those of MATH, and like no other."""
     told = f"A shop has {number} boxes, and each of them holds as many nails as there are boxes. "
-    return Problem(str(number), f"{3 * told}How many nails are there?", "42")
+    return Problem(question=f"{3 * told}How many nails are there?", id=str(number), gold="42")
 
 
 def _cpu_s() -> float:
@@ -112,7 +104,7 @@ def _peak_mib() -> float:
 
 
 def measure_all(
-    strategies: list[Strategy], problems: list[int], n: int, concurrency: int
+    strategies: list[str], problems: list[int], n: int, concurrency: int
 ) -> list[Figures]:
     """Measure every run in a process of its own, against one server."""
     fresh = multiprocessing.get_context("spawn")

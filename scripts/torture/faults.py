@@ -21,14 +21,13 @@ from pathlib import Path
 from typing import Any
 
 from tests.fakes.shaky import ShakyServers, Shape, shaky_servers
-from ttc_client import Client, SearchConfig
+from ttc_client import Client, SearchParams, Servers
 from ttc_client.bench.bench import Bench
-from ttc_client.bench.dataset import Problem
 from ttc_client.bench.journal import Journal
 from ttc_client.bench.runs import RESULTS, read_run
-from ttc_client.types import Strategy, Usage
+from ttc_client.types import Problem, Usage
 
-STRATEGIES: tuple[Strategy, ...] = ("best-of-n", "dvts", "beam")
+STRATEGIES = ("best-of-n", "dvts", "beam")
 KILLED = 1
 """Which replica is killed when a third of the searches are finished, and back at two thirds."""
 
@@ -37,16 +36,16 @@ CAUSES = {"503": "503", "garbage": "garbled", "reset": "connection", "truncated"
 
 
 async def run(
-    config: SearchConfig, problems: Sequence[Problem], out: Path, servers: ShakyServers
+    named: Servers, n: int, problems: Sequence[Problem], out: Path, servers: ShakyServers
 ) -> tuple[Counter[str], int]:
     """Run all searches into a directory; return the faults meanwhile, and the delays."""
-    searches = [replace(config, strategy=strategy) for strategy in STRATEGIES]
+    searches = [SearchParams(strategy=strategy, n=n) for strategy in STRATEGIES]
     with Journal(out, {}, problems, resume=False) as journal:
-        async with Client(config) as client:
+        async with Client(named) as client:
             opened = await servers.stats()
             bench = Bench(problems, searches, journal)
             async with asyncio.TaskGroup() as group:
-                if config.policy[1:]:
+                if named.policy[1:]:
                     group.create_task(kill_and_revive(bench, servers))
                 await bench.run(client)
         ended = await servers.stats()
@@ -71,17 +70,19 @@ async def kill_and_revive(bench: Bench, servers: ShakyServers) -> None:
 
 async def compare(num_problems: int, n: int, shape: Shape, directory: Path) -> dict[str, Any]:
     """Run without faults and with them; return both sides of every account."""
-    problems = [Problem(f"{i}", f"What is {i}?", f"{i % 3}") for i in range(num_problems)]
+    problems = [
+        Problem(question=f"What is {i}?", id=f"{i}", gold=f"{i % 3}") for i in range(num_problems)
+    ]
     async with shaky_servers(shape) as servers:
         urls = tuple(servers.urls)
-        config = SearchConfig(policy=urls, prm=urls, n=n, prm_api="score", check=False)
+        named = Servers(policy=urls, prm=urls, prm_api="score", check=False)
         await servers.spoil({})
-        calm = replace(config, policy=urls[:1], prm=urls[:1])
+        calm = replace(named, policy=urls[:1], prm=urls[:1])
         start_s = time.monotonic()
-        await run(calm, problems, directory / "calm", servers)
+        await run(calm, n, problems, directory / "calm", servers)
         calm_s = time.monotonic() - start_s
         await servers.spoil(shape.rates)
-        faults, delays = await run(config, problems, directory / "shaky", servers)
+        faults, delays = await run(named, n, problems, directory / "shaky", servers)
         shaky_s = time.monotonic() - start_s - calm_s
     before, after = [(directory / name / RESULTS).read_bytes() for name in ("calm", "shaky")]
     shaky = read_run(directory / "shaky")

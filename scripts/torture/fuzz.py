@@ -19,6 +19,7 @@ from collections import Counter
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -35,8 +36,9 @@ from ttc_client.clients.connect import connect_policy, connect_prm
 from ttc_client.clients.http import Server
 from ttc_client.clients.session import Session
 from ttc_client.errors import ProtocolError, ServerError
+from ttc_client.middleware.singly import singly
 from ttc_client.search.ports import SampleRequest, Samples, ScoreRequest, Scores
-from ttc_client.types import Finish, Usage
+from ttc_client.types import Finish, Problem, Usage
 
 T = TypeVar("T")
 
@@ -57,7 +59,9 @@ WRITTEN: dict[int | None, tuple[str, Finish]] = {
     6: ("the end", "eos"),
     7: ("cut", "length"),
 }
-SCORED = ScoreRequest("What?", ("zero",), (("alpha", "beta"), ("gamma",), ()), path=(0,))
+SCORED = ScoreRequest(
+    Problem(question="What?"), ("zero",), (("alpha", "beta"), ("gamma",), ()), path=(0,)
+)
 MAX_TOKENS = 64
 
 
@@ -186,16 +190,15 @@ async def spoiling(replies: dict[str, Handler], path: str) -> AsyncGenerator[tup
 async def fuzz_policy(name: str, seeds: Iterable[int]) -> Tally:
     """Let one kind of policy server answer a request wrongly, again and again."""
     kind, tally = POLICY_SERVERS[name], Tally()
-    async with (
-        spoiling(kind.replies(lambda seed: WRITTEN[seed]), kind.path) as (server, spoil),
-        connect_policy(server, kind.api, None, "") as client,
-    ):
-        root = await client.root("p")
+    async with spoiling(kind.replies(lambda seed: WRITTEN[seed]), kind.path) as (server, spoil):
+        client = await connect_policy(server, kind.api, None)
+        root = await client.root(Problem(question="p").messages)
         request = SampleRequest(root, 3, 0.8, 1.0, MAX_TOKENS, ("\n\n",), seed=5)
         for seed in seeds:
             spoil(seed)
             forgetful = replace(cast(Any, client))  # one that has learnt nothing from earlier cases
-            await _case(tally, f"{name} {seed}", forgetful.sample(request), _wrong_samples)
+            sample = singly(forgetful.sample, partial(getattr, forgetful, "asks_singly"))
+            await _case(tally, f"{name} {seed}", sample(request), _wrong_samples)
     return tally
 
 
@@ -236,7 +239,9 @@ def _wrong_samples(samples: Samples) -> str:
     """Say what is wrong with three continuations that were accepted, if anything."""
     if len(samples.steps) != len(WRITTEN):
         return f"{len(samples.steps)} steps"
-    for step in samples.steps:
+    if not any(samples.steps):
+        return "nothing but failures"
+    for step in filter(None, samples.steps):
         if step.finish not in ("stop", "eos", "length"):
             return f"a step that ended by {step.finish}"
         if step.finish == "stop" and not step.text.endswith("\n\n"):
@@ -263,7 +268,8 @@ def _wrong_scores(scores: Scores) -> str:
 
 
 def _wrong_usage(usage: Usage) -> str:
-    counts = asdict(usage) | {"retries": sum(usage.retries.values())}
+    counts = asdict(usage)
+    counts |= {name: sum(counts[name].values()) for name in ("retries", "failures")}
     wrong = {name: count for name, count in counts.items() if not 0 <= count < 2**63}
     return f"the usage {wrong}" if wrong else ""
 

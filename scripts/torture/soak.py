@@ -26,14 +26,15 @@ from statistics import fmean, linear_regression
 from typing import Any
 
 from tests.fakes.shaky import Shape, own_temporary_files, shaky_servers
-from ttc_client import Client, SearchConfig
+from ttc_client import Client, Servers
 from ttc_client.errors import TTCError
 from ttc_client.search.params import SearchParams
+from ttc_client.search.stepwise import StepwiseSettings
 
 SEARCHES = [
     SearchParams(strategy="dvts", n=16),
     SearchParams(strategy="beam", n=16),
-    SearchParams(strategy="dvts", n=8, lookahead=1),
+    SearchParams(strategy="dvts", n=8, settings=StepwiseSettings(lookahead=1)),
     SearchParams(strategy="best-of-n", n=16),
     SearchParams(strategy="majority", n=8),
     SearchParams(strategy="greedy"),
@@ -87,7 +88,7 @@ async def search(client: Client, number: int, counts: Counter[str]) -> None:
     """Search once, for a problem of its own, or begin to."""
     luck = random.Random(number)
     params = luck.choice(SEARCHES)
-    task = asyncio.create_task(client.solve(f"What is {number}?", params=params))
+    task = asyncio.create_task(client.solve(f"What is {number}?", params))
     if luck.random() < CANCELLED:
         await asyncio.wait([task], timeout=luck.uniform(0, 2))
         task.cancel()
@@ -102,10 +103,10 @@ async def search(client: Client, number: int, counts: Counter[str]) -> None:
         print(f"failed: {error}", file=sys.stderr)
 
 
-async def searches(config: SearchConfig, seconds: float, counts: Counter[str]) -> None:
+async def searches(named: Servers, seconds: float, counts: Counter[str]) -> None:
     """Search with one client, several at once, until the time is up."""
     end_s = time.monotonic() + seconds
-    async with Client(config) as client:
+    async with Client(named) as client:
 
         async def work() -> None:
             while time.monotonic() < end_s:
@@ -125,7 +126,7 @@ async def soak(minutes: float, latency_s: float) -> dict[str, Any]:
     shape = Shape(replicas=2, delay_s=min(30.0, seconds / 20), latency_s=latency_s)
     async with shaky_servers(shape) as servers:
         await servers.spoil({})
-        config = SearchConfig(
+        named = Servers(
             policy=tuple(servers.urls), prm=tuple(servers.urls), prm_api="score", check=False
         )
         start_s = time.monotonic()
@@ -140,7 +141,7 @@ async def soak(minutes: float, latency_s: float) -> dict[str, Any]:
         await servers.spoil(shape.rates)
         openings = math.ceil(minutes / MINUTES_OPEN)
         for _ in range(openings):
-            await searches(config, seconds / openings, counts)
+            await searches(named, seconds / openings, counts)
         watching.cancel()
         await asyncio.wait([watching])
         after = sample(start_s)

@@ -24,8 +24,10 @@ from typing import Any
 
 from scripts.torture.soak import SEARCHES, num_files
 from tests.fakes.shaky import Shape, own_temporary_files, shaky_servers
-from ttc_client import Client, SearchConfig
+from ttc_client import Client, Servers
 from ttc_client.middleware.limits import Limiter
+from ttc_client.search.params import SearchParams
+from ttc_client.types import Problem
 
 AT_ONCE = 100
 LONGEST_S = 1.0
@@ -65,15 +67,21 @@ async def cancel_one(client: Client, number: int, counts: Counter[str]) -> None:
     """Begin a search, or the keying of some answers, and cancel it at a random moment."""
     luck = random.Random(number)
     if luck.random() < 0.9:
-        work = client.solve(f"What is {number}?", params=luck.choice(SEARCHES))
+        work = client.solve(f"What is {number}?", luck.choice(SEARCHES))
     else:
-        work = client.canonical_keys([answer.format(number) for answer in ANSWERS])
+        work = key(client, number)
     task = asyncio.create_task(work)
     await asyncio.wait([task], timeout=LONGEST_S * luck.random() ** 2)
     task.cancel()
     with suppress(asyncio.CancelledError):
         await task
     counts["cancelled" if task.cancelled() else "finished first"] += 1
+
+
+async def key(client: Client, number: int) -> None:
+    """Key some answers that need SymPy."""
+    ballot = client.ballot(Problem(question="?"), SearchParams())
+    await ballot.keys([answer.format(number) for answer in ANSWERS])
 
 
 async def storm(client: Client, num_cancels: int, counts: Counter[str]) -> None:
@@ -96,11 +104,11 @@ async def measure(num_cancels: int, latency_s: float) -> dict[str, Any]:
     counts: Counter[str] = Counter()
     async with shaky_servers(Shape(replicas=2, rates={}, latency_s=latency_s)) as servers:
         urls = tuple(servers.urls)
-        config = SearchConfig(policy=urls, prm=urls, prm_api="score", check=False, concurrency=64)
+        named = Servers(policy=urls, prm=urls, prm_api="score", check=False, concurrency=64)
         before = held()
         start_s = time.monotonic()
-        async with Client(config) as client:
-            await client.canonical_keys([answer.format(0) for answer in ANSWERS])
+        async with Client(named) as client:
+            await key(client, 0)
             opened = held()
             await storm(client, num_cancels, counts)
             stormed = held()

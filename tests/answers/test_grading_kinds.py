@@ -172,6 +172,9 @@ KINDS = {
         \emptyset
             = \{\}
             ! t<-3 and t>8
+        \mathbb{R}
+            = t>-3 or t<8
+            ! t>-3, t<8 ; t>-3 and t<8
         p<q<r
             = r>q>p
             ! p<r<q ; p<q ; r<q<p
@@ -282,6 +285,9 @@ KINDS = {
             = Option D ; The answer is D
             ! C: the second law ; D or E ; (D) and (E) ; D, E ; D = 4 ; Dogs ; A dog ; D:E
             ! not D ; The answer is not D
+        J. Adams
+            = \text{J. Adams}
+            ! J. Monroe ; J
         \textbf{(B)}\ 12
             = B
             ! C

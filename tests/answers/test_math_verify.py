@@ -12,14 +12,12 @@ def test_without_the_extra_its_name_is_told(monkeypatch: pytest.MonkeyPatch) -> 
         raise math_verify.PackageNotFoundError(name)
 
     monkeypatch.setattr(math_verify, "version", missing)
-    with pytest.raises(ConfigError, match=r"ttc-client\[math-verify\]"):
+    with pytest.raises(ConfigError, match=r"\.\[math-verify\]"):
         MathVerify()
 
 
 async def test_grades_as_the_library_does() -> None:
-    pytest.importorskip("math_verify")
     async with MathVerify(workers=1) as grader:
         assert grader.version == math_verify_version()
         verdicts = await grader.grade(["0.5", r"$\frac{2}{4}$", "0.6", "", "x^"], r"\frac12")
-    assert verdicts.correct == (True, True, False, False, False)
-    assert verdicts.num_timeouts == 0
+    assert verdicts == [True, True, False, False, False]

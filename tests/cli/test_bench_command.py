@@ -90,8 +90,9 @@ async def test_killed_again_and_again_and_resumed_it_equals_an_uninterrupted_run
         code, said, _ = await ttc(problems, *GRID, *servers, "--out", run, "--resume", "--json")
         assert code == 0
     (greedy,) = [row for row in json.loads(said) if row["strategy"] == "greedy"]
-    assert (greedy["N"], greedy["problems"]) == (1, NUM_PROBLEMS)
-    assert 0 <= greedy["low"] <= greedy["accuracy"] <= greedy["high"] <= 1
+    assert (greedy["n"], greedy["vote"], greedy["problems"]) == (1, "majority", NUM_PROBLEMS)
+    low, share, high = (greedy[f"share_right{end}"] for end in ("_low", "", "_high"))
+    assert 0 <= low <= share <= high <= 1
     assert num_lines == sorted(num_lines)
     assert (run / "results.jsonl").read_text().splitlines() == (
         (whole / "results.jsonl").read_text().splitlines()

@@ -12,8 +12,9 @@ from ttc_client.clients.http import Server
 from ttc_client.clients.session import Session
 from ttc_client.errors import ContextLengthError, ProtocolError
 from ttc_client.search.ports import ScoreRequest
+from ttc_client.types import Problem
 
-REQUEST = ScoreRequest("What?", ("one",), (("two", "three"),))
+REQUEST = ScoreRequest(Problem(question="What?"), ("one",), (("two", "three"),))
 
 SYSTEM = (
     "<|start_header_id|>system<|end_header_id|>\n\n"
@@ -102,7 +103,7 @@ async def test_labels_without_tokens_are_refused():
 
 @pytest.mark.parametrize("api", ["generative-scoring", "completions", "token-classify"])
 async def test_a_solution_that_the_server_would_cut_is_refused_before_it_is_sent(api):
-    request = ScoreRequest("What?", (), (("x" * 300,), ("y",)))
+    request = ScoreRequest(Problem(question="What?"), (), (("x" * 300,), ("y",)))
     async with prm(api, **{"/v1/models": models(max_model_len=400)}) as (server, client):
         with pytest.raises(ContextLengthError, match=r"reads 399: lower --max-completion-tokens"):
             await client.score(request)
@@ -114,7 +115,7 @@ async def test_a_reply_without_a_labels_logprob_is_refused():
     reply = {"choices": [choice], "usage": {}}
     async with prm("completions", **{"/v1/completions": lambda _: reply}) as (_, client):
         with pytest.raises(ProtocolError, match=f"no logprob of the label token_id:{BAD}"):
-            await client.score(ScoreRequest("What?", (), (("x",),)))
+            await client.score(ScoreRequest(Problem(question="What?"), (), (("x",),)))
 
 
 def test_the_softmax_over_two_labels_does_not_overflow():

@@ -4,8 +4,8 @@ import pytest
 from aiohttp import web
 
 from tests.fakes.prm_servers import PRM_SERVERS
-from tests.fakes.scripted_server import completions, models, scripted_server, tokenize
-from ttc_client.clients.connect import connect_policy, connect_prm
+from tests.fakes.scripted_server import models, scripted_server, tokenize
+from ttc_client.clients.connect import connect_prm
 from ttc_client.clients.http import Server
 from ttc_client.clients.session import Session
 from ttc_client.errors import ProtocolError, RequestError, TransientServerError
@@ -66,14 +66,3 @@ async def test_a_failure_is_no_finding(answer, error, says):
     async with scripted_server(replies) as server, Session() as session:
         with pytest.raises(error, match=says):
             await connect_prm(Server(session, server.url, 5, None, "THE_KEY"), "auto")
-
-
-async def test_the_sdks_connections_are_closed_with_the_policy():
-    replies = {
-        "/v1/models": models(),
-        "/v1/completions": completions(lambda p, i: ("x", "stop", None)),
-    }
-    async with scripted_server(replies) as server, Session() as session:
-        async with connect_policy(Server(session, server.url, 5), "openai", None, "") as policy:
-            assert policy.model == "model"
-        assert policy.client.is_closed()

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager, suppress
 import pytest
 
 from ttc_client.clients import connection
-from ttc_client.clients.connection import BrokenOffError, Connection, TooLongError
+from ttc_client.clients.connection import BrokenOffError, Connection, Reply, TooLongError
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi"
 REPLIES = (
@@ -50,6 +50,10 @@ async def connected(*pieces: bytes, pause_s: float = 0.0, closes: bool = False):
         finally:
             opened.close()
             await asyncio.wait_for(gone.wait(), 5)
+
+
+async def stream(opened: Connection, timeout_s: float = 5.0, silence_s: float = 5.0):
+    return await opened.stream(b"GET / HTTP/1.1\r\n\r\n", timeout_s, silence_s)
 
 
 async def ask(opened: Connection, timeout_s: float = 5.0, silence_s: float = 5.0):
@@ -173,6 +177,123 @@ async def test_the_server_sees_that_an_exchange_is_cancelled():
         assert not opened.usable
 
 
+CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nX: y\r\n\r\n"
+ENDS = b"0\r\n\r\n"
+
+
+async def test_the_pieces_of_a_stream_are_handed_on_as_they_come():
+    send = asyncio.Queue()
+
+    async def serve(reader, writer):
+        await reader.readuntil(b"\r\n\r\n")
+        while piece := await send.get():
+            writer.write(piece)
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    async with server:
+        loop, buffer = asyncio.get_running_loop(), memoryview(bytearray(1 << 10))
+        _, opened = await loop.create_connection(
+            lambda: Connection(buffer), *server.sockets[0].getsockname()
+        )
+        send.put_nowait(b"HTTP/1.1 100 Continue\r\n\r\n" + CHUNKED)
+        reply = await stream(opened)
+        assert (reply.status, reply.headers["x"]) == (200, "y")
+        pieces = aiter(reply)
+        for piece in (b"one", b"more"):
+            send.put_nowait(b"%d\r\n%s\r\n" % (len(piece), piece))
+            assert await asyncio.wait_for(anext(pieces), 5) == piece
+        assert not opened.usable
+        send.put_nowait(ENDS)
+        assert [piece async for piece in pieces] == []
+        assert opened.usable
+        send.put_nowait(b"")
+        opened.close()
+
+
+@pytest.mark.parametrize(
+    "pieces",
+    [
+        (OK,),
+        (OK[:10], OK[10:-1], OK[-1:]),
+        (CHUNKED, b"1\r\nh\r\n1\r\ni\r\n", ENDS),
+        (b"HTTP/1.1 200 OK\r\n\r\nh", b"i"),
+    ],
+)
+@pytest.mark.parametrize("pause_s", [0.0, 0.02])
+async def test_a_stream_has_the_body_of_the_exchange(pieces, pause_s):
+    unknown_length = b"Length" not in b"".join(pieces) and pieces[0] != CHUNKED
+    async with connected(*pieces, pause_s=pause_s, closes=unknown_length) as opened:
+        assert b"".join([piece async for piece in await stream(opened)]) == b"hi"
+        assert opened.usable != unknown_length
+    async with connected(*pieces, pause_s=pause_s, closes=unknown_length) as opened:
+        reply = await stream(opened)
+        await asyncio.sleep(0.1)  # whoever reads late finds all of it
+        assert b"".join([piece async for piece in reply]) == b"hi"
+
+
+async def test_what_comes_after_the_end_of_a_stream_is_not_its_own():
+    async with connected(OK + OK) as opened:
+        assert [piece async for piece in await stream(opened)] == [b"hi"]
+        assert not opened.usable
+
+
+async def test_closing_a_stream_is_seen_by_the_server_at_once():
+    async with connected(CHUNKED, b"2\r\nhi\r\n") as opened:
+        reply = await stream(opened)
+        assert await anext(aiter(reply)) == b"hi"
+        opened.close()
+        await asyncio.wait_for(opened.gone.wait(), 5)
+        with pytest.raises(BrokenOffError, match="closed by the client"):
+            await anext(aiter(reply))
+
+
+async def test_a_stream_is_closed_whether_it_is_cancelled_before_its_head_or_after():
+    for head in ((), (CHUNKED, b"2\r\nhi\r\n")):
+        async with connected(*head) as opened:
+            task = asyncio.create_task(stream(opened))
+            done, _ = await asyncio.wait([task], timeout=0.1)
+            assert bool(done) == bool(head)
+            if not done:
+                task.cancel()
+                await asyncio.wait([task])
+                assert not opened.usable
+            else:
+                opened.close()
+            await asyncio.wait_for(opened.gone.wait(), 5)
+
+
+@pytest.mark.parametrize("rest", [b"", b"9\r\nmor", b"x"])
+async def test_a_stream_that_is_broken_off_gives_first_what_came_before(rest):
+    async with connected(CHUNKED + b"2\r\nhi\r\n" + rest, closes=True) as opened:
+        pieces = aiter(await stream(opened))
+        assert (await anext(pieces)).startswith(b"hi")
+        with pytest.raises(BrokenOffError):
+            assert [piece async for piece in pieces]
+        assert not opened.usable
+
+
+async def test_a_stream_ends_when_it_is_silent_for_too_long_or_time_is_over():
+    async with connected(CHUNKED, b"2\r\nhi\r\n") as opened:
+        reply = await stream(opened, silence_s=0.1)
+        with pytest.raises(TimeoutError):
+            assert [piece async for piece in reply]
+        await asyncio.wait_for(opened.gone.wait(), 5)
+    async with connected(CHUNKED, *[b"2\r\nhi\r\n"] * 50, pause_s=0.05) as opened:
+        with pytest.raises(TimeoutError):
+            assert [piece async for piece in await stream(opened, 0.5, 0.3)]
+
+
+async def test_a_stream_that_nobody_reads_is_bounded(monkeypatch):
+    monkeypatch.setattr(connection, "MAX_BODY_BYTES", 1000)
+    async with connected(CHUNKED, *[b"64\r\n" + b"x" * 100 + b"\r\n"] * 20) as opened:
+        reply = await stream(opened)
+        await asyncio.wait_for(opened.gone.wait(), 5)
+        assert sum(map(len, reply.pieces)) <= 1000
+        with pytest.raises(TooLongError, match="more than 1000 bytes"):
+            assert [piece async for piece in reply]
+
+
 class NoTransport:
     """Send nothing."""
 
@@ -197,7 +318,14 @@ def spoiled(luck: random.Random) -> bytes:
     return bytes(reply)
 
 
-async def test_whatever_comes_ends_in_a_reply_or_an_error_of_ours():
+async def streamed(opened: Connection) -> Reply:
+    reply = await stream(opened)
+    body = b"".join([piece async for piece in reply])
+    return Reply(reply.status, reply.raw_headers, body)
+
+
+@pytest.mark.parametrize("how", [ask, streamed])
+async def test_whatever_comes_ends_in_a_reply_or_an_error_of_ours(how):
     ends = Counter()
     buffer = memoryview(bytearray(1 << 10))
     for seed in range(3000):
@@ -205,7 +333,7 @@ async def test_whatever_comes_ends_in_a_reply_or_an_error_of_ours():
         opened = Connection(buffer)
         transport = NoTransport()
         opened.connection_made(transport)
-        asking = asyncio.create_task(ask(opened))
+        asking = asyncio.create_task(how(opened))
         await asyncio.sleep(0)
         left = spoiled(luck)
         while left and not transport.closed:

@@ -13,7 +13,7 @@ import pytest
 from aiohttp import web
 
 from tests.fakes.scripted_server import own_ca, scripted_server
-from ttc_client.clients import connection, http, session
+from ttc_client.clients import connection, failures, session
 from ttc_client.clients.http import Server
 from ttc_client.clients.replies import Unexpected, in_order
 from ttc_client.clients.session import Session, tls_context
@@ -147,12 +147,20 @@ async def test_json_of_another_shape_is_quoted(body):
 
 
 async def test_what_a_client_finds_wrong_is_told_with_the_body():
-    def read(answer: Answer) -> int:
-        raise Unexpected("7 is odd")
-
     async with answering({"value": 7}) as server:
-        with pytest.raises(ProtocolError, match=r"7 is odd; it begins '\{\"value\": 7\}'"):
-            await server.ask("/ask", {}, Answer, read)
+        answer = await server.ask("/ask", {}, Answer)
+    with (
+        pytest.raises(ProtocolError, match=r"7 is odd; it begins '\{\"value\": 7\}'"),
+        answer as it,
+    ):
+        raise Unexpected(f"{it.value} is odd")
+
+
+async def test_another_error_found_in_an_answer_is_left_as_it_is():
+    async with answering({"value": 7}) as server:
+        answer = await server.ask("/ask", {}, Answer)
+    with pytest.raises(ContextLengthError, match=r"^too long$"), answer:
+        raise ContextLengthError("too long", url="")
 
 
 def test_the_parts_of_an_answer_are_put_in_order_and_must_be_complete():
@@ -201,7 +209,7 @@ async def test_a_server_that_is_silent_is_given_up():
 
 
 async def test_a_server_that_accepts_no_connection_is_given_up(monkeypatch):
-    for module in (http, session):
+    for module in (failures, session):
         monkeypatch.setattr(module, "CONNECT_TIMEOUT_S", 0.1)
     release = asyncio.Event()
 
@@ -264,7 +272,7 @@ async def test_the_session_goes_into_the_header_that_a_router_reads():
     async with scripted_server(replies) as scripted, Session() as opened:
         server = Server(opened, scripted.url, 5, session_header="X-Session-ID")
         for name in ("one", "one", "two"):
-            await server.ask("/ask", {}, Answer, lambda answer: answer, session=name)
+            await server.ask("/ask", {}, Answer, session=name)
     ids = [headers["X-Session-ID"] for headers in scripted.headers]
     assert ids[0] == ids[1] != ids[2]
     assert "one" not in ids[0]

@@ -10,25 +10,37 @@ import pytest
 from aiohttp import web
 
 from tests.clients.test_http import sending
-from tests.clients.test_policy_contract import ask
+from tests.clients.test_policy_contract import QUESTION, ask
+from tests.clients.test_session import a_proxy
 from tests.fakes.policy_servers import llama_cpp
 from tests.fakes.scripted_server import models, own_ca, scripted_server
-from ttc_client.clients import connection, openai, openai_sdk
+from ttc_client.clients import connection, openai
 from ttc_client.clients.http import Server
 from ttc_client.clients.openai import OpenAIPolicy
-from ttc_client.clients.session import Session
-from ttc_client.errors import ProtocolError, RequestError, TransientServerError
+from ttc_client.clients.prompts import question
+from ttc_client.clients.session import Session, tls_context
+from ttc_client.errors import (
+    OneChoiceError,
+    ProtocolError,
+    RequestError,
+    TimedOutError,
+    TransientServerError,
+)
+from ttc_client.middleware.singly import singly
+from ttc_client.search.ports import SampleRequest, Samples
 
 
 @asynccontextmanager
-async def policy(**replies):
+async def policy(timeout_s: float = 5, how: dict | None = None, **replies):
     served = {"/v1/models": models()} | replies
-    async with scripted_server(served) as server, Session() as session:
-        client = await OpenAIPolicy.connect(Server(session, server.url, 5), None, "Be brief.")
-        try:
-            yield server, client
-        finally:
-            await client.close()
+    async with scripted_server(served) as scripted, Session() as session:
+        server = Server(session, scripted.url, timeout_s, **(how or {}))
+        yield scripted, await OpenAIPolicy.connect(server, None)
+
+
+async def split(client: OpenAIPolicy, request: SampleRequest) -> Samples:
+    """Sample as a search does, with the request split where the server wants it so."""
+    return await singly(client.sample, lambda: client.asks_singly)(request)
 
 
 def choices(*texts: str, **more) -> dict:
@@ -43,7 +55,7 @@ def choices(*texts: str, **more) -> dict:
 
 async def test_every_sampling_field_is_sent():
     async with policy(**{"/v1/completions": lambda _: choices("x")}) as (server, client):
-        await client.sample(ask(await client.root("p"), n=1, top_p=0.9, seed=2**52 + 5))
+        await client.sample(ask(await client.root(QUESTION), n=1, top_p=0.9, seed=2**52 + 5))
         (payload,) = server.payloads("/v1/completions")
     del payload["prompt"]
     assert payload == {
@@ -64,7 +76,7 @@ async def test_every_sampling_field_is_sent():
 async def test_what_a_server_refuses_is_tried_once():
     async with policy(**llama_cpp(lambda seed: ("a step\n\n", "stop"))) as (server, client):
         for _ in range(2):
-            await client.sample(ask(await client.root("p"), n=2))
+            await split(client, ask(await client.root(QUESTION), n=2))
         payloads = server.payloads("/v1/completions")
     assert [payload.get("n", 1) for payload in payloads].count(2) == 1
     assert [payload.get("stream", False) for payload in payloads[-2:]] == [True, True]
@@ -75,8 +87,11 @@ async def test_a_server_that_passes_over_n_is_asked_one_by_one():
         return choices(str(payload["seed"]), usage={"prompt_tokens": 7, "completion_tokens": 1})
 
     async with policy(**{"/v1/completions": complete}) as (server, client):
-        samples = await client.sample(ask(await client.root("p"), n=3, stop=()))
-        await client.sample(ask(await client.root("p"), n=3, stop=()))
+        for refused in (OneChoiceError, OneChoiceError):
+            with pytest.raises(refused):
+                await client.sample(ask(await client.root(QUESTION), n=3, stop=()))
+        samples = await split(client, ask(await client.root(QUESTION), n=3, stop=()))
+        await split(client, ask(await client.root(QUESTION), n=3, stop=()))
         assert [payload["n"] for payload in server.payloads("/v1/completions")] == [3, *[1] * 6]
     assert [step.text for step in samples.steps] == ["5", "6", "7"]
     assert samples.usage.prompt_tokens == 21
@@ -86,7 +101,7 @@ async def test_a_server_that_passes_over_n_is_asked_one_by_one():
 async def test_another_number_of_choices_is_refused(said):
     async with policy(**{"/v1/completions": lambda _: said}) as (_, client):
         with pytest.raises(ProtocolError, match=r"answers instead of 3.*it begins .*choices"):
-            await client.sample(ask(await client.root("p"), n=3, stop=()))
+            await client.sample(ask(await client.root(QUESTION), n=3, stop=()))
 
 
 async def test_a_stream_is_hung_up_on_at_the_delimiter():
@@ -108,7 +123,7 @@ async def test_a_stream_is_hung_up_on_at_the_delimiter():
         }
     ) as (_, client):
         client.silent = True
-        samples = await client.sample(ask(await client.root("p"), n=1))
+        samples = await client.sample(ask(await client.root(QUESTION), n=1))
         await asyncio.wait_for(hung_up.wait(), 5)
     assert [(step.text, step.finish) for step in samples.steps] == [("a step\n\n", "stop")]
 
@@ -121,7 +136,7 @@ async def test_a_stream_that_breaks_off_is_an_error(body):
     async with policy(**{"/v1/completions": lambda _: web.Response(**response)}) as (_, client):
         client.silent = True
         with pytest.raises((TransientServerError, ProtocolError), match=client.server.url):
-            await client.sample(ask(await client.root("p"), n=2))
+            await client.sample(ask(await client.root(QUESTION), n=1))
 
 
 BEGUN = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
@@ -136,25 +151,19 @@ BEGUN = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
 )
 async def test_an_answer_broken_off_in_its_body_may_pass(raw):
     async with sending(raw) as server:
-        client = await OpenAIPolicy.connect(server, "model", "Be brief.")
-        try:
-            with pytest.raises(TransientServerError, match="broke off"):
-                await client.sample(ask(await client.root("p"), n=1))
-        finally:
-            await client.close()
+        client = await OpenAIPolicy.connect(server, "model")
+        with pytest.raises(TransientServerError, match="broke off"):
+            await client.sample(ask(await client.root(QUESTION), n=1))
 
 
 @pytest.mark.parametrize("silent", [False, True])
 async def test_what_is_not_http_is_an_error_of_ours_and_hides_the_key(silent):
     async with sending(b"sk-0123456789\r\n\r\n") as server:
         server = replace(server, api_key="sk-0123456789")
-        client = await OpenAIPolicy.connect(server, "model", "Be brief.")
+        client = await OpenAIPolicy.connect(server, "model")
         client.silent = silent
-        try:
-            with pytest.raises(TransientServerError, match=r"(?s)broke off.*\*\*\*") as raised:
-                await client.sample(ask(await client.root("p"), n=1))
-        finally:
-            await client.close()
+        with pytest.raises(TransientServerError, match=r"(?s)broke off.*\*\*\*") as raised:
+            await client.sample(ask(await client.root(QUESTION), n=1))
     assert "sk-" not in "".join(format_exception(raised.value))
 
 
@@ -164,25 +173,25 @@ async def test_a_key_in_a_refusal_is_in_no_traceback():
     def refuse(_):
         return web.json_response({"error": {"message": f"wrong key {key}"}}, status=401)
 
-    async with policy(**{"/v1/completions": refuse}) as (_, client):
-        client.server = replace(client.server, api_key=key)
+    async with policy(how={"api_key": key}, **{"/v1/completions": refuse}) as (_, client):
         with pytest.raises(RequestError, match=r"wrong key \*\*\*") as raised:
-            await client.sample(ask(await client.root("p"), n=1))
+            await client.sample(ask(await client.root(QUESTION), n=1))
     assert key not in "".join(format_exception(raised.value))
 
 
 async def test_a_problem_that_is_no_text_is_told_as_such():
     async with policy() as (_, client):
         with pytest.raises(RequestError, match="is the problem's text UTF-8"):
-            await client.sample(ask(await client.root("p\ud800"), n=1))
+            await client.sample(ask(await client.root(question("p\ud800", "Be brief.")), n=1))
 
 
 @pytest.mark.parametrize("proxy", ["user:secret@host:1", "ftp://user:secret@host:1"])
 async def test_a_proxy_that_is_no_url_is_refused_without_its_password(proxy):
     async with Session() as session:
         server = Server(session, "http://policy.invalid", 5, proxy=proxy)
+        client = await OpenAIPolicy.connect(server, "model")
         with pytest.raises(RequestError, match="check HTTP_PROXY") as raised:
-            await OpenAIPolicy.connect(server, "model", "")
+            await client.sample(ask(await client.root(QUESTION), n=1))
     assert "secret" not in str(raised.value)
 
 
@@ -191,24 +200,23 @@ async def test_there_may_be_as_many_connections_as_requests():
 
     async def complete(payload):
         waiting.append(payload)
-        if len(waiting) == 101:  # one more than aiohttp's own limit
+        if len(waiting) == 101:  # one more than most clients allow
             all_there.set()
         await all_there.wait()
         return choices("x")
 
     async with policy(**{"/v1/completions": complete}) as (_, client):
         client.single = True
-        samples = await client.sample(ask(await client.root("p"), n=101, stop=()))
+        samples = await split(client, ask(await client.root(QUESTION), n=101, stop=()))
     assert len(samples.steps) == 101
 
 
 async def test_a_body_without_end_is_refused_before_memory_is_full(monkeypatch):
-    for module in (connection, openai_sdk):
-        monkeypatch.setattr(module, "MAX_BODY_BYTES", 1000)
+    monkeypatch.setattr(connection, "MAX_BODY_BYTES", 1000)
     endless = {"text": " " * 1001, "content_type": "application/json"}
     async with policy(**{"/v1/completions": lambda _: web.Response(**endless)}) as (_, client):
         with pytest.raises(ProtocolError, match="more than 1000 bytes"):
-            await client.sample(ask(await client.root("p"), n=1))
+            await client.sample(ask(await client.root(QUESTION), n=1))
 
 
 @pytest.mark.parametrize(
@@ -220,16 +228,12 @@ async def test_a_body_without_end_is_refused_before_memory_is_full(monkeypatch):
     ids=["error", "line"],
 )
 async def test_an_error_and_a_line_without_end_are_refused_too(silent, head, monkeypatch):
-    monkeypatch.setattr(openai_sdk, "MAX_BODY_BYTES", 1000)
     monkeypatch.setattr(connection, "MAX_BODY_BYTES", 1000)
     async with sending(head + b"x" * 1001) as server:
-        client = await OpenAIPolicy.connect(server, "model", "")
+        client = await OpenAIPolicy.connect(server, "model")
         client.silent = silent
-        try:
-            with pytest.raises(ProtocolError, match="more than 1000 bytes"):
-                await client.sample(ask(await client.root("p"), n=1))
-        finally:
-            await client.close()
+        with pytest.raises(ProtocolError, match="more than 1000 bytes"):
+            await client.sample(ask(await client.root(QUESTION), n=1))
 
 
 async def test_chat_alone_gives_whole_completions_and_no_steps():
@@ -244,10 +248,10 @@ async def test_chat_alone_gives_whole_completions_and_no_steps():
         }
 
     async with policy(**{"/v1/chat/completions": chat}) as (server, client):
-        samples = await client.sample(ask(await client.root("p"), n=2, stop=()))
+        samples = await client.sample(ask(await client.root(QUESTION), n=2, stop=()))
         (payload,) = server.payloads("/v1/chat/completions")
         with pytest.raises(RequestError, match="use greedy, majority or best-of-n"):
-            await client.sample(ask(await client.root("p")))
+            await client.sample(ask(await client.root(QUESTION)))
     assert payload["messages"] == [
         {"role": "system", "content": "Be brief."},
         {"role": "user", "content": "p"},
@@ -279,7 +283,7 @@ async def test_what_was_not_asked_for_is_refused_and_quoted(said, says):
     reply = {"choices": said, "usage": USAGE}
     async with policy(**{"/v1/completions": lambda _: reply}) as (_, client):
         with pytest.raises(ProtocolError, match=f"{says}.*it begins .*choices"):
-            await client.sample(ask(await client.root("p"), n=2))
+            await client.sample(ask(await client.root(QUESTION), n=2))
 
 
 @pytest.mark.parametrize("count", [129, -1, 10**30])
@@ -287,7 +291,7 @@ async def test_a_count_of_tokens_that_cannot_be_is_refused(count):
     reply = choices("a", "b", usage={"prompt_tokens": 7, "completion_tokens": count})
     async with policy(**{"/v1/completions": lambda _: reply}) as (_, client):
         with pytest.raises(ProtocolError, match=r"completion_tokens|129 tokens where 2 times 64"):
-            await client.sample(ask(await client.root("p"), n=2))
+            await client.sample(ask(await client.root(QUESTION), n=2))
 
 
 async def test_choices_without_an_index_are_in_order():
@@ -295,7 +299,7 @@ async def test_choices_without_an_index_are_in_order():
     for choice in reply["choices"]:
         del choice["index"]
     async with policy(**{"/v1/completions": lambda _: reply}) as (_, client):
-        samples = await client.sample(ask(await client.root("p"), n=2))
+        samples = await client.sample(ask(await client.root(QUESTION), n=2))
     assert [step.text for step in samples.steps] == ["a", "b"]
 
 
@@ -305,7 +309,7 @@ async def test_a_piece_of_a_stream_that_is_none_is_refused(piece):
     async with policy(**{"/v1/completions": lambda _: web.Response(**response)}) as (_, client):
         client.silent = True
         with pytest.raises(ProtocolError, match=client.server.url):
-            await client.sample(ask(await client.root("p"), n=1))
+            await client.sample(ask(await client.root(QUESTION), n=1))
 
 
 def stream(*events: object) -> web.Response:
@@ -326,11 +330,11 @@ def stream(*events: object) -> web.Response:
 )
 async def test_an_error_within_a_stream_is_the_servers_and_hides_the_key(code, raised):
     said = {"error": {"message": "\ud800 bad key sk-0123456789", "code": code}}
-    async with policy(**{"/v1/completions": lambda _: stream(said)}) as (_, client):
+    served = {"/v1/completions": lambda _: stream(said)}
+    async with policy(how={"api_key": "sk-0123456789"}, **served) as (_, client):
         client.silent = True
-        client.server = replace(client.server, api_key="sk-0123456789")
         with pytest.raises(raised, match=r"bad key \*\*\*$") as error:
-            await client.sample(ask(await client.root("p"), n=1))
+            await client.sample(ask(await client.root(QUESTION), n=1))
     assert "sk-" not in error.value.body
 
 
@@ -346,7 +350,7 @@ async def test_a_stream_without_end_is_refused(text, count, says):
     async with policy(**{"/v1/completions": lambda _: stream(*pieces)}) as (_, client):
         client.silent = True
         with pytest.raises(ProtocolError, match=says):
-            await client.sample(ask(await client.root("p"), n=1))
+            await client.sample(ask(await client.root(QUESTION), n=1))
 
 
 async def test_a_stream_of_too_much_text_is_refused(monkeypatch):
@@ -355,7 +359,7 @@ async def test_a_stream_of_too_much_text_is_refused(monkeypatch):
     async with policy(**{"/v1/completions": lambda _: stream(*pieces)}) as (_, client):
         client.silent = True
         with pytest.raises(ProtocolError, match="more than 1000 characters"):
-            await client.sample(ask(await client.root("p"), n=1))
+            await client.sample(ask(await client.root(QUESTION), n=1))
 
 
 @pytest.mark.parametrize(
@@ -369,7 +373,7 @@ async def test_an_answer_that_is_no_text_is_refused(path, choice):
     reply = {"choices": [{"finish_reason": "stop", **choice}]}
     async with policy(**{path: lambda _: reply}) as (_, client):
         with pytest.raises(ProtocolError, match="not all JSON"):
-            await client.sample(ask(await client.root("p"), n=1, stop=()))
+            await client.sample(ask(await client.root(QUESTION), n=1, stop=()))
 
 
 async def test_a_piece_that_is_no_text_is_refused():
@@ -377,7 +381,7 @@ async def test_a_piece_that_is_no_text_is_refused():
     async with policy(**{"/v1/completions": lambda _: stream(piece)}) as (_, client):
         client.silent = True
         with pytest.raises(ProtocolError, match="surrogates not allowed"):
-            await client.sample(ask(await client.root("p"), n=1))
+            await client.sample(ask(await client.root(QUESTION), n=1))
 
 
 async def test_an_unknown_model_is_told_in_the_servers_words():
@@ -387,29 +391,120 @@ async def test_an_unknown_model_is_told_in_the_servers_words():
 
     async with policy(**{"/v1/completions": unknown}) as (_, client):
         with pytest.raises(RequestError, match="The model `typo` does not exist"):
-            await client.sample(ask(await client.root("p")))
+            await client.sample(ask(await client.root(QUESTION)))
         with pytest.raises(RequestError, match=r"`typo` does not exist.*; .*chat.*404") as raised:
-            await client.sample(ask(await client.root("p"), stop=()))
+            await client.sample(ask(await client.root(QUESTION), stop=()))
     assert "`typo`" in str(raised.value.__cause__)
 
 
 async def test_a_certificate_that_is_not_trusted_fails_at_once(tmp_path):
     tls, bundle = own_ca(tmp_path)
     served = {"/v1/models": models(), "/v1/completions": lambda _: choices("x")}
-    async with scripted_server(served, tls=tls) as scripted, Session() as session:
+    async with scripted_server(served, tls=tls) as scripted:
         url = scripted.url.replace("127.0.0.1", "localhost")
-        client = await OpenAIPolicy.connect(Server(session, url, 5), "model", "")
-        with pytest.raises(RequestError, match=r"not trusted.*--ca-bundle"):
-            await client.sample(ask(await client.root("p"), n=1))
-        await client.close()
-        server = Server(session, url, 5, ca_bundle=bundle)
-        client = await OpenAIPolicy.connect(server, "model", "")
-        assert (await client.sample(ask(await client.root("p"), n=1))).steps[0].text == "x"
-        await client.close()
+        async with Session() as session:
+            client = await OpenAIPolicy.connect(Server(session, url, 5), "model")
+            with pytest.raises(RequestError, match=r"not trusted.*--ca-bundle"):
+                await client.sample(ask(await client.root(QUESTION), n=1))
+        async with Session(tls_context(bundle)) as session:
+            client = await OpenAIPolicy.connect(Server(session, url, 5), "model")
+            assert (await client.sample(ask(await client.root(QUESTION), n=1))).steps[0].text == "x"
+
+
+async def test_the_sdk_goes_through_the_tunnel_of_a_proxy(tmp_path):
+    tls, bundle = own_ca(tmp_path)
+    served = {"/v1/completions": lambda _: choices("x")}
+    async with (
+        scripted_server(served, tls=tls) as scripted,
+        a_proxy(b"HTTP/1.1 200 Connection established\r\n\r\n") as (proxy, asked),
+        Session(tls_context(bundle)) as session,
+    ):
+        url = scripted.url.replace("127.0.0.1", "localhost")
+        client = await OpenAIPolicy.connect(Server(session, url, 5, proxy=proxy), "model")
+        for _ in range(2):
+            await client.sample(ask(await client.root(QUESTION), n=1))
+    assert len(asked) == 1
+    assert "Proxy-Authorization" not in scripted.headers[0]
+
+
+async def test_the_sdk_shares_the_connections_and_the_headers_of_all_other_requests():
+    how = {"api_key": "sk-0123456789", "session_header": "X-Session-ID"}
+    async with policy(how=how, **{"/v1/completions": lambda _: choices("x")}) as (server, client):
+        for _ in range(3):
+            await client.sample(ask(await client.root(QUESTION), n=1, session="s"))
+        assert client.server.session.num_opened == 1
+        before, *sampling = server.headers
+    for headers in sampling:
+        assert headers["x-session-id"] == sampling[0]["x-session-id"]
+        for name in ("Host", "Authorization", "Accept-Encoding", "User-Agent"):
+            assert headers[name] == before[name]
+    assert before["Authorization"] == "Bearer sk-0123456789"
+
+
+async def test_a_prefix_of_the_servers_path_is_kept():
+    served = {"/gateway/a model/v1/completions": lambda _: choices("x")}
+    async with scripted_server(served) as scripted, Session() as session:
+        server = Server(session, f"{scripted.url}/gateway/a model", 5)
+        client = await OpenAIPolicy.connect(server, "model")
+        assert (await client.sample(ask(await client.root(QUESTION), n=1))).steps[0].text == "x"
+
+
+@pytest.mark.parametrize("silent", [False, True])
+async def test_a_redirect_is_not_followed_and_its_location_is_named(silent):
+    async def moved(_):
+        return web.Response(status=307, headers={"Location": "http://elsewhere.invalid/v1"})
+
+    paths = ("/v1/completions", "/v1/chat/completions")
+    async with policy(**dict.fromkeys(paths, moved)) as (server, client):
+        client.silent = silent
+        for chat_only, stop in ((False, ("\n\n",)), (True, ())):
+            client.chat_only = chat_only
+            with pytest.raises(RequestError, match=r"answered 307 \(redirected to http://elsewh"):
+                await client.sample(ask(await client.root(QUESTION), n=1, stop=stop))
+        assert [path for path, _ in server.requests[1:]] == list(paths)
+
+
+def endless(*texts: str, closed: asyncio.Event):
+    """Answer with a stream of these texts that then goes on without an event."""
+
+    async def written():
+        try:
+            for text in texts:
+                event = json.dumps({"choices": [{"text": text}]})
+                yield f"data: {event}\n\n".encode()
+            await asyncio.Event().wait()
+        finally:
+            closed.set()
+
+    return lambda _: web.Response(body=written(), content_type="text/event-stream")
+
+
+async def test_a_stream_that_is_cancelled_is_closed_at_once():
+    closed = asyncio.Event()
+    async with policy(**{"/v1/completions": endless("so ", closed=closed)}) as (_, client):
+        client.silent = True
+        sampling = asyncio.create_task(client.sample(ask(await client.root(QUESTION), n=1)))
+        await asyncio.wait([sampling], timeout=0.1)
+        assert not closed.is_set()
+        sampling.cancel()
+        await asyncio.wait([sampling])
+        assert sampling.cancelled()
+        await asyncio.wait_for(closed.wait(), 5)
+
+
+@pytest.mark.parametrize("texts", [(), ("so ",)])
+async def test_a_stream_that_falls_silent_is_given_up(texts):
+    closed = asyncio.Event()
+    served = {"/v1/completions": endless(*texts, closed=closed)}
+    async with policy(timeout_s=0.4, **served) as (_, client):
+        client.silent = True
+        with pytest.raises(TimedOutError, match=r"no sign of one within 0\.2 s"):
+            await client.sample(ask(await client.root(QUESTION), n=1))
+        await asyncio.wait_for(closed.wait(), 5)
 
 
 async def test_a_chat_that_was_filtered_is_no_completion():
     message = {"message": {"content": "x"}, "finish_reason": "content_filter"}
     async with policy(**{"/v1/chat/completions": lambda _: {"choices": [message]}}) as (_, client):
         with pytest.raises(ProtocolError, match="ended with 'content_filter'"):
-            await client.sample(ask(await client.root("p"), n=1, stop=()))
+            await client.sample(ask(await client.root(QUESTION), n=1, stop=()))

@@ -8,12 +8,13 @@ from tests.fakes.prm_servers import PRM_SERVERS, text_of
 from tests.fakes.scripted_server import scripted_server, tokenize
 from ttc_client.clients.connect import connect_prm
 from ttc_client.clients.http import Server
-from ttc_client.clients.prompts import QWEN_PRM_SYSTEM, chatml_prompt
+from ttc_client.clients.prompts import QWEN_PRM_SYSTEM, question, render_chatml
 from ttc_client.clients.session import Session
 from ttc_client.errors import ProtocolError
 from ttc_client.search.ports import ScoreRequest
+from ttc_client.types import Problem
 
-REQUEST = ScoreRequest("What?", ("one",), (("two", "three"),))
+REQUEST = ScoreRequest(Problem(question="What?"), ("one",), (("two", "three"),))
 
 
 @asynccontextmanager
@@ -44,7 +45,7 @@ async def test_token_classification_sends_ids_with_one_bos_and_reads_the_ends_of
 async def test_step_pooling_sends_a_marker_after_each_step_and_reads_the_good_class():
     async with prm("step-pooling", lambda text: 0.01 * text.count("h")) as (server, client):
         (scores,) = (await client.score(REQUEST)).scores
-    start = chatml_prompt("What?", QWEN_PRM_SYSTEM)
+    start = render_chatml(question("What?", QWEN_PRM_SYSTEM))
     text = f"{start}one<extra_0>two<extra_0>three<extra_0>"
     assert server.payloads("/pooling") == [{"model": "model", "input": [text]}]
     assert scores[1] - scores[0] == pytest.approx(0.01)

@@ -8,16 +8,20 @@ import pytest
 from aiohttp import web
 
 from tests.clients.faults import FAULTS
-from tests.fakes.prm_servers import PRM_SERVERS
+from tests.fakes.prm_servers import BAD, GOOD, PRM_SERVERS
 from tests.fakes.scripted_server import scripted_server
 from ttc_client.clients.connect import connect_prm
 from ttc_client.clients.http import Server
+from ttc_client.clients.scores import PRMFacts
 from ttc_client.clients.session import Session
 from ttc_client.errors import ProtocolError
 from ttc_client.search.ports import ScoreRequest
+from ttc_client.types import Problem
 
 SCORES = {"zero": 0.75, "alpha": 0.9, "beta": 0.2, "gamma": 0.6, "delta": 0.4}
-REQUEST = ScoreRequest("What?", ("zero",), (("alpha", "beta"), ("gamma",), (), ("delta",)))
+REQUEST = ScoreRequest(
+    Problem(question="What?"), ("zero",), (("alpha", "beta"), ("gamma",), (), ("delta",))
+)
 
 
 def judge(text: str) -> float:
@@ -61,7 +65,9 @@ async def test_siblings_share_a_request_and_each_is_read_after_the_prefix(kind):
 
 async def test_markers_in_the_problem_and_in_a_step_are_no_steps(kind):
     markers = "ки + - <extra_0> <|eot_id|> <|start_header_id|>"
-    request = ScoreRequest(f"{markers} alpha?", (), ((f"{markers} beta", "gamma"),))
+    request = ScoreRequest(
+        Problem(question=f"{markers} alpha?"), (), ((f"{markers} beta", "gamma"),)
+    )
     async with prm(kind) as (_, client):
         (scores,) = (await client.score(request)).scores
     assert scores == pytest.approx((0.6, 0.6) if kind.outcome else (0.2, 0.6))
@@ -126,3 +132,20 @@ async def test_the_name_says_which_model_and_how_it_is_asked(kind):
         model, how = client.name.removesuffix(")").split(" (")
     assert model in ("a PRM", "model", "llama", "reward")
     assert how
+
+
+FACTS = {
+    "score": PRMFacts(),
+    "generative-scoring": PRMFacts("model", 4096, (GOOD, BAD)),
+    "completions": PRMFacts("model", 4096, (GOOD, BAD)),
+    "token-classify": PRMFacts("model", 4096),
+    "step-pooling": PRMFacts("model", 4096),
+    "classify": PRMFacts("model", 4096),
+    "tgi": PRMFacts("llama", 4095, (GOOD, BAD)),
+    "tei": PRMFacts("reward", 512),
+}
+
+
+async def test_it_knows_what_its_server_says_of_the_model(kind):
+    async with prm(kind) as (_, client):
+        assert client.facts == FACTS[kind.api]

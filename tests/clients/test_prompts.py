@@ -5,21 +5,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ttc_client.clients.prompts import (
-    META_MATH_SYSTEM_PROMPT,
     RLHFLOW_SYSTEM,
-    chatml_prompt,
-    llama3_prompt,
     math_shepherd_solution,
-    policy_prompt,
+    question,
     qwen_prm_solution,
+    render_chatml,
+    render_for,
+    render_llama3,
     rlhflow_approval,
     rlhflow_question,
 )
 from ttc_client.search.steps import split_steps
+from ttc_client.tasks.prompts import META_MATH_SYSTEM_PROMPT
 
 
 def test_the_llama_3_prompt_pins_the_date_and_leaves_the_answer_open():
-    assert llama3_prompt("What is 1+1?", "Be brief.\n") == (
+    assert render_llama3(question("What is 1+1?", "Be brief.\n")) == (
         "<|start_header_id|>system<|end_header_id|>\n\n"
         "Cutting Knowledge Date: December 2023\nToday Date: 26 Jul 2024\n\n"
         "Be brief.<|eot_id|>"
@@ -29,9 +30,46 @@ def test_the_llama_3_prompt_pins_the_date_and_leaves_the_answer_open():
 
 
 def test_the_chatml_prompt_leaves_the_answer_open():
-    assert chatml_prompt("What is 1+1?", "Be brief.") == (
+    assert render_chatml(question("What is 1+1?", "Be brief.")) == (
         "<|im_start|>system\nBe brief.<|im_end|>\n"
         "<|im_start|>user\nWhat is 1+1?<|im_end|>\n"
+        "<|im_start|>assistant\n"
+    )
+
+
+CONVERSATION = (
+    Message("system", " Be brief.\n"),
+    Message("user", "What is 1+1? "),
+    Message("assistant", "2\n\n"),
+    Message("user", "And 2+2?"),
+)
+
+
+def test_the_llama_3_prompt_holds_every_turn_untrimmed_and_one_system_turn():
+    assert render_llama3(CONVERSATION) == (
+        "<|start_header_id|>system<|end_header_id|>\n\n"
+        "Cutting Knowledge Date: December 2023\nToday Date: 26 Jul 2024\n\n"
+        "Be brief.<|eot_id|>"
+        "<|start_header_id|>user<|end_header_id|>\n\nWhat is 1+1? <|eot_id|>"
+        "<|start_header_id|>assistant<|end_header_id|>\n\n2\n\n<|eot_id|>"
+        "<|start_header_id|>user<|end_header_id|>\n\nAnd 2+2?<|eot_id|>"
+        "<|start_header_id|>assistant<|end_header_id|>\n\n"
+    )
+
+
+def test_without_a_system_prompt_the_llama_3_prompt_keeps_its_own_system_turn():
+    assert render_llama3(CONVERSATION[1:]) == render_llama3(
+        (Message("system", ""), *CONVERSATION[1:])
+    )
+    assert render_llama3(CONVERSATION[1:]).startswith(RLHFLOW_SYSTEM)
+
+
+def test_the_chatml_prompt_holds_every_turn():
+    assert render_chatml(CONVERSATION) == (
+        "<|im_start|>system\n Be brief.\n<|im_end|>\n"
+        "<|im_start|>user\nWhat is 1+1? <|im_end|>\n"
+        "<|im_start|>assistant\n2\n\n<|im_end|>\n"
+        "<|im_start|>user\nAnd 2+2?<|im_end|>\n"
         "<|im_start|>assistant\n"
     )
 
@@ -39,13 +77,13 @@ def test_the_chatml_prompt_leaves_the_answer_open():
 @pytest.mark.parametrize(
     ("model", "render"),
     [
-        ("Qwen/Qwen2.5-Math-1.5B-Instruct", chatml_prompt),
-        ("meta-llama/Llama-3.2-1B-Instruct", llama3_prompt),
-        ("/models/policy", llama3_prompt),
+        ("Qwen/Qwen2.5-Math-1.5B-Instruct", render_chatml),
+        ("meta-llama/Llama-3.2-1B-Instruct", render_llama3),
+        ("/models/policy", render_llama3),
     ],
 )
 def test_a_policys_prompt_goes_by_its_name(model, render):
-    assert policy_prompt(model, "p", "s") == render("p", "s")
+    assert render_for(model, question("p", "s")) == render(question("p", "s"))
 
 
 def test_rlhflow_reads_a_turn_per_step_and_the_problem_in_the_first():
@@ -75,9 +113,9 @@ def test_math_shepherd_and_qwen_read_a_marker_after_each_step():
     )
 
 
-@pytest.mark.parametrize("render", [llama3_prompt, chatml_prompt])
+@pytest.mark.parametrize("render", [render_llama3, render_chatml])
 def test_no_prompt_holds_a_bos(render):
-    prompt = render("p", META_MATH_SYSTEM_PROMPT)
+    prompt = render(question("p", META_MATH_SYSTEM_PROMPT))
     assert "<|begin_of_text|>" not in prompt
     assert "<s>" not in prompt
 

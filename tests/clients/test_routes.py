@@ -2,7 +2,7 @@
 
 import pytest
 
-from ttc_client.clients.routes import NoProxyError, base_url, find_route
+from ttc_client.clients.routes import InvalidProxyError, Route, base_url, find_route
 from ttc_client.errors import ConfigError
 
 
@@ -57,9 +57,28 @@ def test_tls_goes_through_a_tunnel_and_the_proxys_password_with_its_opening_alon
     assert (route.base, route.headers) == ("/x", "Host: gpu:443\r\n")
 
 
+def test_routes_are_equal_by_value_and_differ_by_what_a_connection_depends_on():
+    def fresh(url: str, proxy: str | None) -> Route:
+        find_route.cache_clear()
+        return find_route(url, proxy)
+
+    first, again = fresh("https://gpu/x", "http://proxy"), fresh("https://gpu/x", "http://proxy")
+    assert first == again
+    assert first is not again
+    assert hash(first) == hash(again)
+    others = [
+        ("https://gpu:8443/x", "http://proxy"),
+        ("https://gpu/x", "http://other"),
+        ("https://gpu/x", "http://me:secret@proxy"),
+        ("https://gpu/x", None),
+        ("http://gpu/x", "http://proxy"),
+    ]
+    assert len({first, *(fresh(*other) for other in others)}) == 6
+
+
 @pytest.mark.parametrize(
     "proxy", ["proxy:3128", "socks5://proxy:1", "http://", "http://p:x", "http://[::1"]
 )
 def test_what_is_no_proxy_is_refused(proxy):
-    with pytest.raises(NoProxyError):
+    with pytest.raises(InvalidProxyError):
         find_route("http://gpu", proxy)

@@ -10,9 +10,9 @@ from ttc_client.clients.scores import ScoreProtocol
 from ttc_client.clients.session import Session
 from ttc_client.errors import ProtocolError
 from ttc_client.search.ports import ScoreRequest
-from ttc_client.types import Usage
+from ttc_client.types import Problem, Usage
 
-REQUEST = ScoreRequest("What?", ("one",), (("two", "three"), ()))
+REQUEST = ScoreRequest(Problem(question="What?"), ("one",), (("two", "three"), ()))
 GOOD = {"scores": [[0.9, 0.2], []], "usage": {"prompt_tokens": 9, "cached_tokens": 4}, "version": 1}
 
 

@@ -7,11 +7,13 @@ import threading
 from contextlib import asynccontextmanager, closing, suppress
 
 import pytest
+from aiohttp import web
 
 from scripts.torture.soak import num_files
 from tests.fakes.scripted_server import own_ca, scripted_server
 from ttc_client.clients import session
 from ttc_client.clients.http import Server
+from ttc_client.clients.routes import find_route
 from ttc_client.clients.session import Session, tls_context
 from ttc_client.errors import RequestError, ServerError, TransientServerError
 
@@ -96,6 +98,23 @@ async def test_requests_at_once_have_a_connection_each_and_look_the_host_up_once
         await ask(opened, url)
         assert opened.num_opened == 50
     assert [host for host, flags in looked_up if not flags & socket.AI_NUMERICHOST] == ["localhost"]
+
+
+async def test_a_streams_connection_is_used_again_if_it_ended_and_else_closed():
+    async with scripted_server({"/ask": lambda _: {}}) as server, Session() as opened:
+        how = find_route(server.url, None), b"GET /ask HTTP/1.1\r\nHost: x\r\n\r\n", 5, 5
+        for _ in range(3):
+            async with opened.stream(*how) as reply:
+                assert b"".join([piece async for piece in reply]) == b"{}"
+        await ask(opened, server.url)
+        assert opened.num_opened == 1
+        server.replies["/ask"] = lambda _: web.Response(body=b" " * (1 << 24))
+        before = num_files("/proc/self/fd")
+        async with opened.stream(*how) as reply:
+            assert await anext(aiter(reply))
+        async with asyncio.timeout(5):
+            while num_files("/proc/self/fd") > before - 2:  # both of its ends
+                await asyncio.sleep(0.01)
 
 
 async def test_tls_passes_through_a_proxy_and_is_verified_behind_it(tmp_path):

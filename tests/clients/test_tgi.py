@@ -2,18 +2,20 @@
 
 import asyncio
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 import pytest
 
-from tests.clients.test_policy_contract import ask
+from tests.clients.test_policy_contract import QUESTION, ask
 from tests.fakes.scripted_server import scripted_server
 from tests.fakes.tgi_server import generated, tgi
 from ttc_client.clients.http import Server
-from ttc_client.clients.prompts import chatml_prompt
+from ttc_client.clients.prompts import question, render_chatml
 from ttc_client.clients.session import Session
 from ttc_client.clients.tgi import TGIPolicy
 from ttc_client.errors import ContextLengthError, ProtocolError, RequestError
-from ttc_client.types import Step, Trajectory, Usage
+from ttc_client.middleware.singly import singly
+from ttc_client.types import Prompt, Step, Trajectory, Usage
 
 
 @asynccontextmanager
@@ -22,13 +24,15 @@ async def policy(generate=lambda payload: generated("x"), **options):
         scripted_server(tgi(generate, **options)) as server,
         Session() as session,
     ):
-        yield server, await TGIPolicy.connect(Server(session, server.url, 5), None, "Be brief.")
+        yield server, await TGIPolicy.connect(Server(session, server.url, 5), None)
 
 
 async def test_every_sampling_field_is_sent_but_the_neutral_ones_that_tgi_refuses():
     async with policy() as (server, client):
-        await client.sample(ask(await client.root("p"), n=1, top_p=0.9))
-        await client.sample(ask(await client.root("p"), n=1, temperature=0.0, seed=None, stop=()))
+        await client.sample(ask(await client.root(QUESTION), n=1, top_p=0.9))
+        await client.sample(
+            ask(await client.root(QUESTION), n=1, temperature=0.0, seed=None, stop=())
+        )
     common = {
         "max_new_tokens": 64,
         "repetition_penalty": 1.0,
@@ -44,14 +48,15 @@ async def test_every_sampling_field_is_sent_but_the_neutral_ones_that_tgi_refuse
 
 async def test_tokens_are_counted_as_the_server_does():
     async with policy(lambda payload: generated("four")) as (_, client):
-        samples = await client.sample(ask(await client.root("p"), n=3))
-    assert samples.usage == Usage(completion_tokens=12, policy_requests=3)
-    assert [step.num_tokens for step in samples.steps] == [4, 4, 4]
+        samples = await client.sample(ask(await client.root(QUESTION), n=1))
+    assert samples.usage == Usage(completion_tokens=4, policy_requests=1)
+    assert [step.num_tokens for step in samples.steps] == [4]
 
 
 async def test_the_seed_zero_which_tgi_refuses_is_replaced():
     async with policy() as (server, client):
-        await client.sample(ask(await client.root("p"), n=2, seed=0))
+        for seed in (0, 1):
+            await client.sample(ask(await client.root(QUESTION), n=1, seed=seed))
     seeds = [payload["parameters"]["seed"] for payload in server.payloads("/generate")]
     assert min(seeds) > 0
     assert len(set(seeds)) == 2
@@ -59,28 +64,28 @@ async def test_the_seed_zero_which_tgi_refuses_is_replaced():
 
 async def test_the_prompt_follows_the_models_family():
     async with policy(model="Qwen/Qwen2.5-1.5B-Instruct") as (_, client):
-        assert (await client.root("p")).prompt == chatml_prompt("p", "Be brief.")
+        assert (await client.root(QUESTION)).prompt.text == render_chatml(QUESTION)
 
 
 async def test_the_limit_is_clamped_to_what_fits_and_a_full_context_ends_by_length():
     async with policy(max_total_tokens=100) as (server, client):
-        await client.sample(ask(Trajectory("p", "x" * 35), n=1))
-        await client.sample(ask(Trajectory("p", "x" * 60), n=1))
-        samples = await client.sample(
-            ask(Trajectory("p", "x" * 60, steps=(Step("y" * 40, "stop", 40),)), n=2)
-        )
+        await client.sample(ask(Trajectory(Prompt((), "x" * 35)), n=1))
+        long = Trajectory(Prompt((), "x" * 60))
+        await client.sample(ask(long, n=1))
+        full = replace(long, steps=(Step("y" * 40, "stop", 40),))
+        samples = await client.sample(ask(full, n=1))
         limits = [
             payload["parameters"]["max_new_tokens"] for payload in server.payloads("/generate")
         ]
         assert limits == [64, 39]
         assert len(server.payloads("/tokenize")) == 2  # the first was short enough not to ask
-    assert samples.steps == (Step("", "length", 0),) * 2
+    assert samples.steps == (Step("", "length", 0),)
 
 
 async def test_a_prompt_that_does_not_fit_is_refused_before_it_is_sent():
     async with policy(max_total_tokens=100) as (server, client):
         with pytest.raises(ContextLengthError, match=r"99 tokens.*--max-total-tokens"):
-            await client.sample(ask(await client.root("p" * 100)))
+            await client.sample(ask(await client.root(question("p" * 100, "Be brief.")), n=1))
         assert not server.payloads("/generate")
 
 
@@ -95,20 +100,14 @@ async def test_no_more_requests_are_in_flight_than_the_server_takes():
 
     async with policy(max_concurrent_requests=2) as (server, client):
         server.replies["/generate"] = hold
-        task = asyncio.create_task(client.sample(ask(await client.root("p"), n=5)))
+        sample = singly(client.sample, lambda: client.asks_singly)
+        task = asyncio.create_task(sample(ask(await client.root(QUESTION), n=5)))
         for _ in range(5):
             answer = await asyncio.wait_for(arrived.get(), 5)
-            await TGIPolicy.connect(client.tgi.server, None, "")  # others had time to arrive too
+            await TGIPolicy.connect(client.tgi.server, None)  # others had time to arrive too
             assert arrived.qsize() <= 1
             answer.set()
         assert len((await task).steps) == 5
-
-
-async def test_one_childs_failure_closes_the_others_and_is_raised_by_itself():
-    async with policy(lambda payload: generated("x")) as (server, client):
-        server.replies["/generate"] = lambda payload: {"generated_text": 7}
-        with pytest.raises(ProtocolError):
-            await client.sample(ask(await client.root("p")))
 
 
 async def test_an_unknown_end_is_refused():
@@ -116,7 +115,7 @@ async def test_an_unknown_end_is_refused():
         reply = generated("x") | {"details": {"finish_reason": "bored", "generated_tokens": 1}}
         server.replies["/generate"] = lambda payload: reply
         with pytest.raises(ProtocolError, match="ended with 'bored'"):
-            await client.sample(ask(await client.root("p")))
+            await client.sample(ask(await client.root(QUESTION), n=1))
 
 
 async def test_the_server_of_these_tests_refuses_what_the_document_does_not_allow():
@@ -142,4 +141,4 @@ async def test_what_was_not_asked_for_is_refused_and_quoted(reply, says):
     async with policy() as (server, client):
         server.replies["/generate"] = lambda payload: reply
         with pytest.raises(ProtocolError, match=f"{says}.*it begins .*generated_text"):
-            await client.sample(ask(await client.root("p")))
+            await client.sample(ask(await client.root(QUESTION), n=1))

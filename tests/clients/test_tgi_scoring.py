@@ -13,8 +13,9 @@ from ttc_client.clients.session import Session
 from ttc_client.clients.tgi_scoring import TGIScoring
 from ttc_client.errors import ProtocolError
 from ttc_client.search.ports import ScoreRequest
+from ttc_client.types import Problem
 
-REQUEST = ScoreRequest("What?", ("one",), (("two",),))
+REQUEST = ScoreRequest(Problem(question="What?"), ("one",), (("two",),))
 
 
 @asynccontextmanager

@@ -7,12 +7,14 @@ import pytest
 
 from tests.fakes.scripted_server import completions, models, scripted_server, tokenize
 from ttc_client.clients.http import Server
-from ttc_client.clients.prompts import llama3_prompt
+from ttc_client.clients.prompts import question, render_llama3
 from ttc_client.clients.session import Session
 from ttc_client.clients.vllm import VLLMPolicy
 from ttc_client.errors import ConfigError, ContextLengthError, ProtocolError
 from ttc_client.search.ports import SampleRequest
-from ttc_client.types import Step, Trajectory
+from ttc_client.types import Prompt, Step, Trajectory
+
+QUESTION = question("p", "Be brief.")
 
 
 def ask(trajectory: Trajectory, **changes) -> SampleRequest:
@@ -31,16 +33,17 @@ async def policy(write=lambda payload, i: (f"step {i}\n\n", "stop", "\n\n"), **m
     } | more
     async with scripted_server(replies) as server, Session() as session:
         client = Server(session, server.url, timeout_s=5, api_key="secret")
-        yield server, await VLLMPolicy.connect(client, None, "Be brief.")
+        yield server, await VLLMPolicy.connect(client, None)
 
 
 async def test_the_prompt_is_templated_and_tokenized_once_with_one_bos():
     async with policy() as (server, client):
-        root = await client.root("What is 1+1?")
+        messages = question("What is 1+1?", "Be brief.")
+        root = await client.root(messages)
         await client.sample(ask(root))
         asked = [p for p in server.payloads("/tokenize") if "1+1" in p["prompt"]]
     (payload,) = asked
-    assert payload["prompt"] == root.prompt == llama3_prompt("What is 1+1?", "Be brief.")
+    assert payload["prompt"] == root.prompt.text == render_llama3(messages)
     assert "<|begin_of_text|>" not in payload["prompt"]
     assert root.token_ids.count(1) == 1
     assert server.payloads("/v1/completions")[0]["prompt"] == list(root.token_ids)
@@ -48,7 +51,7 @@ async def test_the_prompt_is_templated_and_tokenized_once_with_one_bos():
 
 async def test_every_sampling_field_is_sent():
     async with policy() as (server, client):
-        await client.sample(ask(await client.root("p")))
+        await client.sample(ask(await client.root(QUESTION)))
         (payload,) = server.payloads("/v1/completions")
     del payload["prompt"]
     assert payload == {
@@ -71,7 +74,7 @@ async def test_every_sampling_field_is_sent():
 
 async def test_no_seed_is_sent_where_there_is_none():
     async with policy() as (server, client):
-        await client.sample(ask(await client.root("p"), seed=None))
+        await client.sample(ask(await client.root(QUESTION), seed=None))
         assert "seed" not in server.payloads("/v1/completions")[0]
 
 
@@ -83,7 +86,7 @@ async def test_the_finish_is_taken_from_both_reasons():
         ("d", "length", None),
     ]
     async with policy(lambda payload, i: ends[i]) as (_, client):
-        samples = await client.sample(ask(await client.root("p"), n=4))
+        samples = await client.sample(ask(await client.root(QUESTION), n=4))
     assert [step.finish for step in samples.steps] == ["stop", "eos", "eos", "length"]
     assert samples.steps[0] == Step("a\n\n", "stop", 3, (97, 10, 10))
     assert (samples.usage.completion_tokens, samples.usage.cached_tokens) == (8, 16)
@@ -112,7 +115,7 @@ async def test_an_answer_that_is_not_what_was_asked_for_is_refused(change, says)
         return reply
 
     async with policy(**{"/v1/completions": broken}) as (_, client):
-        root = await client.root("p")
+        root = await client.root(QUESTION)
         with pytest.raises(ProtocolError, match=says):
             await client.sample(ask(root))
 
@@ -126,13 +129,13 @@ async def test_choices_may_come_in_any_order():
         return reply
 
     async with policy(**{"/v1/completions": shuffled}) as (_, client):
-        samples = await client.sample(ask(await client.root("p"), n=3))
+        samples = await client.sample(ask(await client.root(QUESTION), n=3))
     assert [step.text for step in samples.steps] == ["0", "1", "2"]
 
 
 async def test_a_prompt_longer_than_the_context_is_refused_before_it_is_sent():
     async with policy(**{"/v1/models": models(max_model_len=300)}) as (server, client):
-        root = await client.root("p" * 400)
+        root = await client.root(question("p" * 400, "Be brief."))
         with pytest.raises(ContextLengthError, match=r"reads 300"):
             await client.sample(ask(root))
         assert not server.payloads("/v1/completions")
@@ -140,10 +143,10 @@ async def test_a_prompt_longer_than_the_context_is_refused_before_it_is_sent():
 
 async def test_the_limit_is_clamped_to_the_context_and_a_full_one_ends_by_length():
     async with policy(**{"/v1/models": models(max_model_len=300)}) as (server, client):
-        root = Trajectory("p", "", tuple(range(290)))
+        root = Trajectory(Prompt((), "", tuple(range(290))))
         await client.sample(ask(root))
         assert server.payloads("/v1/completions")[0]["max_tokens"] == 10
-        full = replace(root, prompt_ids=tuple(range(300)), steps=(Step("x\n\n", "stop", 10),))
+        full = replace(root, steps=(Step("x\n\n", "stop", 10, tuple(range(10))),))
         samples = await client.sample(ask(full))
     assert samples.steps == (Step("", "length", 0),) * 2
 
@@ -154,9 +157,9 @@ async def test_without_tokenize_the_first_reply_tells_the_prompts_ids():
         server.replies["/v1/completions"] = lambda payload: {
             **completions(lambda p, i: ("x\n\n", "stop", "\n\n"))(payload | {"prompt": [1, 2, 3]})
         }
-        root = await client.root("p")
+        root = await client.root(QUESTION)
         samples = await client.sample(ask(root))
-        assert server.payloads("/v1/completions")[0]["prompt"] == root.prompt
+        assert server.payloads("/v1/completions")[0]["prompt"] == root.prompt.text
     assert root.token_ids == ()
     assert samples.prompt_ids == (1, 2, 3)
 
@@ -172,18 +175,58 @@ async def test_a_reply_that_does_not_tell_the_prompts_ids_either_is_refused(ids)
     async with policy(**{"/v1/completions": reply}) as (server, client):
         del server.replies["/tokenize"]
         with pytest.raises(ProtocolError, match=r"prompt_token_ids|--policy-api openai"):
-            await client.sample(ask(await client.root("p")))
+            await client.sample(ask(await client.root(QUESTION)))
+
+
+def qwen(payload):
+    reply = tokenize(payload)
+    return {"tokens": [7, 8, 9, 10]} if payload.get("prompt") == "<|start_header_id|>" else reply
+
+
+CONVERSATION = (
+    Message("system", "Be brief."),
+    Message("user", "What is 1+1?"),
+    Message("assistant", "2\n\n"),
+    Message("user", "And 2+2?"),
+)
+
+
+async def test_every_turn_of_a_conversation_is_tokenized_in_the_fixed_template_of_llama_3():
+    async with policy() as (server, client):
+        root = await client.root(CONVERSATION)
+        await client.sample(ask(root))
+        (asked,) = [p for p in server.payloads("/tokenize") if "1+1" in p["prompt"]]
+        (payload,) = server.payloads("/v1/completions")
+    assert root.prompt.messages == CONVERSATION
+    assert asked["prompt"] == root.prompt.text == render_llama3(CONVERSATION)
+    assert asked["add_special_tokens"] is True
+    assert payload["prompt"] == list(root.token_ids)
+    assert root.token_ids.count(1) == 1
+
+
+async def test_every_turn_of_a_conversation_goes_into_another_models_own_template():
+    async with policy(**{"/tokenize": qwen}) as (server, client):
+        root = await client.root(list(CONVERSATION))
+        await client.sample(ask(root))
+        (asked,) = [p for p in server.payloads("/tokenize") if "messages" in p]
+        (payload,) = server.payloads("/v1/completions")
+    assert asked == {
+        "messages": [
+            {"role": "system", "content": "Be brief."},
+            {"role": "user", "content": "What is 1+1?"},
+            {"role": "assistant", "content": "2\n\n"},
+            {"role": "user", "content": "And 2+2?"},
+        ],
+        "add_generation_prompt": True,
+    }
+    assert root.prompt.messages == CONVERSATION
+    assert root.token_ids == tuple(map(ord, "Be brief.What is 1+1?2\n\nAnd 2+2?"))
+    assert payload["prompt"] == list(root.token_ids)
 
 
 async def test_another_models_prompt_comes_from_its_own_template():
-    def qwen(payload):
-        reply = tokenize(payload)
-        return (
-            {"tokens": [7, 8, 9, 10]} if payload.get("prompt") == "<|start_header_id|>" else reply
-        )
-
     async with policy(**{"/tokenize": qwen}) as (server, client):
-        root = await client.root("What?")
+        root = await client.root(question("What?", "Be brief."))
         (payload,) = [p for p in server.payloads("/tokenize") if "messages" in p]
     assert [m["role"] for m in payload["messages"]] == ["system", "user"]
     assert payload["add_generation_prompt"] is True
@@ -196,11 +239,11 @@ async def test_a_model_that_is_not_served_is_named_with_those_that_are():
         Session() as session,
     ):
         with pytest.raises(ConfigError, match=r"'qwen'.*serves llama"):
-            await VLLMPolicy.connect(Server(session, server.url, 5), "qwen", "")
+            await VLLMPolicy.connect(Server(session, server.url, 5), "qwen")
 
 
 async def test_the_key_goes_into_the_header_alone():
     async with policy() as (server, client):
-        await client.sample(ask(await client.root("p")))
+        await client.sample(ask(await client.root(QUESTION)))
     assert {h["Authorization"] for h in server.headers} == {"Bearer secret"}
     assert "secret" not in str(server.requests)

@@ -6,22 +6,22 @@ from tests.fakes.fake_vllm import fake_vllm
 from ttc_client.clients.connect import connect_policy
 from ttc_client.clients.vllm import VLLMPolicy
 from ttc_client.doctor import sampling, tokens
-from ttc_client.settings.config import SearchConfig
+from ttc_client.search.params import SearchParams
 
 CHECKS = {
-    "context": lambda server, policy: tokens.context(policy, SearchConfig()),
+    "context": lambda server, policy: tokens.context(policy, SearchParams()),
     "BOS": tokens.bos,
     "template": lambda server, policy: tokens.template(server),
     "token ids": lambda server, policy: tokens.token_ids(policy),
     "stop strings": lambda server, policy: sampling.stop_strings(policy),
-    "seeds": lambda server, policy: sampling.seeds(policy, SearchConfig()),
+    "seeds": lambda server, policy: sampling.seeds(policy, SearchParams()),
     "prefix cache": sampling.prefix_cache,
 }
 
 
 async def check(name, *faults, **options):
     async with fake_vllm(*faults, **options) as (_, server):
-        found = await CHECKS[name](server, await VLLMPolicy.connect(server, None, "Be brief."))
+        found = await CHECKS[name](server, await VLLMPolicy.connect(server, None))
     assert found.name == name
     return found
 
@@ -50,7 +50,7 @@ async def test_a_good_server_passes(name):
         ("seeds", "seeds ignored", "warn", "other samples"),
         ("seeds", "siblings alike", "fail", "all samples"),
         ("prefix cache", "cache off", "warn", "off"),
-        ("prefix cache", "cache untold", "warn", "do not tell"),
+        ("prefix cache", "cache untold", "warn", "do not say how much was cached"),
     ],
 )
 async def test_a_fault_is_seen_and_comes_with_its_fix(name, fault, status, seen):
@@ -67,16 +67,17 @@ async def test_the_context_must_hold_a_completion(length, status):
 
 async def test_seeds_are_left_alone_where_none_are_sent():
     async with fake_vllm("seeds ignored") as (scripted, server):
-        policy = await VLLMPolicy.connect(server, None, "")
-        found = await sampling.seeds(policy, SearchConfig(seeds=False))
+        policy = await VLLMPolicy.connect(server, None)
+        found = await sampling.seeds(policy, SearchParams(seeds=False))
         assert found.status == "skip"
         assert not scripted.payloads("/v1/completions")
 
 
 async def test_text_mode_is_checked_as_far_as_it_goes():
-    async with fake_vllm() as (_, server), connect_policy(server, "openai", None, "") as policy:
+    async with fake_vllm() as (_, server):
+        policy = await connect_policy(server, "openai", None)
         ids = await tokens.token_ids(policy)
-        context = await tokens.context(policy, SearchConfig())
+        context = await tokens.context(policy, SearchParams())
         stop = await sampling.stop_strings(policy)
         once = await tokens.bos(server, policy)
     assert (ids.status, context.status) == ("skip", "skip")

@@ -6,9 +6,9 @@ from contextlib import AsyncExitStack
 import pytest
 
 from tests.fakes.fake_vllm import fake_vllm
-from ttc_client import SearchConfig
 from ttc_client.errors import ServerError
 from ttc_client.runtime.stack import open_servers
+from ttc_client.settings.servers import Servers
 
 
 async def opened(policy: dict, prm: dict, *, check: bool = True, prm_faults: tuple = ()) -> None:
@@ -16,8 +16,8 @@ async def opened(policy: dict, prm: dict, *, check: bool = True, prm_faults: tup
     async with AsyncExitStack() as stack:
         scripted, _ = await stack.enter_async_context(fake_vllm(**policy))
         other, _ = await stack.enter_async_context(fake_vllm(*prm_faults, **prm))
-        config = SearchConfig(policy=(scripted.url,), prm=(other.url,), check=check)
-        async with open_servers(config):
+        servers = Servers(policy=(scripted.url,), prm=(other.url,), check=check)
+        async with open_servers(servers):
             pass
 
 
@@ -66,13 +66,13 @@ async def test_what_cannot_be_found_out_in_time_is_left_to_the_search(monkeypatc
 
     async with fake_vllm() as (policy, _), fake_vllm(judges=True) as (prm, _):
         prm.replies["/generative_scoring"] = never
-        async with open_servers(SearchConfig(policy=(policy.url,), prm=(prm.url,))):
+        async with open_servers(Servers(policy=(policy.url,), prm=(prm.url,))):
             assert asked.is_set()
     assert prm.closed_early
 
 
 async def test_a_server_that_fails_is_left_to_the_search():
     async with fake_vllm() as (policy, _), fake_vllm("no /v1/models", judges=True) as (prm, _):
-        config = SearchConfig(policy=(policy.url,), prm=(prm.url,), prm_api="score")
-        async with open_servers(config):
+        servers = Servers(policy=(policy.url,), prm=(prm.url,), prm_api="score")
+        async with open_servers(servers):
             pass

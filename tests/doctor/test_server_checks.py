@@ -14,7 +14,7 @@ from ttc_client.doctor import pair, prm
 from ttc_client.doctor.prm import Judgement
 from ttc_client.doctor.server import keep_alive, reachable, speed, versioned
 from ttc_client.errors import TransientServerError
-from ttc_client.settings.config import SearchConfig
+from ttc_client.search.params import SearchParams
 
 GOOD, BAD = Judgement(0.9, 0.1), Judgement(0.02, 0.03)
 
@@ -59,7 +59,7 @@ async def test_an_idle_connection_is_seen_behind_a_ca_of_ones_own(tmp_path):
     async with scripted_server({"/health": lambda _: {}}, tls=tls) as scripted:
         url = scripted.url.replace("127.0.0.1", "localhost")
         async with Session(tls_context(bundle)) as session:
-            found = await keep_alive(Server(session, url, 5, ca_bundle=bundle), idle_s=0.1)
+            found = await keep_alive(Server(session, url, 5), idle_s=0.1)
     assert found.status == "ok"
 
 
@@ -108,7 +108,7 @@ async def test_a_prm_passes_and_a_policy_in_its_place_does_not():
         client = await connect_prm(server, "auto")
         assert prm.judgement(await prm.judge(client)).status == "ok"
         assert (await prm.labels(client)).status == "ok"
-        assert (await prm.context(server, SearchConfig())).status == "ok"
+        assert (await prm.context(client, SearchParams())).status == "ok"
     async with fake_vllm() as (_, server):
         found = prm.judgement(await prm.judge(await connect_prm(server, "auto")))
     assert found.status == "fail"
@@ -137,7 +137,8 @@ async def test_two_labels_that_are_one_token_are_none():
 
 async def test_a_prm_that_reads_less_than_the_policy_writes_is_a_warning():
     async with fake_vllm(judges=True, context_length=1000) as (_, server):
-        assert (await prm.context(server, SearchConfig())).status == "warn"
+        client = await connect_prm(server, "auto")
+        assert (await prm.context(client, SearchParams())).status == "warn"
 
 
 async def test_policy_and_prm_swapped_are_told_apart_from_a_prm_that_is_none():

@@ -110,6 +110,7 @@ def _tgi(judge: Judge) -> dict[str, Handler]:
 def _tei(judge: Judge) -> dict[str, Handler]:
     labels = {"id2label": {"0": "LABEL_0"}, "label2id": {"LABEL_0": 0}}
     info = {"model_id": "reward", "model_type": {"reranker": labels}, "max_client_batch_size": 32}
+    info["max_input_length"] = 512
 
     def predict(payload: Payload) -> Any:
         texts = [text for (text,) in payload["inputs"]]

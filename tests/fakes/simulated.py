@@ -11,11 +11,11 @@ from itertools import count
 
 from tests.fakes.virtual_time import VirtualLoop, now
 from ttc_client.errors import TransientServerError
+from ttc_client.middleware.context import taking_turns
 from ttc_client.middleware.levels import Level
 from ttc_client.middleware.limits import Limiter, levelled, limited
 from ttc_client.middleware.replicas import Replica, Replicas, balanced, unless_gone
 from ttc_client.middleware.retries import RetryBudget, retrying
-from ttc_client.middleware.turns import taking_turns
 
 ENDLESS = 1 << 30
 

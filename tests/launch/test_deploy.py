@@ -2,21 +2,20 @@
 
 import subprocess
 import sys
-from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-from ttc_client.settings.config import SearchConfig
+from ttc_client.settings import config
 
 ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "servers" / "deploy"
 COMPOSE = DEPLOY / "compose.yaml"
 MANIFESTS = sorted((DEPLOY / "kubernetes").glob("*.yaml"))
 OBJECTS = [doc for path in MANIFESTS for doc in yaml.safe_load_all(path.read_text())]
-SETTINGS = {f"TTC_{field.name.upper()}" for field in fields(SearchConfig)}
+SETTINGS = {f"TTC_{name.upper()}" for name in config.SETTINGS}
 
 
 def validate(tool: str, *arguments: str | Path) -> None:

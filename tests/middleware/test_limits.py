@@ -8,9 +8,9 @@ import pytest
 from tests.fakes.virtual_time import settle
 from tests.middleware.requests import Request, passing
 from ttc_client.errors import TransientServerError
+from ttc_client.middleware.context import taking_turns
 from ttc_client.middleware.levels import START, Level
 from ttc_client.middleware.limits import Limiter, levelled, limited
-from ttc_client.middleware.turns import taking_turns
 
 
 class Door:

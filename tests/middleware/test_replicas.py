@@ -1,6 +1,7 @@
 """Replicas: who gets which request, and what becomes of one that fails."""
 
 import asyncio
+import logging
 from collections import Counter
 from dataclasses import replace
 from functools import partial
@@ -175,6 +176,30 @@ async def test_the_pause_that_a_replica_asks_for_is_its_own():
         assert await call(Request(session=str(i))) == "a"
     assert now() < 110
     assert len(cluster.times("b")) == 1
+
+
+async def test_a_failure_is_passed_on_as_it_was():
+    cluster, seen = Cluster("ab"), []
+    cluster.down.add("b")
+    cluster.fails = partial(passing, 503, retry_after_s=3600)
+    for i in range(10):
+        await cluster.retrying(seen)(Request(session=str(i)))
+    assert [error.retry_after_s for error in seen] == [3600]
+
+
+async def test_what_is_set_aside_and_comes_back_is_logged(caplog):
+    caplog.set_level(logging.INFO, "ttc_client.middleware")
+    cluster = Cluster("a")
+    cluster.down.add("a")
+    call = asyncio.create_task(cluster.retrying()(Request(session="secret")))
+    await asyncio.sleep(5)
+    cluster.down.clear()
+    await call
+    logged = [record.getMessage() for record in caplog.records]
+    assert logged[0] == "a is set aside for 1 s (500)"
+    assert logged[-1].startswith("a is back after")
+    assert {record.name for record in caplog.records} == {"ttc_client.middleware.replicas"}
+    assert "secret" not in caplog.text
 
 
 async def test_all_of_them_dead_for_ever_is_told_within_the_deadline():

@@ -1,14 +1,18 @@
 """Repetitions: of what, how often, how soon and for how long."""
 
 import asyncio
+import logging
+import traceback
 
 import pytest
 
 from tests.fakes.virtual_time import now
 from tests.middleware.requests import Request, passing
+from ttc_client.deadlines import clock_stopped
 from ttc_client.errors import GarbledError, ProtocolError, RequestError, TransientServerError
-from ttc_client.middleware.deadlines import clock_stopped
-from ttc_client.middleware.limits import Limiter, limited
+from ttc_client.middleware.levels import Level
+from ttc_client.middleware.limits import Limiter, levelled, limited
+from ttc_client.middleware.replicas import Replica, Replicas, balanced, unless_gone
 from ttc_client.middleware.retries import RetryBudget, retrying
 
 
@@ -124,7 +128,7 @@ async def test_what_is_merely_slow_is_not_blamed_on_the_failure_of_another():
 async def test_a_run_has_a_budget_which_answers_refill():
     budget, answered = RetryBudget(), Port("fine")
     broken = repeat(Port(passing(retry_after_s=0)), timeout_s=1e9, budget=budget)
-    with pytest.raises(TransientServerError, match="no repetitions left"):
+    with pytest.raises(TransientServerError, match="no retries left"):
         await broken(Request())
     assert budget.left < 1
     with pytest.raises(TransientServerError, match="given up after 1 attempts"):
@@ -197,3 +201,25 @@ async def test_cancelling_ends_it_at_once():
     with pytest.raises(asyncio.CancelledError):
         await task
     assert now() == 1
+
+
+async def test_a_traceback_names_each_wrapper():
+    replica = Replica("http://x")
+    port = limited(unless_gone(Port(RequestError("no", url="http://x")), replica), Limiter(4))
+    port = levelled(port, Limiter(4), Level(), int)
+    with pytest.raises(RequestError) as raised:
+        await repeat(balanced(Replicas([replica]), [port]))(Request())
+    names = [frame.name for frame in traceback.extract_tb(raised.tb)]
+    names = [name for name in names if name.endswith("_call")]
+    wrappers = ["retrying", "balanced", "levelled", "limited", "unless_gone"]
+    assert names == [f"{wrapper}_call" for wrapper in wrappers]
+
+
+async def test_retries_are_logged_without_what_the_server_said(caplog):
+    caplog.set_level(logging.DEBUG, "ttc_client.middleware")
+    await repeat(Port(passing(503, body="secret"), garbled(), "fine"))(Request(problem="secret"))
+    logged = [(record.name, record.levelname) for record in caplog.records]
+    assert logged == [("ttc_client.middleware.retries", "DEBUG")] * 2
+    assert "attempt 1 at http://x failed (503): retry in" in caplog.text
+    assert "busy" not in caplog.text
+    assert "secret" not in caplog.text

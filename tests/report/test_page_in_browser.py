@@ -1,6 +1,6 @@
 """The report's page as a browser shows it: drawn, usable, and deaf to what models wrote."""
 
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,11 +8,11 @@ import msgspec
 import pytest
 
 from tests.analysis.records import record, run
-from tests.browser import Tab, chromium, tab
+from tests.browser import Tab, tab
 from tests.fakes.scripted_server import scripted_server
 from ttc_client.bench.dataset import Problem
 from ttc_client.bench.runs import Run
-from ttc_client.report.page import NUM_WHOLE
+from ttc_client.report.browsed import NUM_WHOLE
 from ttc_client.report.tables import ModelSizes
 from ttc_client.report.write import write_report
 from ttc_client.runtime.records import Trace, key_of
@@ -72,12 +72,6 @@ def hostile_run(path: Path) -> Run:
 
 
 @pytest.fixture(scope="module")
-def browser() -> Iterator[str]:
-    with chromium() as url:
-        yield url
-
-
-@pytest.fixture(scope="module")
 def index(tmp_path_factory) -> Path:
     directory = tmp_path_factory.mktemp("report of runs")
     found = hostile_run(directory / "run")
@@ -96,8 +90,8 @@ async def page(browser, index) -> AsyncGenerator[Tab]:
 
 
 async def choose(page: Tab, problem: int, search: int) -> None:
-    for name, index in (("problem", problem), ("search", search)):
-        await page.evaluate(f"{name}List.selectedIndex = {index}; {name}List.onchange()")
+    await page.evaluate(f"list.children[{problem}].firstChild.click()")
+    await page.evaluate(f"searches.querySelectorAll('input')[{search}].click()")
 
 
 async def texts(page: Tab, selector: str) -> list[str]:
@@ -107,17 +101,19 @@ async def texts(page: Tab, selector: str) -> list[str]:
 
 
 async def test_every_figure_is_drawn_and_described(page, index):
-    sizes = await page.evaluate(
-        "[...document.images].map(i => [i.complete, i.naturalWidth, i.alt])"
+    drawn = await page.evaluate(
+        """[...document.querySelectorAll("figure svg.wide")].map(svg =>
+          [svg.getBoundingClientRect().width, svg.querySelectorAll("path").length,
+           svg.getAttribute("aria-label")])"""
     )
-    assert len(sizes) == len(list(index.parent.glob("*.svg"))) >= 7
-    assert all(complete and width > 300 for complete, width, _ in sizes)
-    assert all(alt.endswith(".") for *_, alt in sizes)
+    assert len(drawn) == len(list(index.parent.glob("*.svg"))) >= 7
+    assert all(width > 300 and paths > 20 for width, paths, _ in drawn)
+    assert all(label.endswith(".") for *_, label in drawn)
 
 
 async def test_tables_open_by_mouse_and_by_keyboard(page):
-    tables = "[...document.querySelectorAll('body > details')]"
-    names = await texts(page, "body > details > summary")
+    tables = "[...document.querySelectorAll('main > details')]"
+    names = await texts(page, "main > details > summary")
     assert names[:2] == ["accuracy", "comparisons"]
     assert "failures" in names
     await page.evaluate(f"{tables}[1].querySelector('summary').click()")
@@ -125,36 +121,39 @@ async def test_tables_open_by_mouse_and_by_keyboard(page):
     await page.press("Enter")
     shown = await page.evaluate(f"{tables}.map(t => t.querySelector('table').checkVisibility())")
     assert shown == [True, True] + [False] * (len(names) - 2)
-    assert "beam (weighted)" in (await texts(page, "body > details table"))[0]
+    assert "beam (weighted)" in (await texts(page, "main > details table"))[0]
 
 
 async def test_another_problem_and_another_search_change_what_is_shown(page):
     assert (await texts(page, "#view > p"))[0].startswith("What is a?")
-    assert (await texts(page, "#tree summary .notes"))[1:] == ["×2, end", "cut", "not kept"]
+    assert (await texts(page, "#tree summary .notes")) == ["×2, end", "cut", "not kept"]
     await choose(page, 1, 1)
     assert (await texts(page, "#view > p"))[0].startswith("What is b?")
     assert (await texts(page, "#tree .step > div.text")) == ["one", "two", "three"]
-    assert (await texts(page, "#search option"))[1] == "best-of-n, N=4, seed 0: right"
-    await page.evaluate("problemList.focus()")
+    assert (await texts(page, "#searches label"))[1] == "best-of-n, N=4, seed 0 ✓"
+    await page.evaluate("chosen.button.focus()")
     await page.press("ArrowUp")
     assert (await texts(page, "#view > p"))[0].startswith("What is a?")
+    assert await page.evaluate("document.activeElement === chosen.button")
+    assert (await texts(page, "#tree .step > div.text")) == ["one", "two", "three"]
+    await choose(page, 0, 0)
     assert len(await texts(page, "#tree .step")) == len(TREE)
 
 
 async def test_votes_are_listed_with_who_chose_them(page):
     rows = await page.evaluate(
-        "[...view.querySelectorAll('tr')].map(r => [...r.cells].map(c => c.innerText))"
+        "[...treeBox.querySelectorAll('tr')].map(r => [...r.cells].map(c => c.innerText))"
     )
     assert rows[0] == ["answer", "votes", "summed reward", "best reward", "right", "chosen by"]
     assert rows[1:] == [
-        [LONG, "2", "1.100", "0.600", "no", "weighted, majority"],
-        [SEEN, "1", "0.900", "0.900", "yes", "prm"],
+        [LONG, "2", "1.100", "0.600", "✗", "weighted, majority"],
+        [SEEN, "1", "0.900", "0.900", "✓", "prm"],
     ]
 
 
 async def test_colours_follow_the_scores_and_what_was_not_kept_is_faded(page):
     found = await page.evaluate(
-        """[...tree.querySelectorAll(".step")].map(box => {
+        """[...treeBox.querySelectorAll(".step")].map(box => {
           const {borderLeftColor, opacity} = getComputedStyle(box);
           const [red, green] = borderLeftColor.match(/\\d+/g).map(Number);
           return [box.querySelector(".score").innerText, green / (red + green), Number(opacity)];
@@ -172,14 +171,13 @@ async def test_colours_follow_the_scores_and_what_was_not_kept_is_faded(page):
 
 
 async def test_steps_open_and_close_and_a_small_tree_shows_what_was_kept(page):
-    states = "[...tree.querySelectorAll('details')].map(box => box.open)"
+    states = "[...treeBox.querySelectorAll('details')].map(box => box.open)"
     assert await page.evaluate(states) == [True, True, True, False]
-    await page.evaluate("closeAll.click()")
+    await page.evaluate("byId('close').click()")
     assert not any(await page.evaluate(states))
-    assert (await texts(page, "#tree > ul > li > .step > summary"))[
-        1
-    ] == "0.500not kept" + "not taken"
-    await page.evaluate("openAll.focus()")
+    (_, last) = await texts(page, "#tree > ul > li > .step > summary")
+    assert last.split("\n") == ["0.500", "not kept", "not taken"]
+    await page.evaluate("byId('open').focus()")
     await page.press("Enter")
     assert all(await page.evaluate(states))
 
@@ -190,12 +188,12 @@ async def test_what_was_written_is_text_wherever_it_stands(page):
     shown = await page.evaluate("document.body.innerText")
     assert SEEN in shown
     assert LONG in shown
-    places = ("body > p", "#view > p", "#view td", "#tree .step > .text", "body > details td")
+    places = ("header > p", "#view > p", "#tree td", "#tree .step > .text", "main > details td")
     for place in places:
         assert any(SEEN in text for text in await texts(page, place)), place
-    assert SEEN[:60] in (await texts(page, "#problem option"))[2]
+    assert SEEN[:60] in (await texts(page, "#list button"))[2]
     assert await page.evaluate("document.scripts.length") == 2
-    assert await page.evaluate("[...document.images].every(i => i.src.startsWith('data:'))")
+    assert await page.evaluate("document.images.length") == 0
 
 
 @pytest.mark.parametrize("width", [320, 1400])
@@ -203,10 +201,12 @@ async def test_nothing_but_tables_is_wider_than_the_window(page, width):
     await page.resize(width)
     await page.evaluate("for (const box of document.querySelectorAll('details')) box.open = true")
     assert await page.evaluate("document.documentElement.scrollWidth") <= width
-    assert await page.evaluate("Math.max(...[...document.images].map(i => i.width))") <= width
+    assert await page.evaluate(
+        "Math.max(...[...document.querySelectorAll('svg')].map(s => s.clientWidth))"
+    ) in range(250, width)
     assert (
         await page.evaluate(
-            "Math.min(...[...tree.querySelectorAll('.step')].map(b => b.clientWidth))"
+            "Math.min(...[...treeBox.querySelectorAll('.step')].map(b => b.clientWidth))"
         )
         > 200
     )
@@ -230,7 +230,7 @@ async def test_text_can_be_read_on_a_light_and_a_dark_screen(page):
               probe.style.color = "canvas";
               document.body.append(probe);
               const ground = lightness(getComputedStyle(probe).color);
-              return ["body", ".right", ".wrong"].map(s => {
+              return ["body", ".right", ".wrong", "figcaption", "a"].map(s => {
                 const ink = lightness(getComputedStyle(document.querySelector(s)).color);
                 return (Math.max(ink, ground) + .05) / (Math.min(ink, ground) + .05);
               });
@@ -295,6 +295,6 @@ async def test_of_many_whole_completions_the_best_are_shown_and_of_a_large_tree_
         assert await texts(page, "#tree details[open] > div.text") == ["step 0", "end 0"]
         await choose(page, 0, 1)
         shown = await texts(page, "#tree .step > summary > .text")
-        assert f"{NUM_WHOLE} of {count} completions" in (await texts(page, "#view > p"))[-1]
+        assert f"{NUM_WHOLE} of {count} completions" in (await texts(page, "#tree > p"))[-1]
         assert page.complaints == []
     assert len(shown) == NUM_WHOLE

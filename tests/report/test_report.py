@@ -16,7 +16,8 @@ from ttc_client.analysis.difficulty import bins, ease
 from ttc_client.bench.runs import Run
 from ttc_client.errors import ConfigError
 from ttc_client.report import figures
-from ttc_client.report.page import votes_for
+from ttc_client.report.axes import write_figure
+from ttc_client.report.browsed import votes_for
 from ttc_client.report.tables import ModelSizes
 from ttc_client.report.write import write_report
 from ttc_client.runtime.records import Trace, key_of
@@ -80,7 +81,9 @@ def test_a_report_has_all_figures_tables_and_the_page(finished, tmp_path):
     assert drawn == {path.stem for path in out.glob("*.png")}
     assert (out / "accuracy.csv").read_text().startswith("strategy,N,accuracy,low,high")
     assert "beam (weighted)" in (out / "tables.md").read_text()
-    assert "13 searches finished; 39 retries (503 ×26, connection ×13)" in index.read_text()
+    page = index.read_text()
+    assert "13 searches finished; 39 retries (503 ×26, connection ×13)" in page
+    assert page.index("best-of-n at 4: ") < page.index('<div class="figures">')
 
 
 @pytest.fixture
@@ -104,7 +107,7 @@ def test_compute_optimal_scaling_has_a_figure_rows_and_a_table(of_twelve, tmp_pa
     for judge in ("oracle", "model"):
         assert f"<!-- compute-optimal ({judge} bins)" in drawn
     assert "<!-- beam (weighted)" in drawn
-    assert 'alt="Each problem by the strategy that suits its difficulty' in page
+    assert 'aria-label="Each problem by the strategy that suits its difficulty' in page
     rows = read_rows(tmp_path / "accuracy.csv")
     (found,) = [row for row in rows if row["strategy"] == "compute-optimal (model bins)"]
     (alone,) = [row for row in rows if row["strategy"] == "beam (weighted)"]
@@ -130,15 +133,16 @@ def test_searches_by_a_table_are_shown_with_their_trees_and_by_the_vote_they_cho
     line = msgspec.json.encode(Trace(**key_of(made)._asdict(), tree=tree)) + b"\n"
     (found.path / "traces.jsonl").write_bytes(line)
     page = write_report([found], tmp_path / "report", {}, ModelSizes()).read_text()
-    (search,) = json.loads(Elements(page).data)[0]["searches"]
-    assert search["correct"]
+    beam, search = json.loads(Elements(page).data)["problems"][0]["searches"]
+    assert beam["tree"] is None
+    assert search["right"] == 1
     assert [node["text"] for node in search["tree"]] == ["a probe", "first\n\n", "last"]
 
 
 def test_it_has_none_where_the_runs_do_not_allow_it(of_twelve, tmp_path):
     alone = {k: r for k, r in of_twelve.records.items() if r.strategy == "beam"}
     page = write_report([replace(of_twelve, records=alone)], tmp_path, {}, ModelSizes()).read_text()
-    assert "no curve of compute-optimal scaling: there are no best-of-n samples" in page
+    assert "No curve of compute-optimal scaling: there are no best-of-n samples" in page
     assert (tmp_path / "accuracy.svg").exists()
     assert not list(tmp_path.glob("compute-optimal*"))
     assert "compute-optimal" not in (tmp_path / "accuracy.csv").read_text()
@@ -153,21 +157,28 @@ def test_the_page_is_self_contained_and_what_models_wrote_is_never_markup(finish
     assert not any("onerror" in attributes for _, attributes in elements.found)
     for tag, attributes in elements.found:
         assert attributes.get("src", "data:").startswith("data:"), tag
-        assert "href" not in attributes
-    problems = json.loads(elements.data)
+        for name in ("href", "xlink:href"):
+            assert attributes.get(name, "#").startswith("#"), tag
+    problems = json.loads(elements.data)["problems"]
     (evil,) = [problem for problem in problems if problem["id"] == EVIL]
     assert [search["name"] for search in evil["searches"]] == [
-        "beam, N=4, seed 0",
+        "beam, N=8, seed 0",
         "best-of-n, N=4, seed 0",
     ]
     assert evil["searches"][0]["tree"][0]["text"] == f"first {EVIL}\n\n"
 
 
-def test_of_problems_with_large_trees_the_page_shows_fewer(finished, tmp_path, monkeypatch):
-    monkeypatch.setattr("ttc_client.report.page.NUM_STEPS", 12)  # of 24
+def test_of_large_trees_the_page_holds_fewer_but_lists_every_problem(
+    finished, tmp_path, monkeypatch
+):
+    monkeypatch.setattr("ttc_client.report.browsed.NUM_STEPS", 12)  # of 24
     page = write_report([finished], tmp_path / "report", {}, ModelSizes()).read_text()
-    assert "2 of 4 problems" in page
-    assert [problem["id"] for problem in json.loads(Elements(page).data)] == ["a", "c"]
+    assert "All 4 problems" in page
+    assert "2 of them with the trees" in page
+    problems = json.loads(Elements(page).data)["problems"]
+    with_trees = [p["id"] for p in problems if any(search["tree"] for search in p["searches"])]
+    assert len(problems) == 4
+    assert with_trees == ["a", "c"]
 
 
 def test_the_votes_of_a_search_are_put_together_from_its_samples():
@@ -179,8 +190,7 @@ def test_the_votes_of_a_search_are_put_together_from_its_samples():
 
 def test_a_figure_shows_each_strategy_and_each_baseline(finished, tmp_path):
     curves = read_curves([finished])
-    figures.write_figure(figures.accuracy_figure(curves, {"big": 0.7}), tmp_path, "one")
-    figures.write_figure(figures.accuracy_figure(curves, {"big": 0.7}), tmp_path, "one-again")
+    write_figure(figures.accuracy_figure(curves, {"big": 0.7}), tmp_path, "one")
     drawn = (tmp_path / "one.svg").read_text()
     for words in ("accuracy against N", "best-of-n (weighted)", "majority", "big 70.0", "greedy"):
         assert f"<!-- {words}" in drawn, words

@@ -64,6 +64,41 @@ def test_strategies_are_compared_in_pairs_by_the_votes_that_decide():
     }
 
 
+def test_greedy_decoding_is_compared_with_every_strategy_at_every_n():
+    greedy = [
+        record("greedy", 1, [(0, None)], name=name, correct=right)
+        for name, right in (("a", LOST), ("b", WON))
+    ]
+    table = rows(comparison_table(read_curves([run(*RUN.records.values(), *greedy)])))
+    against = {(row["strategy"], row["N"]) for row in table if row["against"] == "greedy"}
+    assert ("dvts (weighted)", 4) in against
+    assert {("majority", n) for n in (1, 2, 4)} < against
+    (dvts,) = [r for r in table if (r["strategy"], r["against"]) == ("dvts (weighted)", "greedy")]
+    assert (dvts["difference"], dvts["better"], dvts["worse"], dvts["problems"]) == (0.5, 1, 0, 2)
+    assert not any(row["strategy"] == "greedy" for row in table)
+
+
+def test_greedy_decoding_is_compared_within_its_run():
+    made = [
+        run(record("greedy", 1, [(0, None)]), record("beam", 4, FOUR), name=name, m=m)
+        for name, m in (("one", 2), ("two", 4))
+    ]
+    table = rows(comparison_table(read_curves(made)))
+    pairs = [(r["strategy"], r["against"]) for r in table if r["against"].startswith("greedy")]
+    assert pairs == [
+        ("beam (weighted) · one", "greedy · one"),
+        ("beam (weighted) · two", "greedy · two"),
+    ]
+
+
+def test_columns_that_hold_nothing_are_left_out_for_people_alone():
+    table = Table("t", ("a", "b", "c", "d"), (("x", None, "", 0), ("y", float("nan"), "", 1)))
+    assert table.filled().header == ("a", "d")
+    assert table.filled().texts() == [["x", "0"], ["y", "1"]]
+    assert table.filled().numeric() == [False, True]
+    assert table.csv().startswith("a,b,c,d\n")
+
+
 def test_groups_of_problems_are_told_apart():
     table = rows(group_table(CURVES, {"easy": ["a"], "hard": ["b"], "none": ["c"]}, "kind"))
     found = {row["kind"]: row["accuracy"] for row in table if row["strategy"] == "majority"}
@@ -96,7 +131,7 @@ def test_a_table_for_people_is_rounded_and_one_for_programs_is_not():
         ("strategy", "accuracy", "p", "tokens", "FLOPs"),
         (("x", 1 / 3, 0.0004, 1234.5, 1.5e18),),
     )
-    assert table.texts() == [["x", "33.3", "0.000", "1,234.5", "1.50e+18"]]
+    assert table.texts() == [["x", "33.3", "< 0.001", "1,234.5", "1.50e+18"]]
     (_, row) = csv.reader(io.StringIO(table.csv()))
     assert float(row[1]) == pytest.approx(1 / 3, abs=1e-16)
 

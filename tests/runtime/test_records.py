@@ -65,12 +65,12 @@ async def test_a_search_without_any_answer_is_wrong():
     assert (record.grade, record.best_grade) == (0, 0)
 
 
-async def test_answers_may_be_partly_right_and_a_group_is_as_right_as_its_best_text():
+async def test_answers_may_be_partly_right_and_a_group_is_as_right_as_the_text_that_stands_for_it():
     found = [candidate("0.5", 0.2), candidate("1/2", 0.1), candidate("3", 0.9)]
     record = await recorded(found, {"0.5": 0.25, "1/2": 0.75, "3": 0.5})
-    assert [graded.grade for graded in record.answers] == [0.75, 0.5]
-    assert record.grades == {"prm": 0.5, "weighted": 0.5, "majority": 0.75}
-    assert (record.grade, record.best_grade) == (0.5, 0.75)
+    assert [graded.grade for graded in record.answers] == [0.25, 0.5]
+    assert record.grades == {"prm": 0.5, "weighted": 0.5, "majority": 0.25}
+    assert (record.grade, record.best_grade) == (0.5, 0.5)
 
 
 async def test_an_answer_is_graded_once_and_only_if_it_votes():

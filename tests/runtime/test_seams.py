@@ -10,7 +10,6 @@ import pytest
 
 from ttc_client import Client, SearchParams, Servers
 from ttc_client.analysis.curves import Curve, read_curves
-from ttc_client.answers import AnswerPool
 from ttc_client.bench.bench import Bench
 from ttc_client.bench.grid import Grid
 from ttc_client.bench.journal import Journal
@@ -25,6 +24,7 @@ from ttc_client.search.strategies import STRATEGIES, find_strategy
 from ttc_client.search.strategy import Found, Strategy
 from ttc_client.settings.config import Settings, load_settings
 from ttc_client.tasks.table import TASKS, find_task
+from ttc_client.tasks.workers import Workers
 from ttc_client.testing import ScriptedPolicy, ScriptedVerifier, check_task, perfect, walk
 from ttc_client.types import Message, Problem, Step, Usage
 
@@ -58,14 +58,14 @@ class Spelling:
         return text.split()[-1].removeprefix(r"\boxed{").removesuffix("}")
 
     async def keys(
-        self, problem: Problem, answers: Sequence[str], workers: AnswerPool
+        self, problem: Problem, answers: Sequence[str], workers: Workers
     ) -> Sequence[str]:
         if self.asked is not None:
             self.asked.extend(answers)
         return answers
 
     async def grade(
-        self, problem: Problem, answers: Sequence[str], workers: AnswerPool
+        self, problem: Problem, answers: Sequence[str], workers: Workers
     ) -> Sequence[float]:
         gold = problem.gold
         return [
@@ -86,7 +86,7 @@ class NoWorkers:
 
 @pytest.fixture(autouse=True)
 def _no_workers(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ttc_client.runtime.client.AnswerPool", NoWorkers)
+    monkeypatch.setattr("ttc_client.tasks.workers.AnswerPool", NoWorkers)
 
 
 def client_of(write: Any = policy, judge: Any = verifier) -> Client:

@@ -12,11 +12,12 @@ import pytest
 from scripts.torture.soak import num_files
 from tests.fakes.chance_servers import chance_servers
 from tests.fakes.fault_proxy import FAULTS, fault_proxy
-from ttc_client import Client, SearchConfig, SearchResult
+from ttc_client import Client, SearchParams, SearchResult, Servers
 from ttc_client.middleware import replicas, retries
 from ttc_client.types import Usage
 
 descriptors = partial(num_files, "/proc/self/fd")
+PARAMS = SearchParams(n=16, m=4)
 PROBLEMS = [f"What is {i}?" for i in range(12)]
 
 
@@ -26,14 +27,13 @@ def _short_pauses(monkeypatch):
     monkeypatch.setattr(replicas, "_FIRST_PAUSE_S", 0.02)
 
 
-def config(*urls: str, **more) -> SearchConfig:
-    settings = {"n": 16, "m": 4, "prm_api": "score", "check": False}
-    return SearchConfig(policy=urls, prm=urls, **settings | more)
+def named(*urls: str, **more) -> Servers:
+    return Servers(policy=urls, prm=urls, prm_api="score", check=False, **more)
 
 
-async def solve_all(config: SearchConfig) -> list[SearchResult]:
-    async with Client(config) as client:
-        return await asyncio.gather(*map(client.solve, PROBLEMS))
+async def solve_all(servers: Servers) -> list[SearchResult]:
+    async with Client(servers) as client:
+        return await asyncio.gather(*(client.solve(problem, PARAMS) for problem in PROBLEMS))
 
 
 def found(results: list[SearchResult]) -> list:
@@ -43,8 +43,8 @@ def found(results: list[SearchResult]) -> list:
 async def test_faults_change_no_answer_and_each_is_counted():
     rates = {name: 3 * rate for name, rate in FAULTS.items()}
     async with chance_servers() as server, fault_proxy(server.url, rates) as proxy:
-        undisturbed = await solve_all(config(server.url))
-        results = await solve_all(config(proxy.url))
+        undisturbed = await solve_all(named(server.url))
+        results = await solve_all(named(proxy.url))
     assert found(results) == found(undisturbed)
     assert set(proxy.faults) == set(FAULTS)
     causes = Counter({"503": proxy.faults["503"], "garbled": proxy.faults["garbage"]})
@@ -59,8 +59,8 @@ async def test_a_replica_that_dies_and_comes_back_costs_no_problem():
         first, second = [
             await stack.enter_async_context(fault_proxy(server.url, seed=seed)) for seed in (1, 2)
         ]
-        undisturbed = await solve_all(config(server.url))
-        run = asyncio.create_task(solve_all(config(first.url, second.url)))
+        undisturbed = await solve_all(named(server.url))
+        run = asyncio.create_task(solve_all(named(first.url, second.url)))
         while second.num_requests < 20 and not run.done():
             await asyncio.sleep(0)
         await second.stop()
@@ -77,10 +77,12 @@ async def test_a_server_that_is_dead_for_good_fails_each_problem_in_time_with_it
     async with (
         chance_servers() as server,
         fault_proxy(server.url, {}) as proxy,
-        Client(config(proxy.url, timeout_s=3)) as client,
+        Client(named(proxy.url, timeout_s=3)) as client,
     ):
         proxy.rates = {"503": 1.0}
-        outcomes = await asyncio.gather(*map(client.solve, PROBLEMS), return_exceptions=True)
+        outcomes = await asyncio.gather(
+            *(client.solve(problem, PARAMS) for problem in PROBLEMS), return_exceptions=True
+        )
     assert all("answered 503: overloaded; given up after" in str(o) for o in outcomes)
 
 
@@ -91,11 +93,11 @@ async def test_a_thousand_cancelled_requests_leave_nothing_behind():
         await release.wait()
 
     async with chance_servers(completions=never) as server:
-        limits = config(server.url, concurrency=400)
+        limits = named(server.url, concurrency=400)
         async with Client(limits) as client:
             files, tasks = descriptors(), len(asyncio.all_tasks())
             for _ in range(5):
-                searches = [asyncio.create_task(client.solve(p)) for p in PROBLEMS * 4]
+                searches = [asyncio.create_task(client.solve(p, PARAMS)) for p in PROBLEMS * 4]
                 while len(server.payloads("/v1/completions")) == 0:
                     await asyncio.sleep(0.01)
                 server.requests.clear()

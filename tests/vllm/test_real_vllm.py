@@ -7,12 +7,13 @@ from tests.server_contract import (
     TOKENIZER,
     ServerContract,
     conversation,
+    messages,
     num_fitting_digits,
     rendered,
 )
 from ttc_client.clients.http import Server
-from ttc_client.clients.prompts import META_MATH_SYSTEM_PROMPT
 from ttc_client.clients.vllm import VLLMPolicy
+from ttc_client.tasks.prompts import META_MATH_SYSTEM_PROMPT
 
 LAUNCH_OPTIONS = ()
 
@@ -23,9 +24,9 @@ class TestVLLM(ServerContract):
     async def test_its_template_reads_a_problem_as_the_client_does(
         self, policy: VLLMPolicy
     ) -> None:
-        messages = ("system", META_MATH_SYSTEM_PROMPT), ("user", PROBLEM)
-        root = await policy.root(PROBLEM)
-        assert await rendered(policy.server, *messages, add_special_tokens=True) == root.token_ids
+        turns = ("system", META_MATH_SYSTEM_PROMPT), ("user", PROBLEM)
+        root = await policy.root(messages(PROBLEM))
+        assert await rendered(policy.server, *turns, add_special_tokens=True) == root.token_ids
 
     async def test_vllm_cuts_what_it_scores_without_a_word(self, prm: Server) -> None:
         """The trap that the client keeps out of."""

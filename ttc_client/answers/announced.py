@@ -27,7 +27,7 @@ _GSM8K = re.compile(
     r"|\(?[A-J]\)?[ *]*(?:\n|$)|[a-z] ?= ?\S+ *(?:\n|$))"
 )
 _SUPPOSED = re.compile(
-    r"\b(?:if|suppose|supposing|whether|unless|assume|assuming|not|check that)\b[^.\n]*$",
+    r"\b(?:if|suppose|supposing|whether|unless|assume|assuming|not|check(?:ing)?|verify(?:ing)?|confirm)\b[^.\n]*$",
     re.IGNORECASE,
 )
 _PHRASE_END = re.compile(r"[.!?]?\*\*|[.!?](?:\s|$)|\n")

@@ -27,7 +27,8 @@ _SIGN = re.compile(r"\\pm|\\mp")
 _MODULO = re.compile(r"(?P<base>(?:(?!\\mod\{).)+) ?\\mod\{(?P<modulus>[^{}]+)\}", re.DOTALL)
 _EXCEPT = re.compile(
     r"(?:\\text ?\{ ?)?(?:all )?(?:real numbers|reals)(?: x)?,?"
-    r" except(?: for)?(?: x ?=)? ?\}? ?(.+)"
+    r" except(?: for)? ?\}?(?: ?x ?=)? ?(.+)",
+    re.IGNORECASE,
 )
 _SEPARATORS = frozenset({",", ";", r"\lor", r"\land"})
 _REALS = frozenset({"(-oo,oo)"})
@@ -76,6 +77,8 @@ class _Reader:
         parts, separators = split(text, _SEPARATORS)
         if separators:
             return self._list(parts, separators)
+        if "except" in text and (match := _EXCEPT.fullmatch(text)):
+            return complement(self.members(match[1])) or frozenset({string_key(text)})
         sides, relations = split(text, RELATIONS)
         if relations and (len(relations) == 1 or r"\cup" not in text):
             return self._relations.members(text, sides, relations)
@@ -112,12 +115,13 @@ class _Reader:
         if r"\cup" in text and len(parts := split(text, {r"\cup"})[0]) > 1:
             return union(self._together(parts))
         rest: frozenset[str] | None = None
+        if r"\cap" in text and len(parts := split(text, {r"\cap"})[0]) == 2:
+            rest = intersection(self.members(parts[0]), self.members(parts[1]))
+            return frozenset({string_key(text)}) if rest is None else rest
         if r"\setminus" in text and len(parts := split(text, {r"\setminus"})[0]) == 2:
             gone = complement(self.members(parts[1]))
             rest = gone and intersection(self.members(parts[0]), gone)
             return rest or frozenset({string_key(text)})
-        if "except" in text and (match := _EXCEPT.fullmatch(text)):
-            return complement(self.members(match[1])) or frozenset({string_key(text)})
         return None
 
     def _list(self, parts: list[str], separators: list[str]) -> frozenset[str]:

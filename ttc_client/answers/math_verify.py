@@ -7,24 +7,15 @@ what it finds equal depends on which of the two is the gold answer, so that it c
 
 import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from types import TracebackType
 from typing import Any, Self
 
 from ttc_client.answers.process import Limits, WorkerPool
-from ttc_client.errors import ConfigError
+from ttc_client.errors import ExtraError
 from ttc_client.together import together
 
 _DELIMITERS = "$ \t\n"
-
-
-@dataclass(frozen=True, slots=True)
-class Verdicts:
-    """For each answer whether it is right; `num_timeouts` counts the distinct ones left open."""
-
-    correct: tuple[bool, ...]
-    num_timeouts: int
 
 
 def math_verify_version() -> str:
@@ -35,9 +26,7 @@ def math_verify_version() -> str:
     try:
         return version("math-verify")
     except PackageNotFoundError as error:
-        raise ConfigError(
-            "the grader math-verify is not installed: pip install 'ttc-client[math-verify]'"
-        ) from error
+        raise ExtraError("the grader math-verify needs", "math-verify") from error
 
 
 class MathVerify:
@@ -64,16 +53,13 @@ class MathVerify:
     ) -> None:
         await self._workers.stop()
 
-    async def grade(self, answers: Sequence[str], gold: str) -> Verdicts:
-        """Compare answers with the gold answer; an empty one is wrong."""
+    async def grade(self, answers: Sequence[str], gold: str) -> list[bool | None]:
+        """Compare answers with the gold answer; an empty one is wrong, None had no time."""
         deadline = asyncio.get_running_loop().time() + self._limits.total_s
         distinct = [answer for answer in dict.fromkeys(answers) if answer]
         replies = await together(self._workers.ask([gold, answer], deadline) for answer in distinct)
-        right = dict(zip(distinct, replies, strict=True))
-        return Verdicts(
-            correct=tuple(right.get(answer) is True for answer in answers),
-            num_timeouts=sum(reply is None for reply in replies),
-        )
+        right = {"": False, **dict(zip(distinct, replies, strict=True))}
+        return [right[answer] for answer in answers]
 
 
 def load() -> Callable[[Any], bool]:

@@ -15,6 +15,11 @@ _MATRIX = re.compile(
     r"\\end\{(?P=kind)\}",
     re.DOTALL,
 )
+_FACTOR_BEHIND = re.compile(
+    r"(?P<matrix>\\begin\{(?:[^\\]|\\(?!end))*\\end\{\w+\}) *(?P<sign>/|\\cdot|\\times|\*) *"
+    r"(?P<value>[^\\&]+|\\frac\{[^{}]*\}\{[^{}]*\})",
+    re.DOTALL,
+)
 _JOINT = re.compile(r"(?:\\cdot|\\times|\*)? *$")
 
 
@@ -50,6 +55,9 @@ def _scaled(term: str) -> Rows | None:
     sign, term = ("-", term[1:].strip()) if term.startswith("-") else ("", term)
     start = term.find(r"\begin")
     scalar, matrix = term[:start], term[start:]
+    if not scalar and (factor := _FACTOR_BEHIND.fullmatch(matrix)):
+        matrix = factor["matrix"]
+        scalar = rf"\frac{{1}}{{{factor['value']}}}" if factor["sign"] == "/" else factor["value"]
     if scalar.rstrip().endswith(("(", "[")) and matrix.rstrip().endswith((")", "]")):
         scalar, matrix = scalar.rstrip()[:-1], matrix.rstrip()[:-1].rstrip()
     if not (match := _MATRIX.fullmatch(matrix)):

@@ -45,6 +45,6 @@ def variables(text: str) -> set[str]:
 
 def is_value(text: str) -> bool:
     """Whether a side of a relation holds no variable, or is a structure, or words."""
-    if _STRUCTURE.match(text) or (scalar_key(text) or "").startswith("text:"):
+    if _STRUCTURE.match(text) or "matrix}" in text or (scalar_key(text) or "").startswith("text:"):
         return True
     return not _VARIABLE.search(quantity(text))

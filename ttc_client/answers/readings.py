@@ -33,7 +33,7 @@ _MARKUP = re.compile(r"\\(?:text|math)(?:bf|rm|it|sf|tt)?\s*\{|\\[mh]box\s*\{|[{
 _LETTER = re.compile(r"\(?([A-Z])\)?\.?")
 _CHOICE = re.compile(
     r"(?:(?:the )?(?:correct |final )?(?:answer|option|choice)(?: is)?:? +)?(?:option |choice )?"
-    r"(?:\((?P<closed>[A-Z])\)|(?P<open>[A-Z])(?:\)|[.:](?= |$)|$)) *(?P<text>.*)",
+    r"(?:\((?P<closed>[A-Z])\)|(?P<open>[A-Z])(?:\)|[.:](?= |$)| - (?=[a-z]{3})|$)) *(?P<text>.*)",
     re.IGNORECASE | re.DOTALL,
 )
 _OTHER_CHOICE = re.compile(
@@ -98,7 +98,7 @@ def _equation(answer: _Text, gold: _Text) -> Iterator[Comparison]:
             yield ((sides[-1], gold.plain),)
         return
     is_turned = not _is_named(sides[0], gold) and _is_named(sides[1], gold)
-    if len(sides) == 2 and is_turned and not _LETTER.fullmatch(gold.words):
+    if len(sides) == 2 and is_turned and not is_name(sides[0]):
         sides = sides[::-1]
     value, others = sides[-1], sides[:-1]
     if normalise(value) in {"0", "-0"} and not all(map(is_name, others)):
@@ -141,15 +141,18 @@ def _power_of_ten(match: re.Match[str]) -> str:
 
 
 def _choice(answer: _Text, gold: _Text) -> Iterator[Comparison]:
-    """Read `(B) 12` and `B: a reason` as B, if gold is a letter, or the other way round.
+    """Read `(B) 12` and `B: a reason` as B, if gold is a letter, and a gold `(B) 12` if it is not.
 
     Not where the text names another choice, nor where nothing divides letter and text.
     """
     for text, letter in ((answer, gold), (gold, answer)):
         match = _LETTER.fullmatch(letter.words) and _CHOICE.fullmatch(text.words)
-        if match and not _OTHER_CHOICE.search(match["text"]):
-            chosen = match["closed"] or match["open"]
-            yield ((chosen, letter.words) if text is answer else (letter.words, chosen),)
+        if not match or _OTHER_CHOICE.search(match["text"]):
+            continue
+        if text is answer:
+            yield ((match["closed"] or match["open"], letter.words),)
+        elif match["closed"]:
+            yield ((letter.words, match["closed"]),)
 
 
 def _sentence(answer: _Text, gold: _Text) -> Iterator[Comparison]:
@@ -171,12 +174,14 @@ def _named(answer: _Text, gold: _Text) -> Iterator[Comparison]:
     if ours and theirs is None:
         names, values = ours
         bases = {match[1] if (match := _SUBSCRIPTED.fullmatch(name)) else name for name in names}
+        num_greek = sum(base.startswith("\\") for base in bases)
+        is_ordered = num_greek < 2 and len({base.isupper() for base in bases}) == 1
         if len(gold.parts) > 1 or ((bracketed := enclosed(gold.plain)) and bracketed[0] == r"\{"):
             if len(bases) == 1:
                 yield ((", ".join(values), gold.plain),)
-            if len(gold.parts) > 1:
+            if len(gold.parts) > 1 and is_ordered:
                 yield ((f"({','.join(values)})", f"({','.join(gold.parts)})"),)
-        else:
+        elif is_ordered:
             yield ((f"({','.join(values)})", gold.plain),)
     elif (theirs and ours is None and answer.plain.startswith("(")) or (
         theirs and ours is None and answer.plain.endswith(")") and "=" in answer.plain
@@ -190,8 +195,7 @@ def _values(text: _Text) -> tuple[list[str], list[str]] | None:
     if len(pairs) < 2 or any(len(pair) != 2 or not is_name(pair[0]) for pair in pairs):
         return None
     named = {plain_name(name): value for name, value in pairs}
-    num_greek = sum(name.startswith("\\") for name in named)
-    if len(named) < len(pairs) or num_greek > 1 or len({n.isupper() for n in named}) > 1:
+    if len(named) < len(pairs):
         return None
     names = sorted(named, key=lambda name: (name.startswith("\\"), name))
     return names, [named[name] for name in names]
@@ -209,11 +213,13 @@ def _modulus(answer: _Text, gold: _Text) -> Iterator[Comparison]:
     base, mod, rest = answer.plain.partition(r"\mod{")
     if not mod or "mod" in gold.plain:
         return
-    residue = base.rpartition(r"\equiv")[2].strip()
+    left, equivalent, residue = base.rpartition(r"\equiv")
+    residue = residue.strip()
     modulus = rest.removesuffix("}")
     if residue.isdecimal() and modulus.isdecimal() and int(residue) >= int(modulus):
         return
-    yield ((base, gold.plain),)
+    if not equivalent or is_name(left.strip()) or is_value(left):
+        yield ((residue, gold.plain),)
 
 
 def _implied(answer: _Text, gold: _Text) -> Iterator[Comparison]:

@@ -76,14 +76,16 @@ class RelationReader:
                 groups.append([self._condition(part)])
         choices = [_all(group) for group in groups]
         if len({choice.name for choice in choices}) == 1:
-            return union(frozenset[str]().union(*(choice.members for choice in choices)))
+            members = frozenset[str]().union(*(choice.members for choice in choices))
+            # A comma may mean "and" where the two overlap, which is left open.
+            return members if {",", ";"} & {*separators} else union(members)
         return frozenset(choice.text for choice in choices)
 
     def builder(self, inside: str) -> frozenset[str] | None:
         """Read a set of reals by its condition, `x \\mid x > 3`, or None for another set."""
         name, _, condition = _built(inside)
         sides, relations = split(name, {r"\in"})
-        parts, separators = split(condition, {",", ";", r"\land", r"\lor"})
+        parts, separators = _without_domain(*split(condition, {",", ";", r"\land", r"\lor"}))
         names = {split(part, RELATIONS)[0][int(_is_turned(part))] for part in parts}
         if relations and sides[1] != r"\mathbb{R}":
             return None
@@ -102,6 +104,8 @@ class RelationReader:
 
     def _condition(self, part: str) -> _Condition:
         sides, relations = split(part, RELATIONS)
+        if relations == [r"\in"] and is_name(sides[0]):
+            return _Condition(self.read(sides[1]), sides[0])
         return self._bounded(sides, relations) or _Condition(self.read(part))
 
     def _gaps(self, parts: Sequence[str], separators: Sequence[str]) -> frozenset[str] | None:

@@ -55,7 +55,7 @@ _TEXT = r"\\text\s*\{(?:[^{}]|\{[^{}]*\})*\}"
 _UNIT = rf"(?:{_TEXT}|(?<![\\a-zA-Z])[a-zA-Z]+)(?: ?\^ ?(?:\{{-?\d\}}|-?\d))?"
 _LONGEST_UNIT, _SHORTEST_UNIT = (
     re.compile(
-        rf"(?P<head>{head}(?:[\d)}}\].]|\\pi))(?P<space> ?)"
+        rf"(?P<head>{head}(?:[\d)}}\]]|\d\.|\\pi))(?P<space> ?)"
         rf"(?P<unit>/? ?{_UNIT}(?: ?(?:/|\\cdot|\*)? ?{_UNIT}){{0,6}}) ?\.?",
         re.DOTALL,
     )
@@ -67,7 +67,7 @@ _FRACTION_OF_UNITS = re.compile(rf"(?<=[\d}} ])\\frac ?{_SIDE} ?{_SIDE}(?= ?\.?$
 _ORDINAL = re.compile(r"(?<=\d) ?\^? ?\{?(?: ?\\text ?\{)? ?(?:st|nd|rd|th) ?\}{0,2} ?\.?$")
 _MIXED = re.compile(r"(?<=\d) (\d+) ?/ ?(\d+)$")
 _ATOM = re.compile(r"(\\?[a-zA-Zµ]+)(?: ?\^ ?\{?-?\d\}?)?")
-_JOINT = re.compile(r"[ /*.]|\\cdot ?")
+_JOINT = re.compile(r"[ /*.()]|\\cdot ?")
 _POWER = re.compile(r" ?\^ ?")
 _WORD = re.compile(r"[a-zA-Z]+")
 _LONE_TEXT = re.compile(r"\\text\s*\{\s*((?:[^{}]|\{[^{}]*\})*?)\s*\}")

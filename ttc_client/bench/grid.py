@@ -61,7 +61,10 @@ class Grid:
         values = settings.values
         shared = {name: values[name] for name in PARAMS if name not in CELL}
         own = {name: _own(settings.cell(strategy=name)[1]) for name in self.strategies}
-        task = {name: getattr(settings.task, name, None) for name in ("name", "system_prompt")}
+        task = {
+            name: getattr(settings.task, name, None)
+            for name in ("name", "system_prompt", "grader_name")
+        }
         policy_api = settings.servers.policy_api
         return {**shared, "policy_api": policy_api, "task": task, "own": own}
 

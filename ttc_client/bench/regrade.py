@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from ttc_client.answers import AnswerPool
 from ttc_client.bench.imports import Sampled
 from ttc_client.bench.journal import Journal
 from ttc_client.runtime.records import Key, Record, Trace, distinct_answers, make_record
@@ -16,6 +15,7 @@ from ttc_client.search.results import vote_on
 from ttc_client.search.strategies import find_strategy
 from ttc_client.search.voting import choices
 from ttc_client.tasks.math import Math
+from ttc_client.tasks.workers import Workers
 from ttc_client.types import Candidate, Compat, Problem, ScoredStep, TreeNode
 
 
@@ -52,28 +52,30 @@ class Regrading:
         }
 
     async def run(self, journal: Journal) -> None:
-        """Grade row by row: the pool's workers are busy with the answers of one."""
+        """Grade row by row: the workers are busy with the answers of one."""
         keys: list[Key] = []
-        async with AnswerPool() as pool:
+        async with Workers() as workers:
             for row in self.rows:
                 candidates = self._candidates(row)
                 for n in row.budgets:
                     key = Key(row.strategy, n, row.seed, row.problem.id)
-                    record = await self._record(key, row.problem, candidates[:n], pool)
+                    record = await self._record(key, row.problem, candidates[:n], workers)
                     await journal.write(record, None, _trace(key, candidates[:n]))
                     keys.append(key)
                 self.num_done += 1
         journal.sort(keys)
 
     async def _record(
-        self, key: Key, problem: Problem, drawn: Sequence[Candidate], pool: AnswerPool
+        self, key: Key, problem: Problem, drawn: Sequence[Candidate], workers: Workers
     ) -> Record:
         mode = MODES[self.compat]
         task, strategy = mode.task(Math()), find_strategy(key.strategy, mode.strategies)
-        ballot = Ballot(partial(task.extract, problem), partial(task.keys, problem, workers=pool))
+        ballot = Ballot(
+            partial(task.extract, problem), partial(task.keys, problem, workers=workers)
+        )
         read, groups = await vote_on(drawn, ballot, mode.rules)
         answers = distinct_answers(read)
-        grades = await task.grade(problem, answers, pool)
+        grades = await task.grade(problem, answers, workers)
         return make_record(
             key,
             read,

@@ -163,6 +163,7 @@ def print_accuracies(out: Path, *, json: bool, all_votes: bool = False) -> None:
     from ttc_client.analysis.curves import read_curves
     from ttc_client.bench.doubts import doubts
     from ttc_client.bench.runs import read_run
+    from ttc_client.report.rows import accuracy_rows
     from ttc_client.report.summary import print_table, short_table
     from ttc_client.report.tables import ModelSizes, accuracy_table
     from ttc_client.report.terminal import clean, print_json
@@ -171,12 +172,12 @@ def print_accuracies(out: Path, *, json: bool, all_votes: bool = False) -> None:
     for doubt in doubts(run):
         print(f"ttc: {clean(doubt)}", file=sys.stderr)
     points = read_curves([run])
-    every = accuracy_table(points, ModelSizes())
     if json:
-        print_json([dict(zip(every.header, row, strict=True)) for row in every.rows])
+        print_json(accuracy_rows(points))
         return
     console = Console()
     if all_votes:
+        every = accuracy_table(points, ModelSizes())
         print_table(every, Console(width=None if sys.stdout.isatty() else 160))
     else:
         print_table(short_table(points, run.settings["n"]), console)

@@ -50,6 +50,11 @@ _HELP: dict[str, tuple[str, str]] = {
     ),
     "task": (SEARCH, "What is asked and how it is judged: {choices}."),
     "system_prompt": (SEARCH, "In place of the task's own, which for math is Meta's for MATH."),
+    "grader": (
+        SEARCH,
+        "What says that an answer is right: own, or math-verify (an extra), for numbers that "
+        "compare with published ones. (default: own)",
+    ),
     "seed": (SAMPLING, "Makes a run repeatable: every request's seed is derived from it."),
     "seeds": (SAMPLING, "Send seeds, or not to servers that fail on them."),
     "temperature": (SAMPLING, "Sampling temperature, 0 to 2."),

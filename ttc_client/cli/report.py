@@ -38,9 +38,19 @@ def report(
       ttc report runs/demo --out report --baseline "Llama 3.1 8B=49.8"
     """
     from ttc_client.bench.runs import read_run
+    from ttc_client.report.solved import is_search, write_search
     from ttc_client.report.tables import ModelSizes
     from ttc_client.report.write import write_report
 
+    searches = [path for path in runs if is_search(path)]
+    if searches and len(runs) > 1:
+        raise ConfigError(
+            f"{searches[0]} holds a single search of ttc solve: report it alone, or name runs of "
+            "ttc bench alone"
+        )
+    if searches:
+        print(write_search(searches[0], out))
+        return
     sizes = ModelSizes(policy_params, prm_params)
     print(write_report([read_run(path) for path in runs], out, _baselines(baseline), sizes))
 

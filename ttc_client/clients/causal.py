@@ -1,8 +1,8 @@
-"""A causal PRM in a vLLM server that generates, which has two ways of asking the same question.
+"""A causal PRM in a vLLM server that generates, asked in one of two ways.
 
-For each step the PRM is asked whether it is good, at the end of the text in which all steps
-before it were; the score is the probability of "+" among "+" and "-". Knows nothing of which
-scores are worth asking for.
+The PRM reads the solution up to a step and says "+" or "-" next, as if all steps before had been
+judged "+". The score is the probability of "+" among the two. Knows nothing of which scores are
+worth asking for.
 """
 
 import math
@@ -14,7 +14,7 @@ from ttc_client.clients.formats import PRMFormat, find_format, questions
 from ttc_client.clients.http import Server
 from ttc_client.clients.prompts import RLHFLOW_VERDICTS
 from ttc_client.clients.replies import Unexpected, in_order
-from ttc_client.clients.scores import checked_scores
+from ttc_client.clients.scores import PRMFacts, checked_scores
 from ttc_client.clients.usage import TokenUsage
 from ttc_client.clients.vllm import served_model, tokenize
 from ttc_client.errors import ContextLengthError
@@ -24,7 +24,10 @@ from ttc_client.together import together
 
 @dataclass(frozen=True, slots=True)
 class CausalPRM:
-    """What a server calls the PRM, how many tokens it reads, the ids of "+" and "-", its format."""
+    """A PRM that answers with one of two tokens, whose ids are `labels`; open one with `connect`.
+
+    It reads solutions in the format `form`, up to `context_length` tokens with the answer.
+    """
 
     server: Server
     name: str
@@ -34,7 +37,10 @@ class CausalPRM:
 
     @classmethod
     async def connect(cls, server: Server, wanted_format: str) -> "CausalPRM":
-        """Ask the server for all of it; the format only where "auto" is wanted."""
+        """Ask the server for its model and the ids of "+" and "-".
+
+        `wanted_format` is a key of FORMATS, or "auto" to go by the model's name and the ids.
+        """
         name, context_length = await served_model(server, None)
         good, bad = [
             (await tokenize(server, verdict, add_special_tokens=False))[-1]
@@ -46,8 +52,8 @@ class CausalPRM:
     async def questions(self, request: ScoreRequest) -> tuple[str, list[str]]:
         """Return what the texts of all steps begin with, and how each goes on.
 
-        Raises ContextLengthError if the server would cut one. A token is at least one byte long,
-        so only long texts need the server's count.
+        Raises ContextLengthError if a text is too long, because the server would cut it and score
+        the rest. A token has at least one byte, so only long texts are counted by the server.
         """
         shared, rests = questions(self.form, request)
         if (limit := self.context_length) is not None:
@@ -80,33 +86,36 @@ class _GenerativeScores(msgspec.Struct):
 
 @dataclass(frozen=True, slots=True)
 class GenerativeScoring:
-    """Ask through `POST /generative_scoring`: one query and an item per step."""
+    """A PRM behind `POST /generative_scoring`: one query, and an item per step."""
 
-    model: CausalPRM
+    prm: CausalPRM
 
     @property
     def name(self) -> str:
         """The model, and how it is asked."""
-        return f"{self.model.name} ({self.model.form.name}, generative scoring)"
+        return f"{self.prm.name} ({self.prm.form.name}, generative scoring)"
+
+    @property
+    def facts(self) -> PRMFacts:
+        """What the server says of the PRM."""
+        return PRMFacts(self.prm.name, self.prm.context_length, self.prm.labels)
 
     async def score(self, request: ScoreRequest) -> Scores:
-        """Score all steps of all items in one request."""
-        shared, rests = await self.model.questions(request)
+        """Score all steps of all items in one request; raises ContextLengthError, ServerError."""
+        shared, rests = await self.prm.questions(request)
         payload = {
-            "model": self.model.name,
+            "model": self.prm.name,
             "query": shared,
             "items": rests,
-            "label_token_ids": self.model.labels,
+            "label_token_ids": self.prm.labels,
             "apply_softmax": True,
-            "add_special_tokens": True,  # to the query alone: one BOS
+            "add_special_tokens": True,  # only to the query: one BOS
         }
 
-        def read(reply: _GenerativeScores) -> Scores:
+        server, path = self.prm.server, "/generative_scoring"
+        with await server.ask(path, payload, _GenerativeScores, request.session) as reply:
             flat = [item.score for item in in_order(reply.data, len(rests))]
             return Scores(checked_scores(request, flat), reply.usage.by_prm())
-
-        path = "/generative_scoring"
-        return await self.model.server.ask(path, payload, _GenerativeScores, read, request.session)
 
 
 class _Logprobs(msgspec.Struct):
@@ -125,44 +134,47 @@ class _ScoredCompletion(msgspec.Struct):
 
 @dataclass(frozen=True, slots=True)
 class CompletionScoring:
-    """Ask through `POST /v1/completions`: a prompt per step, the two labels' logprobs back."""
+    """A PRM behind `POST /v1/completions`: a prompt per step, and the two labels' logprobs."""
 
-    model: CausalPRM
+    prm: CausalPRM
 
     @property
     def name(self) -> str:
         """The model, and how it is asked."""
-        return f"{self.model.name} ({self.model.form.name}, completions)"
+        return f"{self.prm.name} ({self.prm.form.name}, completions)"
+
+    @property
+    def facts(self) -> PRMFacts:
+        """What the server says of the PRM."""
+        return PRMFacts(self.prm.name, self.prm.context_length, self.prm.labels)
 
     async def score(self, request: ScoreRequest) -> Scores:
-        """Score all steps of all items in one request."""
-        shared, rests = await self.model.questions(request)
+        """Score all steps of all items in one request; raises ContextLengthError, ServerError."""
+        shared, rests = await self.prm.questions(request)
         payload = {
-            "model": self.model.name,
+            "model": self.prm.name,
             "prompt": [shared + rest for rest in rests],
             "max_tokens": 1,
             "temperature": 0.0,
-            "logprobs": len(self.model.labels),
-            "logprob_token_ids": self.model.labels,
+            "logprobs": len(self.prm.labels),
+            "logprob_token_ids": self.prm.labels,
             "return_tokens_as_token_ids": True,
         }
 
-        def read(reply: _ScoredCompletion) -> Scores:
+        server, path = self.prm.server, "/v1/completions"
+        with await server.ask(path, payload, _ScoredCompletion, request.session) as reply:
             flat = [self._probability(choice) for choice in in_order(reply.choices, len(rests))]
             return Scores(checked_scores(request, flat), reply.usage.by_prm())
-
-        path = "/v1/completions"
-        return await self.model.server.ask(path, payload, _ScoredCompletion, read, request.session)
 
     def _probability(self, choice: _ScoredChoice) -> float:
         logprobs = choice.logprobs.top_logprobs[0] if choice.logprobs.top_logprobs else {}
         try:
-            good, bad = [logprobs[f"token_id:{label}"] for label in self.model.labels]
+            good, bad = [logprobs[f"token_id:{label}"] for label in self.prm.labels]
         except KeyError as error:
             raise Unexpected(f"no logprob of the label {error.args[0]}") from error
         return first_of_two(good, bad)
 
 
 def first_of_two(good_logp: float, bad_logp: float) -> float:
-    """Return the softmax over the logprobs of the two labels, its first component."""
+    """Return the first component of the softmax over two logprobs."""
     return 1 / (1 + math.exp(min(bad_logp - good_logp, 700.0)))

@@ -1,7 +1,6 @@
-"""Open a client for a server, in the way that was named or that the server turns out to want."""
+"""Open a client for a server, through the API that is named or that the server has."""
 
-from collections.abc import AsyncGenerator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 import msgspec
@@ -12,7 +11,7 @@ from ttc_client.clients.http import Server
 from ttc_client.clients.outcome import TEIPrediction, VLLMClassification
 from ttc_client.clients.pooling import StepPooling, TokenClassification
 from ttc_client.clients.prompts import QWEN_PRM_MARKER
-from ttc_client.clients.scores import ScoreProtocol
+from ttc_client.clients.scores import PRMFacts, ScoreProtocol
 from ttc_client.clients.tgi import TGIPolicy
 from ttc_client.clients.tgi_scoring import TGIScoring
 from ttc_client.clients.vllm import VLLMPolicy, served_model, tokenize
@@ -24,55 +23,67 @@ _NO_SUCH_PATH = (404, 405, 501)
 
 
 class PolicyClient(Protocol):
-    """A policy at one server; `root` gives the empty trajectory of a prompt.
+    """A policy at one server.
 
-    `asks_singly` says whether it sends a request for each continuation.
+    `context_length` is how many tokens the model reads and writes, None if the server does not
+    say. `speaks_ids` says whether it continues from token ids and returns those it wrote.
+    `asks_singly` says whether a request may ask for one continuation only: then `sample` raises
+    OneChoiceError for more, and may do so once before `asks_singly` becomes true.
+
+    `root` gives the empty trajectory of a problem; `room` how many tokens may follow a
+    trajectory, `wanted` at most, below 1 if none.
     """
 
     @property
     def model(self) -> str: ...
 
     @property
+    def context_length(self) -> int | None: ...
+
+    @property
+    def speaks_ids(self) -> bool: ...
+
+    @property
     def asks_singly(self) -> bool: ...
 
     async def root(self, messages: Sequence[Message]) -> Trajectory: ...
+
+    async def room(self, trajectory: Trajectory, wanted: int) -> int: ...
 
     async def sample(self, request: SampleRequest) -> Samples: ...
 
 
 class PRMClient(Protocol):
-    """A PRM at one server; `name` says which model, asked in which way."""
+    """A PRM at one server; `name` says which model, and how it is asked."""
 
     @property
     def name(self) -> str: ...
 
+    @property
+    def facts(self) -> PRMFacts: ...
+
     async def score(self, request: ScoreRequest) -> Scores: ...
 
 
-@asynccontextmanager
-async def connect_policy(
-    server: Server, api: str, model: str | None
-) -> AsyncGenerator[PolicyClient]:
-    """Open the client for an API by name."""
+async def connect_policy(server: Server, api: str, model: str | None) -> PolicyClient:
+    """Return the client for an API by name.
+
+    Raises ServerError, and ConfigError for a model that the server does not serve.
+    """
     if api == "vllm":
-        yield await VLLMPolicy.connect(server, model)
-        return
+        return await VLLMPolicy.connect(server, model)
     if api == "tgi":
-        yield await TGIPolicy.connect(server, model)
-        return
+        return await TGIPolicy.connect(server, model)
     from ttc_client.clients.openai import OpenAIPolicy  # the SDK takes a second to import
 
-    policy = await OpenAIPolicy.connect(server, model)
-    try:
-        yield policy
-    finally:
-        await policy.close()
+    return await OpenAIPolicy.connect(server, model)
 
 
 async def connect_prm(server: Server, api: str, form: str = "auto") -> PRMClient:
     """Return the client for an API by name; "auto" asks the server what it offers.
 
-    `form` names how a causal PRM reads a solution; "auto" goes by the model's name.
+    `form` names the format in which a causal PRM reads a solution; "auto" goes by the model's
+    name. Raises ServerError.
     """
     match await _detect(server) if api == "auto" else api:
         case "score":
@@ -94,14 +105,14 @@ async def connect_prm(server: Server, api: str, form: str = "auto") -> PRMClient
 
 
 class _Info(msgspec.Struct):
-    """What TGI (its limits) and TEI (its type of model) say of themselves."""
+    """The fields of `/info` by which TGI (its limits) and TEI (its type of model) are known."""
 
     max_total_tokens: int | None = None
     model_type: dict[str, Any] | None = None
 
 
 async def _detect(server: Server) -> str:
-    """Ask for next to nothing in each way, from the most specific to the most general."""
+    """Try each API with an almost empty request, the most specific first."""
     if await _answers(server, "/score", wire.ScoreCall(problem="", items=[]), wire.ScoreReply):
         return "score"
     if await _exists(server, "/generative_scoring"):
@@ -118,7 +129,7 @@ async def _detect(server: Server) -> str:
 
 
 async def _answers(server: Server, path: str, payload: Any, reply: type[Any]) -> bool:
-    """Return whether a server answers a request as it should, or else knows none of the kind."""
+    """Return whether a server answers a request as its API says."""
     try:
         await server.post(path, payload, reply)
     except ProtocolError:
@@ -131,7 +142,7 @@ async def _answers(server: Server, path: str, payload: Any, reply: type[Any]) ->
 
 
 async def _exists(server: Server, path: str) -> bool:
-    """Return whether a server knows a path, be it only to refuse or stumble over nothing."""
+    """Return whether a server has a path, even if it refuses or fails the empty request."""
     try:
         await server.post(path, {}, msgspec.Raw)
     except RequestError as error:

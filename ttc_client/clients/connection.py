@@ -1,38 +1,43 @@
-"""One connection to a server, HTTP/1.1, and one exchange over it at a time.
+"""One connection to a server over HTTP/1.1, which carries one exchange at a time.
 
-A request leaves in one write, and its reply comes back whole: asyncio carries the bytes and TLS,
-httptools (the parser of Node.js) reads them. What a general client does beyond that costs four
-times as much CPU, half of all that a search takes (`scripts/bench/client.py`). Knows nothing of
-addresses or JSON.
+A request leaves in one write. Its reply comes back whole (`exchange`), or piece by piece
+(`stream`). asyncio carries the bytes and TLS, httptools (the parser of Node.js) reads them. Why
+this is not a general client: .github/decisions/own-connection.md. Knows nothing of addresses or
+JSON.
 """
 
 import asyncio
 import ssl
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from typing import cast
 
 import httptools
 
 MAX_BODY_BYTES = 1 << 26
-"""A reply that is larger, its headers included, is refused before memory is full."""
+"""A larger reply, headers included, is refused before it fills the memory."""
 
 _SHOWN = 1 << 13
-"""Of what is no HTTP; long, since whoever shows it hides secrets first, which must be whole."""
+"""Bytes kept of a reply that is not HTTP; long enough to redact whole keys."""
 
 _CLOSED = "it closed the connection"
 _LENGTHS = {b"content-length", b"transfer-encoding"}
 
 
 class BrokenOffError(ConnectionError):
-    """The connection ended, or went wrong, before the reply was whole."""
+    """The connection ended, or sent something other than HTTP, before the reply was complete."""
 
 
 class TooLongError(Exception):
-    """A reply is larger than any that is wanted; `body` is what has come of it."""
+    """A reply has more than `MAX_BODY_BYTES`; `body` is its beginning."""
 
     def __init__(self, body: bytes) -> None:
         super().__init__(f"more than {MAX_BODY_BYTES} bytes")
         self.body = body
+
+
+def _text(raw_headers: dict[bytes, bytes]) -> dict[str, str]:
+    return {k.decode("latin-1"): v.decode("latin-1") for k, v in raw_headers.items()}
 
 
 @dataclass(slots=True)
@@ -45,15 +50,61 @@ class Reply:
 
     @property
     def headers(self) -> dict[str, str]:
-        """The headers, their names in small letters."""
-        return {k.decode("latin-1"): v.decode("latin-1") for k, v in self.raw_headers.items()}
+        """The headers, their names in lower case."""
+        return _text(self.raw_headers)
+
+
+class Incoming:
+    """A reply that is being received; iterate over one of `Connection.stream` for its body.
+
+    The pieces are kept until they are read, `MAX_BODY_BYTES` at most. Iterating raises what
+    `Connection.exchange` raises, after the pieces that came before.
+    """
+
+    __slots__ = ("_waiter", "error", "is_over", "is_streamed", "pieces", "raw_headers", "status")
+
+    def __init__(self, *, is_streamed: bool) -> None:
+        self.status = 0
+        self.raw_headers: dict[bytes, bytes] = {}
+        self.pieces: list[bytes] = []
+        self.is_streamed = is_streamed
+        self.is_over = False
+        self.error: Exception | None = None
+        self._waiter: asyncio.Future[None] | None = None
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """The headers, their names in lower case."""
+        return _text(self.raw_headers)
+
+    async def __aiter__(self) -> AsyncGenerator[bytes]:
+        while self.pieces or not self.is_over:
+            pieces, self.pieces = self.pieces, []
+            for piece in pieces:
+                yield piece
+            if not self.pieces:
+                await self.wait()
+        if self.error is not None:
+            raise self.error
+
+    async def wait(self) -> None:
+        """Wait for the next part of a streamed reply, or else for the end of the whole."""
+        if not self.is_over:
+            self._waiter = asyncio.get_running_loop().create_future()
+            await self._waiter
+
+    def wake(self) -> None:
+        """Let whoever waits go on."""
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
 
 
 class Connection(asyncio.BufferedProtocol):
     """An open connection; `usable` says whether it may carry another exchange.
 
-    An exchange that fails or is cancelled closes it, which tells the server to stop. `buffer` is
-    what it reads into; all connections may share one, as what is read is parsed at once.
+    An exchange that fails or is cancelled closes the connection, which tells the server to stop.
+    `buffer` is what the connection reads into. All connections may share one, because what is
+    read is parsed at once.
     """
 
     usable = False
@@ -62,40 +113,39 @@ class Connection(asyncio.BufferedProtocol):
     _num_bytes_seen: int
     _transport: asyncio.Transport
     _parser: httptools.HttpResponseParser
-    _reply: asyncio.Future[Reply] | None = None
+    _incoming: Incoming | None = None
+    _headers: dict[bytes, bytes]
+    _has_body = False
 
     def __init__(self, buffer: memoryview) -> None:
         self._buffer = buffer
         self._loop = asyncio.get_running_loop()
-        self._begin_reply()
 
     async def exchange(
         self, request: bytes, timeout_s: float, silence_s: float, *, is_connect: bool = False
     ) -> Reply:
-        """Send a request, and return its reply; that to CONNECT has no body.
+        """Send a request and return its reply; a reply to CONNECT has no body.
 
-        Raises TimeoutError unless the reply begins within `silence_s` and is whole within
-        `timeout_s`, with no long silence in between; BrokenOffError; TooLongError.
+        Raises TimeoutError unless the reply begins within `silence_s`, goes on without such a
+        silence, and ends within `timeout_s`. Raises BrokenOffError and TooLongError.
         """
-        loop, now_s = self._loop, self._loop.time()
-        self.usable, self._is_connect = False, is_connect
-        self._num_bytes = self._num_bytes_seen = 0
-        self._silence_s, self._end_s = silence_s, now_s + timeout_s
-        self._timer = loop.call_at(now_s + min(silence_s, timeout_s), self._check_time)
-        self._reply = loop.create_future()
-        self._transport.write(request)
-        try:
-            return await self._reply
-        except BaseException:
-            self.close()
-            raise
-        finally:
-            self._timer.cancel()
-            self._reply = None
-            self._begin_reply()
+        self._is_connect = is_connect
+        reply = await self._begin(request, timeout_s, silence_s, is_streamed=False)
+        return Reply(reply.status, reply.raw_headers, b"".join(reply.pieces))
+
+    async def stream(self, request: bytes, timeout_s: float, silence_s: float) -> Incoming:
+        """Send a request and return its reply once its headers are there.
+
+        Time-outs and other failures are those of `exchange`. Close the connection to stop early.
+        """
+        self._is_connect = False
+        return await self._begin(request, timeout_s, silence_s, is_streamed=True)
 
     async def start_tls(self, context: ssl.SSLContext, host: str) -> None:
-        """Go on in TLS with the server that this connection has become a tunnel to."""
+        """Switch to TLS with the server at the other end of a tunnel.
+
+        Raises BrokenOffError, and ssl.SSLError for a failed handshake.
+        """
         transport = await self._loop.start_tls(self._transport, self, context, server_hostname=host)
         if transport is None:
             raise BrokenOffError(_CLOSED)
@@ -103,11 +153,29 @@ class Connection(asyncio.BufferedProtocol):
 
     def close(self) -> None:
         """Close the connection at once."""
+        self._fail(BrokenOffError("closed by the client"))
+
+    async def _begin(
+        self, request: bytes, timeout_s: float, silence_s: float, *, is_streamed: bool
+    ) -> Incoming:
+        now_s = self._loop.time()
         self.usable = False
-        self._transport.abort()
+        self._num_bytes = self._num_bytes_seen = 0
+        self._silence_s, self._end_s = silence_s, now_s + timeout_s
+        self._timer = self._loop.call_at(now_s + min(silence_s, timeout_s), self._check_time)
+        self._incoming = reply = Incoming(is_streamed=is_streamed)
+        self._transport.write(request)
+        try:
+            await reply.wait()
+        except BaseException:
+            self.close()
+            raise
+        if reply.error is not None and not (is_streamed and reply.status):
+            raise reply.error  # else after what came before it
+        return reply
 
     def _check_time(self) -> None:
-        """Give up when time is over, or when nothing has come since the last look."""
+        """Give up after `timeout_s`, or if nothing has come since the last check."""
         now_s = self._loop.time()
         if now_s >= self._end_s or self._num_bytes == self._num_bytes_seen:
             self._fail(TimeoutError())
@@ -116,29 +184,23 @@ class Connection(asyncio.BufferedProtocol):
             next_s = min(now_s + self._silence_s, self._end_s)
             self._timer = self._loop.call_at(next_s, self._check_time)
 
-    def _begin_reply(self) -> None:
-        self._headers: dict[bytes, bytes] = {}
-        self._pieces: list[bytes] = []
-        self._has_body = False
-
-    @property
-    def _awaited(self) -> asyncio.Future[Reply] | None:
-        return self._reply if self._reply and not self._reply.done() else None
-
-    def _succeed(self) -> None:
-        if reply := self._awaited:
-            status, body = self._parser.get_status_code(), b"".join(self._pieces)
-            reply.set_result(Reply(status, self._headers, body))
+    def _finish(self, error: Exception | None = None) -> None:
+        """End the reply that is being received, if there is one."""
+        if reply := self._incoming:
+            self._incoming = None
+            self._timer.cancel()
+            reply.is_over, reply.error = True, error
+            reply.wake()
 
     def _fail(self, error: Exception) -> None:
         self.usable = False
-        if reply := self._awaited:
-            reply.set_exception(error)
+        self._finish(error)
+        self._transport.abort()
 
     # asyncio calls these:
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast(asyncio.Transport, transport)  # uvloop's is none by its type
+        self._transport = cast(asyncio.Transport, transport)  # uvloop's type is another
         self._parser = httptools.HttpResponseParser(self)
         self.usable = True
 
@@ -146,44 +208,53 @@ class Connection(asyncio.BufferedProtocol):
         return self._buffer
 
     def buffer_updated(self, nbytes: int) -> None:
-        if not self._awaited:
+        reply = self._incoming
+        if reply is None:
             self.close()
             return
         self._num_bytes += nbytes
         if self._num_bytes > MAX_BODY_BYTES:
-            self._fail(TooLongError(b"".join(self._pieces)))
+            self._fail(TooLongError(b"".join(reply.pieces)))
             return
         try:
             self._parser.feed_data(self._buffer[:nbytes])
         except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
             self._fail(BrokenOffError(f"{error}: {bytes(self._buffer[:nbytes][:_SHOWN])!r}"))
+        else:
+            if reply.is_streamed and reply.pieces:
+                reply.wake()
 
     def connection_lost(self, exc: Exception | None) -> None:
         if exc is None and self._has_body and not _LENGTHS & self._headers.keys():
-            self._succeed()  # a reply of unknown length ends so
+            self._finish()  # the end of the connection ends a body without a length
         self._fail(BrokenOffError(str(exc) if exc else _CLOSED))
 
     # httptools calls these:
 
     def on_message_begin(self) -> None:
-        self._begin_reply()
-        self.usable = False  # not even if it is one too many
+        self._headers = {}
+        self._has_body = False
+        self.usable = False  # also where this reply is one too many
 
     def on_header(self, name: bytes, value: bytes) -> None:
         self._headers[name.lower()] = value
 
     def on_headers_complete(self) -> None:
-        self._has_body = True
-        if self._is_connect:
-            self._succeed()
+        status = self._parser.get_status_code()
+        self._has_body = status >= 200  # 1xx announces the reply
+        if self._has_body and (reply := self._incoming):
+            reply.status, reply.raw_headers = status, self._headers
+            if self._is_connect:
+                self._finish()
+            elif reply.is_streamed:
+                reply.wake()
 
     def on_body(self, body: bytes) -> None:
-        self._pieces.append(body)
+        if self._incoming is not None:
+            self._incoming.pieces.append(body)
 
     def on_message_complete(self) -> None:
-        """Take a reply, unless it announces another (1xx)."""
-        if self._parser.get_status_code() >= 200:
-            self.usable = self._awaited is not None and self._parser.should_keep_alive()
-            self._succeed()
-        else:
+        if self._has_body:
+            self.usable = self._incoming is not None and self._parser.should_keep_alive()
             self._has_body = False
+            self._finish()

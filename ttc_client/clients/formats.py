@@ -1,7 +1,7 @@
 """How the causal PRMs read a solution: as a text after which the next token is the verdict.
 
-A step is judged where the text that ends with it ends, never at a marker that is looked for:
-a problem may hold markers as well. Knows nothing of servers.
+The verdict on a step is read at the end of a text that ends with that step, never by searching
+for a marker, which the problem may contain too. Knows nothing of servers.
 """
 
 from collections.abc import Callable, Sequence
@@ -18,9 +18,9 @@ from ttc_client.search.ports import ScoreRequest
 
 @dataclass(frozen=True, slots=True)
 class PRMFormat:
-    """One family's way.
+    """The format of one family of PRMs.
 
-    `shared(problem, prefix)` and then `rest(problem, prefix, steps)` are the text of a solution
+    `shared(problem, prefix)` followed by `rest(problem, prefix, steps)` is the text of a solution
     up to the verdict on its last step. No token crosses the boundary between them.
     """
 
@@ -43,7 +43,7 @@ def _rlhflow_rest(problem: str, prefix: Sequence[str], steps: Sequence[str]) -> 
 
 
 def _nothing_shared(problem: str, prefix: Sequence[str]) -> str:
-    """Keep the text whole, because SentencePiece marks where one begins."""
+    """Keep the text whole, because SentencePiece marks the beginning of a text."""
     return ""
 
 
@@ -57,11 +57,11 @@ MATH_SHEPHERD = PRMFormat("Math-Shepherd", _nothing_shared, _math_shepherd_rest)
 FORMATS = {"rlhflow": RLHFLOW, "math-shepherd": MATH_SHEPHERD}
 
 _MISTRAL_LABELS = (648, 387)
-"""What "+" and "-" are to Math-Shepherd's tokenizer (its model card)."""
+"""The ids of "+" and "-" in Math-Shepherd's tokenizer (its model card)."""
 
 
 def find_format(wanted: str, model: str, labels: tuple[int, int] | None = None) -> PRMFormat:
-    """Return the format asked for; "auto" goes by the model's name and the ids of its labels."""
+    """Return the format `wanted`, a key of FORMATS; "auto" goes by the model's name and labels."""
     if wanted != "auto":
         return FORMATS[wanted]
     if "shepherd" in model.lower() or labels == _MISTRAL_LABELS:
@@ -70,9 +70,9 @@ def find_format(wanted: str, model: str, labels: tuple[int, int] | None = None) 
 
 
 def questions(form: PRMFormat, request: ScoreRequest) -> tuple[str, list[str]]:
-    """Return what the texts of all steps to score begin with, and how each goes on, in order.
+    """Return the shared beginning of the texts of all steps to score, and their rests, in order.
 
-    A text ends where the verdict on its step follows.
+    The verdict on a step follows the end of its text.
     """
     problem, prefix = request.question, request.prefix
     rests = [

@@ -6,7 +6,7 @@ from typing import Any
 
 from ttc_client.clients.prompts import render_llama3
 from ttc_client.clients.replies import Unexpected
-from ttc_client.clients.scores import checked_scores
+from ttc_client.clients.scores import PRMFacts, checked_scores
 from ttc_client.errors import ProtocolError
 from ttc_client.search.ports import SampleRequest, Samples, ScoreRequest, Scores
 from ttc_client.types import Message, Prompt, Step, Trajectory
@@ -30,7 +30,9 @@ class FunctionPolicy:
 
     function: PolicyFunction
     model: str
-    asks_singly: bool = False
+    context_length: int | None = None
+    speaks_ids = False
+    asks_singly = False
 
     @classmethod
     def of(cls, function: PolicyFunction) -> "FunctionPolicy":
@@ -40,6 +42,10 @@ class FunctionPolicy:
     async def root(self, messages: Sequence[Message]) -> Trajectory:
         """Return the empty trajectory of a prompt."""
         return Trajectory(Prompt(tuple(messages), render_llama3(messages)))
+
+    async def room(self, trajectory: Trajectory, wanted: int) -> int:
+        """Return how many tokens may follow: as many as wanted, as far as is known."""
+        return wanted
 
     async def sample(self, request: SampleRequest) -> Samples:
         """Call the function; raises ProtocolError for another number of continuations."""
@@ -56,6 +62,7 @@ class FunctionVerifier:
 
     function: VerifierFunction
     name: str
+    facts = PRMFacts()
 
     @classmethod
     def of(cls, function: VerifierFunction) -> "FunctionVerifier":

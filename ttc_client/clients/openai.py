@@ -1,13 +1,12 @@
 """The policy in any OpenAI-compatible server, through the `openai` SDK: text in, text out.
 
-Steps go through `/v1/completions`, with the template rendered here. A server that offers chat
-alone gives whole completions, which is enough for greedy, majority and best-of-n.
+Steps go through `/v1/completions`, with the template rendered here. A server that offers only
+chat gives whole completions, which are enough for greedy, majority and best-of-n.
 """
 
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import msgspec
@@ -24,38 +23,36 @@ from ttc_client.clients.openai_replies import (
     whole_finish,
     written,
 )
-from ttc_client.clients.openai_sdk import open_sdk, our_errors, whole_body
+from ttc_client.clients.openai_sdk import open_sdk, our_errors
 from ttc_client.clients.prompts import render_for
 from ttc_client.clients.replies import Unexpected
 from ttc_client.clients.vllm import served_model
-from ttc_client.errors import RequestError, ServerError, TransientServerError
-from ttc_client.middleware.singly import one_by_one
+from ttc_client.errors import OneChoiceError, RequestError, ServerError, TransientServerError
 from ttc_client.search.ports import SampleRequest, Samples
 from ttc_client.search.steps import STEP_DELIMITER
-from ttc_client.together import together
-from ttc_client.types import Message, Prompt, Step, Trajectory, Usage
+from ttc_client.types import Finish, Message, Prompt, Step, Trajectory, Usage
 
 _NEUTRAL = {"top_k": -1, "min_p": 0.0, "repetition_penalty": 1.0}
-"""Switches off what servers would otherwise fill in from the model's own defaults."""
+"""Overrides the model's own defaults, which servers use for fields that are not sent."""
 
 _PATH, _CHAT_PATH = "/v1/completions", "/v1/chat/completions"
 
 _ONE_CHOICE = re.compile("only one completion choice", re.IGNORECASE)
-"""How llama.cpp refuses `n`, also with a 500."""
+"""The message of llama.cpp, with status 500, for n > 1."""
 
 _NOT_OFFERED = (404, 405, 501)
 
 _SPARE_CHUNKS = 1000
-"""A stream may have a chunk per token, and these without one: a first, a last, signs of life."""
+"""Chunks allowed in a stream beyond one per token: a first, a last, keep-alive messages."""
 
 
 @dataclass(slots=True)
 class OpenAIPolicy:
     """A policy behind an OpenAI-compatible API; open one with `connect`.
 
-    What the server turns out not to offer is remembered in `chat_only` (no `/v1/completions`),
-    `single` (one choice per request) and `silent` (it does not say whether a stop string or the
-    model's own end ended a choice).
+    The client remembers what the server turns out not to offer: `chat_only` (no
+    `/v1/completions`), `single` (one choice per request) and `silent` (its finish reason is the
+    same for a stop string and for the model's own end).
     """
 
     server: Server
@@ -64,33 +61,33 @@ class OpenAIPolicy:
     chat_only: bool = False
     single: bool = False
     silent: bool = False
+    context_length = None
+    speaks_ids = False
 
     @classmethod
     async def connect(cls, server: Server, model: str | None) -> "OpenAIPolicy":
-        """Open the SDK's client and ask which model is served."""
-        client = open_sdk(server)
-        try:
-            name = model or (await served_model(server, None))[0]
-            return cls(server, client, name)
-        except BaseException:
-            await client.close()
-            raise
+        """Open the SDK's client and ask which model is served, unless one is named."""
+        name = model or (await served_model(server, None))[0]
+        return cls(server, open_sdk(server), name)
 
     @property
     def asks_singly(self) -> bool:
-        """Whether it sends a request for each continuation."""
+        """Whether a request may ask for one continuation only."""
         return self.single or self.silent
 
-    async def close(self) -> None:
-        """Close the SDK's connections."""
-        await self.client.close()
+    async def room(self, trajectory: Trajectory, wanted: int) -> int:
+        """Return `wanted`, because the server does not say how much its model reads."""
+        return wanted
 
     async def root(self, messages: Sequence[Message]) -> Trajectory:
         """Return the empty trajectory of a prompt, templated."""
         return Trajectory(Prompt(tuple(messages), render_for(self.model, messages)))
 
     async def sample(self, request: SampleRequest) -> Samples:
-        """Sample `n` continuations, in the best way that the server offers."""
+        """Sample `n` continuations, in the best way that the server offers.
+
+        Raises OneChoiceError where it turns out to take one per request, and ServerError.
+        """
         refusal: RequestError | None = None
         if not self.chat_only:
             try:
@@ -102,7 +99,7 @@ class OpenAIPolicy:
         if request.stop or request.trajectory.steps:
             why = f" ({refusal})" if refusal else ""
             raise RequestError(
-                f"{self.server.url} offers chat alone{why}, which cannot continue a solution step "
+                f"{self.server.url} offers only chat{why}, which cannot continue a solution step "
                 "by step: use greedy, majority or best-of-n",
                 url=self.server.url,
             ) from refusal
@@ -118,33 +115,33 @@ class OpenAIPolicy:
         return samples
 
     async def _complete(self, request: SampleRequest) -> Samples:
+        if request.n > 1 and (self.single or (self.silent and request.stop)):
+            raise self._one_choice()
         if request.stop and self.silent:
-            return await self._stream_all(request)
-        if request.n > 1 and self.single:
-            return await self._one_by_one(request)
+            return await self._stream(request)
         try:
-            body = await whole_body(
-                self.server,
-                _PATH,
-                self.client.completions.with_streaming_response.create(
+            with our_errors(self.server, _PATH):
+                response = await self.client.completions.with_raw_response.create(
                     **self._sampling(request), **self._prompt(request), n=request.n, stream=False
-                ),
-            )
-            reply = self.server.decode(_PATH, body, Completion)
+                )
         except ServerError as error:
-            if request.n == 1 or not _ONE_CHOICE.search(error.body):
-                raise
-            return await self._one_by_one(request)
-        if len(reply.choices) == 1 < request.n:  # `n` was passed over
-            return await self._one_by_one(request)
-        if request.stop and not all(map(says_what_stopped_it, reply.choices)):
-            self.silent = True
-            return await self._stream_all(request)
-        return self.server.checked(_PATH, body, partial(written, request, reply))
+            if request.n > 1 and _ONE_CHOICE.search(error.body):
+                self.single = True
+                raise self._one_choice() from error
+            raise
+        with self.server.answer(_PATH, response.content, Completion) as reply:
+            if len(reply.choices) == 1 < request.n:  # the server ignores n
+                self.single = True
+                raise self._one_choice()
+            if not request.stop or all(map(says_what_stopped_it, reply.choices)):
+                return written(request, reply)
+        self.silent = True
+        return await self._complete(request)
 
-    async def _one_by_one(self, request: SampleRequest) -> Samples:
-        self.single = True
-        return await one_by_one(self._complete, request)
+    def _one_choice(self) -> OneChoiceError:
+        return OneChoiceError(
+            f"{self.server.url}{_PATH} takes one continuation per request", url=self.server.url
+        )
 
     def _prompt(self, request: SampleRequest) -> dict[str, Any]:
         return {"prompt": request.text, "stop": list(request.stop) or None, "extra_body": _NEUTRAL}
@@ -161,23 +158,16 @@ class OpenAIPolicy:
             sampling["seed"] = request.seed % 2**31  # some servers keep 32 bits
         return sampling
 
-    async def _stream_all(self, request: SampleRequest) -> Samples:
-        """Read each continuation as it is written, and hang up at the first delimiter.
+    async def _stream(self, request: SampleRequest) -> Samples:
+        """Read a continuation while it is written, and close the stream at the first delimiter.
 
-        The exact way with servers that are silent about what ended a choice.
+        The exact way where a server does not say what ended a choice.
         """
-        steps = await together(self._stream(request, i) for i in range(request.n))
-        tokens = sum(step.num_tokens for step in steps)
-        return Samples(steps, (), Usage(completion_tokens=tokens, policy_requests=request.n))
-
-    async def _stream(self, request: SampleRequest, index: int) -> Step:
-        sampling = self._sampling(request)
-        if request.seed is not None:
-            sampling["seed"] = (request.seed + index) % 2**31
-        prompt: dict[str, Any] = {**self._prompt(request), "stop": None}
+        sampling: dict[str, Any] = {**self._sampling(request), **self._prompt(request)}
+        sampling["stop"] = None
         text, num_tokens, num_chunks = "", 0, 0
         with our_errors(self.server, _PATH):
-            stream: Any = await self.client.completions.create(**sampling, **prompt, stream=True)
+            stream: Any = await self.client.completions.create(**sampling, stream=True)
             async with stream:
                 async for chunk in stream:
                     num_chunks += 1
@@ -188,9 +178,9 @@ class OpenAIPolicy:
                         num_tokens += bool(piece.text)
                         _check_length(request.max_tokens, len(text), num_tokens)
                         if (end := text.find(STEP_DELIMITER, seen)) >= 0:
-                            return Step(text[: end + len(STEP_DELIMITER)], "stop", num_tokens)
+                            return _one(text[: end + len(STEP_DELIMITER)], "stop", num_tokens)
                         if piece.finish_reason:
-                            return Step(text, whole_finish(piece.finish_reason), num_tokens)
+                            return _one(text, whole_finish(piece.finish_reason), num_tokens)
                     if num_chunks > request.max_tokens + _SPARE_CHUNKS:
                         raise Unexpected(f"{num_chunks} chunks for {request.max_tokens} tokens")
         raise TransientServerError(
@@ -199,14 +189,17 @@ class OpenAIPolicy:
 
     async def _chat(self, request: SampleRequest) -> Samples:
         messages: list[Any] = [{"role": m.role, "content": m.content} for m in request.messages]
-        body = await whole_body(
-            self.server,
-            _CHAT_PATH,
-            self.client.chat.completions.with_streaming_response.create(
+        with our_errors(self.server, _CHAT_PATH):
+            response = await self.client.chat.completions.with_raw_response.create(
                 **self._sampling(request), messages=messages, n=request.n, stream=False
-            ),
-        )
-        return self.server.read(_CHAT_PATH, body, Chat, partial(whole_completions, request))
+            )
+        with self.server.answer(_CHAT_PATH, response.content, Chat) as reply:
+            return whole_completions(request, reply)
+
+
+def _one(text: str, finish: Finish, num_tokens: int) -> Samples:
+    usage = Usage(completion_tokens=num_tokens, policy_requests=1)
+    return Samples((Step(text, finish, num_tokens),), (), usage)
 
 
 def _check_text(text: str) -> None:

@@ -1,6 +1,6 @@
-"""What OpenAI-compatible servers answer, and what it must hold to be what was asked for.
+"""The answers of OpenAI-compatible servers, and the checks that they must pass.
 
-Servers differ in what they leave out. Knows nothing of HTTP or of the SDK.
+Servers differ in the fields that they leave out. Knows nothing of HTTP or of the SDK.
 """
 
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ _NO_INDEX = -1
 
 
 class _Choice(msgspec.Struct):
-    """vLLM and SGLang say what stopped it, in a field each; others have neither."""
+    """`stop_reason` is vLLM's and `matched_stop` SGLang's; other servers have neither."""
 
     text: str
     finish_reason: str | None
@@ -58,7 +58,7 @@ class _Piece(msgspec.Struct):
 
 
 class Chunk(msgspec.Struct):
-    """A part of a stream, of which the SDK checks nothing."""
+    """An event of a stream, which the SDK passes on unchecked."""
 
     choices: list[_Piece] | None = None
 
@@ -67,7 +67,7 @@ C = TypeVar("C", _Choice, _ChatChoice)
 
 
 def written(request: SampleRequest, reply: Completion) -> Samples:
-    """Return the continuations, or raise Unexpected for what was not asked for."""
+    """Return the continuations; raises Unexpected for what was not asked for."""
     usage = (reply.usage or TokenUsage()).by_policy()
     share = _share(request, usage)
     choices = _in_order(reply.choices, request.n)
@@ -75,7 +75,7 @@ def written(request: SampleRequest, reply: Completion) -> Samples:
 
 
 def whole_completions(request: SampleRequest, reply: Chat) -> Samples:
-    """Return the completions, or raise Unexpected for what was not asked for."""
+    """Return the completions; raises Unexpected for what was not asked for."""
     usage = (reply.usage or TokenUsage()).by_policy()
     share = _share(request, usage)
     choices = _in_order(reply.choices, request.n)
@@ -84,7 +84,7 @@ def whole_completions(request: SampleRequest, reply: Chat) -> Samples:
 
 
 def _in_order(choices: Sequence[C], count: int) -> Sequence[C]:
-    """Put choices in order; where a server leaves their indices out, they are."""
+    """Put choices in order; they are in order where a server leaves out their indices."""
     for index, choice in enumerate(choices):
         if choice.index == _NO_INDEX:
             choice.index = index
@@ -92,7 +92,7 @@ def _in_order(choices: Sequence[C], count: int) -> Sequence[C]:
 
 
 def _share(request: SampleRequest, usage: Usage) -> int:
-    """Return the tokens of a choice, of which the server counts only the sum."""
+    """Return the mean tokens of a choice, because the server counts only their sum."""
     if usage.completion_tokens > request.n * request.max_tokens:
         allowed = f"{request.n} times {request.max_tokens}"
         raise Unexpected(f"{usage.completion_tokens} tokens where {allowed} were allowed")
@@ -109,14 +109,14 @@ def _finish(request: SampleRequest, choice: _Choice) -> Finish:
 
 
 def whole_finish(reason: str | None) -> Finish:
-    """Return why a text ended that no stop string did."""
+    """Return why a text ended that no stop string ended; raises Unexpected for other reasons."""
     if reason not in ("stop", "length"):
         raise Unexpected(f"a choice that ended with {reason!r}")
     return "eos" if reason == "stop" else "length"
 
 
 def says_what_stopped_it(choice: _Choice) -> bool:
-    """Return whether a stop string can be told from the model's own end."""
+    """Return whether the choice says if a stop string or the model's own end ended it."""
     said = choice.stop_reason is not UNSET or choice.matched_stop is not UNSET
     return choice.finish_reason == "length" or said
 

@@ -1,152 +1,83 @@
-"""The `openai` SDK as we use it: opened without retries of its own, its errors told as ours."""
+"""The `openai` SDK over our own connections, without retries of its own, with our errors."""
 
 import re
-import ssl
-from collections.abc import AsyncGenerator, AsyncIterable, Generator
-from contextlib import AbstractAsyncContextManager, contextmanager
-from typing import Any
+from collections.abc import AsyncGenerator, Generator
+from contextlib import contextmanager
 
-import aiohttp
 import httpx2
 import msgspec
 import openai
 
-from ttc_client.clients.connection import MAX_BODY_BYTES, BrokenOffError, TooLongError
-from ttc_client.clients.http import FIRST_BYTE_SHARE, Server
+from ttc_client.clients.http import Server
 from ttc_client.clients.replies import Unexpected
-from ttc_client.clients.routes import NoProxyError
-from ttc_client.clients.session import (
-    CONNECT_TIMEOUT_S,
-    KEEP_ALIVE_S,
-    ConnectTimeoutError,
-    ProxyRefusedError,
-    UnreachableError,
-    tls_context,
-)
 
 _ERROR_STATUS = re.compile("[45][0-9]{2}")
+"""What a stream may give as the code of an error; other codes count as 500."""
+
+_SET_BY_SERVER = {  # or by its connection
+    *("accept", "accept-encoding", "authorization", "connection", "content-length"),
+    *("content-type", "host", "user-agent"),
+}
 
 
 def open_sdk(server: Server) -> openai.AsyncOpenAI:
-    """Open the SDK's client, which leaves retries, limits and the environment to us."""
-    tls = tls_context(server.ca_bundle)
-    try:
-        http_client = openai.DefaultAioHttpClient(
-            proxy=server.proxy,
-            verify=tls,
-            trust_env=False,
-            # 0, as aiohttp says it: None would leave aiohttp's own 100
-            limits=httpx2.Limits(max_connections=0, keepalive_expiry=KEEP_ALIVE_S),
-            event_hooks={"response": [_bound]},
-        )
-    except (ValueError, httpx2.InvalidURL):  # names the proxy with its password
-        raise server.broken_off("", server.timeout_s, NoProxyError()) from None
+    """Return the SDK's client for a server; it holds no connections, and needs no closing."""
     return openai.AsyncOpenAI(
-        base_url=f"{server.url}/v1",
-        api_key=server.api_key or "none",
-        timeout=openai.Timeout(
-            server.timeout_s,
-            connect=CONNECT_TIMEOUT_S,
-            read=server.timeout_s * FIRST_BYTE_SHARE,
-        ),
+        base_url="http://server/v1",  # the transport knows the address
+        api_key="unused",
+        timeout=server.timeout_s,
         max_retries=0,
-        http_client=http_client,
+        http_client=httpx2.AsyncClient(
+            transport=_Transport(server), follow_redirects=False, trust_env=False
+        ),
     )
 
 
-class _Bounded(httpx2.AsyncByteStream):
-    """A body, or a stream, that is refused before memory is full."""
+class _Transport(httpx2.AsyncBaseTransport):
+    """Send requests through a `Server`, which raises every failure as one of our errors.
 
-    def __init__(self, stream: httpx2.AsyncByteStream) -> None:
-        self._stream = stream
+    So an answer is always 200, and its headers are of no more use.
+    """
 
-    async def __aiter__(self) -> AsyncGenerator[bytes]:
-        num_bytes = 0
-        async for piece in self._stream:
-            num_bytes += len(piece)
-            if num_bytes > MAX_BODY_BYTES:
-                raise TooLongError(piece)
-            yield piece
+    def __init__(self, server: Server) -> None:
+        self._server = server
+
+    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+        path = request.url.raw_path.decode()
+        headers = {k: v for k, v in request.headers.items() if k not in _SET_BY_SERVER}
+        pieces = self._server.stream(path, await request.aread(), headers)
+        return httpx2.Response(200, stream=_Body(pieces))
+
+
+class _Body(httpx2.AsyncByteStream):
+    def __init__(self, pieces: AsyncGenerator[bytes]) -> None:
+        self._pieces = pieces
+
+    def __aiter__(self) -> AsyncGenerator[bytes]:
+        return self._pieces
 
     async def aclose(self) -> None:
-        await self._stream.aclose()
-
-
-async def _bound(response: httpx2.Response) -> None:
-    """Bound what the SDK reads by itself, too: what comes with an error, and a stream's lines."""
-    if isinstance(response.stream, httpx2.AsyncByteStream):
-        response.stream = _Bounded(response.stream)
-
-
-async def whole_body(
-    server: Server, path: str, exchange: AbstractAsyncContextManager[Any]
-) -> bytes:
-    """Return the body as it came, because the SDK checks neither its size nor its shape."""
-    with our_errors(server, path):
-        async with exchange as response:
-            return await _whole(response.iter_bytes())
-
-
-async def _whole(pieces: AsyncIterable[bytes]) -> bytes:
-    """Join a body's pieces; one that is too large is refused before memory is full."""
-    body = bytearray()
-    async for piece in pieces:
-        body += piece
-        if len(body) > MAX_BODY_BYTES:
-            raise TooLongError(bytes(body))
-    return bytes(body)
-
-
-def _below_the_sdk(error: Exception) -> Exception:
-    """Return what went wrong with the connection, where an error of the SDK stands for that."""
-    cause: BaseException | None = error
-    while cause is not None and not isinstance(cause, (aiohttp.ClientError, OSError)):
-        cause = cause.__cause__ or cause.__context__
-    match cause:
-        case aiohttp.ConnectionTimeoutError():
-            return ConnectTimeoutError()
-        case TimeoutError() | ssl.CertificateError():
-            return cause
-        case aiohttp.ClientHttpProxyError():
-            return ProxyRefusedError(cause.status)
-        case aiohttp.InvalidURL():
-            return NoProxyError()
-        case aiohttp.ClientConnectorError():
-            return UnreachableError(cause.strerror or str(cause.os_error))
-        case aiohttp.ClientError():
-            return BrokenOffError(f"{type(cause).__name__}: {cause}")
-        case OSError():
-            return cause
-        case _:
-            return error
+        await self._pieces.aclose()
 
 
 @contextmanager
 def our_errors(server: Server, path: str) -> Generator[None]:
-    """Raise the SDK's errors as ours."""
+    """Raise the SDK's errors as ours: a request that it cannot encode, an event it cannot read.
+
+    All others are raised by the transport, and so are ours already.
+    """
+    failures = server.failures
     try:
         yield
-    except openai.APIStatusError as error:
-        response = error.response
-        raise server.failure(
-            path, response.status_code, response.content, response.headers
-        ) from None  # whose text may hold a key, as those below
-    except TooLongError as error:
-        raise server.protocol_error(path, str(error), error.body) from None
-    except (openai.APIConnectionError, httpx2.HTTPError, aiohttp.ClientError) as error:
-        cause = _below_the_sdk(error)  # the SDK lets the others through
-        raise server.broken_off(path, server.timeout_s, cause) from None
+    except UnicodeEncodeError as error:
+        raise failures.not_text(path, error) from None  # the originals may hold a key
+    except (ValueError, RecursionError, msgspec.ValidationError) as error:
+        body = getattr(error, "doc", "")  # of an event that is not JSON
+        raise failures.unexpected(path, str(error), body) from None
     except openai.APIError as error:
-        if error.body is None or isinstance(error, openai.APIResponseValidationError):
-            raise server.protocol_error(path, str(error)) from None
-        code = str(error.code)  # of an error said within a stream
+        code = str(error.code)
         status = int(code) if _ERROR_STATUS.fullmatch(code) else 500
         said = error.message.encode(errors="replace")
-        raise server.failure(path, status, said, {}) from None
-    except UnicodeEncodeError as error:
-        raise server.not_text(path, error) from None
-    except (openai.OpenAIError, msgspec.ValidationError, ValueError, RecursionError) as error:
-        body = getattr(error, "doc", "")  # what is not JSON
-        raise server.protocol_error(path, str(error), body) from None
+        raise failures.refused(path, status, said, {}) from None
     except Unexpected as unexpected:
-        raise server.protocol_error(path, str(unexpected)) from unexpected
+        raise failures.unexpected(path, str(unexpected)) from unexpected

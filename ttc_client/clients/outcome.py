@@ -1,8 +1,8 @@
-"""An outcome reward model: one score for a whole solution, or for a partial one so far.
+"""An outcome reward model: one score for a solution, whole or partial.
 
-Each step that is to be scored gets the score of the item that it is part of. So in a search a
-step has the score of the solution up to it, and a whole solution has one and the same score
-beside all its steps, which reduces to itself by `last`, `min` and `mean` (not by `prod`).
+Each step gets the score of its item. In a search that is the score of the solution up to the
+step. The steps of a whole solution all get the same score, which `last`, `min` and `mean` reduce
+to itself (`prod` does not).
 """
 
 from collections.abc import Coroutine, Sequence
@@ -13,7 +13,7 @@ import msgspec
 
 from ttc_client.clients.http import Server
 from ttc_client.clients.replies import Unexpected, in_order
-from ttc_client.clients.scores import checked_scores, probability
+from ttc_client.clients.scores import PRMFacts, checked_scores, probability
 from ttc_client.clients.usage import TokenUsage
 from ttc_client.clients.vllm import served_model, tokenize_chat
 from ttc_client.errors import RequestError
@@ -24,12 +24,12 @@ from ttc_client.types import Usage
 
 
 def _solutions(request: ScoreRequest) -> list[str]:
-    """Return the solution that each item stands for, but for items without a step."""
+    """Return the solution that ends with each item; items without a step have none."""
     return [STEP_DELIMITER.join((*request.prefix, *item)) for item in request.items if item]
 
 
 def _per_step(request: ScoreRequest, scores: Sequence[float]) -> tuple[tuple[float, ...], ...]:
-    """Give each step the score of its item."""
+    """Give each step the score of its item; raises Unexpected for another number of scores."""
     items = [item for item in request.items if item]
     if len(scores) != len(items):
         raise Unexpected(f"{len(scores)} scores for {len(items)} solutions")
@@ -56,42 +56,45 @@ class VLLMClassification:
     """A reward model behind `POST /classify` of vLLM; open one with `connect`.
 
     `chat` says whether the model has a chat template; without one it reads the problem, a blank
-    line and the solution. Of two classes the second is the good one.
+    line and the solution. Of two classes the second means good.
     """
 
     server: Server
     model: str
+    context_length: int | None
     chat: bool
 
     @classmethod
     async def connect(cls, server: Server) -> "VLLMClassification":
-        """Ask the server what it serves and whether that model has a chat template."""
-        model, _ = await served_model(server, None)
+        """Ask the server for its model, and whether that has a chat template."""
+        model, context_length = await served_model(server, None)
         try:
             await _chat_ids(server, "1 + 1?", "2")
         except RequestError:
-            return cls(server, model, chat=False)
-        return cls(server, model, chat=True)
+            return cls(server, model, context_length, chat=False)
+        return cls(server, model, context_length, chat=True)
 
     @property
     def name(self) -> str:
         """The model, and how it is asked."""
         return f"{self.model} (outcome, classification)"
 
+    @property
+    def facts(self) -> PRMFacts:
+        """What the server says of the model."""
+        return PRMFacts(self.model, self.context_length)
+
     async def score(self, request: ScoreRequest) -> Scores:
-        """Score all items in one request."""
+        """Score all items in one request; raises ServerError."""
         solutions = _solutions(request)
         if self.chat:
             texts = await together(_chat_ids(self.server, request.question, s) for s in solutions)
         else:
             texts = [_one_text(request.question, solution) for solution in solutions]
         payload = {"model": self.model, "input": texts}
-
-        def read(reply: _Classification) -> Scores:
+        with await self.server.ask("/classify", payload, _Classification, request.session) as reply:
             flat = [_second(one.probs) for one in in_order(reply.data, len(solutions))]
             return Scores(_per_step(request, flat), reply.usage.by_prm())
-
-        return await self.server.ask("/classify", payload, _Classification, read, request.session)
 
 
 def _second(probs: Sequence[float]) -> float:
@@ -116,6 +119,7 @@ class _Info(msgspec.Struct):
     model_id: str
     model_type: dict[str, _Labels] = {}
     max_client_batch_size: int = 32
+    max_input_length: int | None = None
 
 
 class _Prediction(msgspec.Struct):
@@ -127,30 +131,42 @@ class _Prediction(msgspec.Struct):
 class TEIPrediction:
     """A reward model behind `POST /predict` of TEI; open one with `connect`.
 
-    It reads the problem, a blank line and the solution. TEI names its classes: of two, `good`
-    is the second.
+    It reads the problem, a blank line and the solution. TEI names its classes; `good` is the name
+    of the second.
     """
 
     server: Server
     model: str
+    context_length: int | None
     good: str
     batch_size: int
 
     @classmethod
     async def connect(cls, server: Server) -> "TEIPrediction":
-        """Ask the server what it serves, how its classes are named and how many texts it takes."""
+        """Ask the server for its model, the names of its classes, and its limits."""
         info = await server.get("/info", _Info)
         labels = [labels.id2label for labels in info.model_type.values()]
         good = labels[0].get("1", "") if labels else ""
-        return cls(server, info.model_id, good or "LABEL_1", info.max_client_batch_size)
+        return cls(
+            server,
+            info.model_id,
+            info.max_input_length,
+            good or "LABEL_1",
+            info.max_client_batch_size,
+        )
 
     @property
     def name(self) -> str:
         """The model, and how it is asked."""
         return f"{self.model} (outcome, TEI)"
 
+    @property
+    def facts(self) -> PRMFacts:
+        """What the server says of the model."""
+        return PRMFacts(self.model, self.context_length)
+
     async def score(self, request: ScoreRequest) -> Scores:
-        """Score all items in as few requests as the server allows."""
+        """Score all items in as few requests as the server allows; raises ServerError."""
         texts = [[_one_text(request.question, solution)] for solution in _solutions(request)]
         batches = await together(
             self._predict(texts[start : start + self.batch_size], request.session)
@@ -160,17 +176,15 @@ class TEIPrediction:
         return Scores(_per_step(request, flat), Usage(prm_requests=len(batches)))
 
     async def _predict(self, batch: Sequence[Sequence[str]], session: str) -> list[float]:
-        def read(reply: list[list[_Prediction]]) -> list[float]:
+        payload = {"inputs": batch, "raw_scores": False}
+        with await self.server.ask("/predict", payload, list[list[_Prediction]], session) as reply:
             if len(reply) != len(batch):
                 raise Unexpected(f"{len(reply)} answers instead of {len(batch)}")
             return [probability(self._good_score(predictions)) for predictions in reply]
-
-        payload = {"inputs": batch, "raw_scores": False}
-        return await self.server.ask("/predict", payload, list[list[_Prediction]], read, session)
 
     def _good_score(self, predictions: Sequence[_Prediction]) -> float:
         for prediction in predictions:
             if len(predictions) == 1 or prediction.label == self.good:
                 return prediction.score
-        said = ", ".join(prediction.label for prediction in predictions) or "nothing"
-        raise Unexpected(f"no class {self.good} but {said}")
+        names = ", ".join(prediction.label for prediction in predictions) or "none"
+        raise Unexpected(f"no class {self.good}; the classes are {names}")

@@ -1,6 +1,6 @@
-"""A PRM in a vLLM server that pools: all steps of a solution from one pass over it.
+"""A PRM in a vLLM pooling server, which scores all steps of a solution in one pass.
 
-The server keeps no prefix, so that this suits whole solutions (best-of-n) better than a search.
+Pooling does not use the prefix cache, so it suits whole solutions (best-of-n), not searches.
 """
 
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ from ttc_client.clients.causal import CausalPRM
 from ttc_client.clients.http import Server
 from ttc_client.clients.prompts import QWEN_PRM_MARKER, qwen_prm_solution
 from ttc_client.clients.replies import Unexpected, in_order
-from ttc_client.clients.scores import checked_scores
+from ttc_client.clients.scores import PRMFacts, checked_scores
 from ttc_client.clients.usage import TokenUsage
 from ttc_client.clients.vllm import served_model, tokenize
 from ttc_client.search.ports import ScoreRequest, Scores
@@ -35,7 +35,7 @@ class _Pooling(msgspec.Struct):
 
 @dataclass(frozen=True, slots=True)
 class _Solution:
-    """What the server is to read, how many rows it has for that, and which of them are wanted."""
+    """What the server reads, how many rows it returns for that, and which of them are wanted."""
 
     text: str | tuple[int, ...]
     num_rows: int
@@ -47,15 +47,13 @@ async def _pool(
 ) -> Scores:
     payload = {"model": model, "input": [solution.text for solution in solutions]}
 
-    def read(reply: _Pooling) -> Scores:
+    with await server.ask(_PATH, payload, _Pooling, request.session) as reply:
         flat: list[float] = []
         for solution, pooled in zip(solutions, in_order(reply.data, len(solutions)), strict=True):
             if len(pooled.data) != solution.num_rows:
                 raise Unexpected(f"{len(pooled.data)} values instead of {solution.num_rows}")
             flat += [_good(pooled.data[index]) for index in solution.wanted]
         return Scores(checked_scores(request, flat), reply.usage.by_prm())
-
-    return await server.ask(_PATH, payload, _Pooling, read, request.session)
 
 
 def _good(row: Sequence[float]) -> float:
@@ -66,20 +64,25 @@ def _good(row: Sequence[float]) -> float:
 
 @dataclass(frozen=True, slots=True)
 class TokenClassification:
-    """A causal PRM, converted to judge at every token; the verdicts after each step are taken."""
+    """A causal PRM that the server has converted to score every token; a step's last one counts."""
 
-    model: CausalPRM
+    prm: CausalPRM
 
     @property
     def name(self) -> str:
         """The model, and how it is asked."""
-        return f"{self.model.name} ({self.model.form.name}, token classification)"
+        return f"{self.prm.name} ({self.prm.form.name}, token classification)"
+
+    @property
+    def facts(self) -> PRMFacts:
+        """What the server says of the PRM; its labels are a setting of the server."""
+        return PRMFacts(self.prm.name, self.prm.context_length)
 
     async def score(self, request: ScoreRequest) -> Scores:
-        """Score all steps of all items in one request, each item in one pass."""
-        shared, rests = await self.model.questions(request)
+        """Score all steps of all items in one request; raises ContextLengthError, ServerError."""
+        shared, rests = await self.prm.questions(request)
         texts = iter(rests)
-        server = self.model.server
+        server = self.prm.server
         counted = [
             await together(
                 tokenize(server, shared + text, add_special_tokens=True)
@@ -88,13 +91,13 @@ class TokenClassification:
             for item in request.items
         ]
         solutions = [self._solution(prefixes) for prefixes in counted if prefixes]
-        return await _pool(server, self.model.name, request, solutions)
+        return await _pool(server, self.prm.name, request, solutions)
 
     def _solution(self, prefixes: Sequence[tuple[int, ...]]) -> _Solution:
         """Find where each step ends from the tokens of the solution up to it."""
         whole = prefixes[-1]
         if any(whole[: len(prefix)] != prefix for prefix in prefixes):
-            raise self.model.server.protocol_error(
+            raise self.prm.server.failures.unexpected(
                 "/tokenize", "the tokens of a solution do not begin with those of its steps"
             )
         return _Solution(whole, len(whole), [len(prefix) - 1 for prefix in prefixes])
@@ -102,23 +105,29 @@ class TokenClassification:
 
 @dataclass(frozen=True, slots=True)
 class StepPooling:
-    """Qwen2.5-Math-PRM, which vLLM lets judge at its own marker after each step."""
+    """Qwen2.5-Math-PRM, which scores at the marker after each step; open one with `connect`."""
 
     server: Server
     model: str
+    context_length: int | None = None
 
     @classmethod
     async def connect(cls, server: Server) -> "StepPooling":
-        """Ask the server what it serves."""
-        return cls(server, (await served_model(server, None))[0])
+        """Ask the server for its model."""
+        return cls(server, *await served_model(server, None))
 
     @property
     def name(self) -> str:
         """The model, and how it is asked."""
         return f"{self.model} (step pooling)"
 
+    @property
+    def facts(self) -> PRMFacts:
+        """What the server says of the PRM."""
+        return PRMFacts(self.model, self.context_length)
+
     async def score(self, request: ScoreRequest) -> Scores:
-        """Score all steps of all items in one request, each item in one pass."""
+        """Score all steps of all items in one request; raises ContextLengthError, ServerError."""
         items = [item for item in request.items if item]
         return await _pool(
             self.server, self.model, request, [_marked(request, item) for item in items]
@@ -126,7 +135,7 @@ class StepPooling:
 
 
 def _marked(request: ScoreRequest, item: Sequence[str]) -> _Solution:
-    """Return the text of a solution; its problem and steps may hold the marker themselves."""
+    """Return the text of a solution; its problem and steps may themselves contain the marker."""
     steps = (*request.prefix, *item)
     ends = range(len(request.prefix) + 1, len(steps) + 1)
     counts = [

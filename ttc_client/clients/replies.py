@@ -1,4 +1,4 @@
-"""What servers send back: their own words for a failure, and the first checks of an answer.
+"""Read what servers send back: their messages of failure, and the order of an answer's parts.
 
 Knows nothing of HTTP.
 """
@@ -16,8 +16,8 @@ import msgspec
 _BODY_SHOWN = 200
 
 
-class Unexpected(Exception):  # noqa: N818 - becomes a ProtocolError, with the body
-    """Say what is wrong with an answer, where its body is not at hand."""
+class Unexpected(Exception):  # noqa: N818 - `Answer` makes it a ProtocolError, with the body
+    """An answer that decodes but is not what was asked for; the message says what is wrong."""
 
 
 class _Indexed(Protocol):
@@ -29,7 +29,10 @@ P = TypeVar("P", bound=_Indexed)
 
 
 def in_order(parts: Iterable[P], count: int) -> list[P]:
-    """Return the parts of an answer by their index, or raise Unexpected unless all are there."""
+    """Return the parts of an answer in the order of their index.
+
+    Raises Unexpected unless there are `count`, one of each index from 0.
+    """
     ordered = sorted(parts, key=attrgetter("index"))
     if [part.index for part in ordered] != list(range(count)):
         raise Unexpected(f"{len(ordered)} answers instead of {count}, one of each index")
@@ -41,7 +44,7 @@ class _Message(msgspec.Struct):
 
 
 class _NestedError(msgspec.Struct):
-    """{"error": {"message": …}}, as vLLM and OpenAI say it."""
+    """{"error": {"message": …}}, the shape of vLLM and OpenAI."""
 
     error: _Message
 
@@ -51,7 +54,7 @@ class _NestedError(msgspec.Struct):
 
 
 class _FlatError(msgspec.Struct):
-    """{"error": …}, {"detail": …} or {"message": …}, as TGI and others say it."""
+    """{"error": …}, {"detail": …} or {"message": …}, the shapes of TGI and others."""
 
     error: str = ""
     detail: str = ""
@@ -63,7 +66,7 @@ class _FlatError(msgspec.Struct):
 
 
 def error_message(body: bytes) -> str:
-    """Return what a server says went wrong, whichever of the usual shapes it says it in."""
+    """Return a server's message of failure, or the start of a body that has no known shape."""
     for shape in (_NestedError, _FlatError):
         try:
             reply = msgspec.json.decode(body, type=shape)
@@ -80,7 +83,10 @@ def shown(body: bytes | str, limit: int = _BODY_SHOWN) -> str:
 
 
 def seconds_to_wait(retry_after: str | None) -> float | None:
-    """Read a Retry-After header: seconds, or the date until which to wait."""
+    """Return the seconds that a Retry-After header asks for, itself in seconds or a date.
+
+    None without a header, and for one that is neither.
+    """
     if not retry_after:
         return None
     try:

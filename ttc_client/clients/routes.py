@@ -1,12 +1,12 @@
-"""The way to a server, directly or through a proxy, and what requests on it say of that.
+"""The route to a server, directly or through a proxy, and the parts of a request it determines.
 
 Knows nothing of sockets.
 """
 
 import re
 from base64 import b64encode
-from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 from urllib.parse import SplitResult, quote, unquote, urlsplit
 
 from ttc_client.errors import ConfigError
@@ -14,12 +14,11 @@ from ttc_client.errors import ConfigError
 _PORTS = {"http": 80, "https": 443}
 
 
-class NoProxyError(Exception):
-    """The URL of a proxy is none. It may hold a password, and so is not shown."""
+class InvalidProxyError(Exception):
+    """The proxy's URL is invalid; not shown, it may hold a password."""
 
 
-@dataclass(frozen=True, slots=True)
-class Hop:
+class Hop(NamedTuple):
     """A host to connect to, in TLS or not."""
 
     host: str
@@ -33,12 +32,12 @@ class Hop:
         return f"{host}:{self.port}"
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Route:
+class Route(NamedTuple):
     """Connect to `first`, and from there through a tunnel to `behind`, if there is one.
 
-    `base` is what the targets of all requests begin with, and `headers` are lines that all have;
-    `connect` is the request that opens the tunnel.
+    `base` begins the target of every request, and `headers` are lines that every request has;
+    `connect` is the request that opens the tunnel. Equal routes share their connections: a tuple,
+    because it is hashed for every request, and a dataclass takes four times as long.
     """
 
     first: Hop
@@ -49,24 +48,31 @@ class Route:
 
 
 def base_url(url: str, what: str) -> str:
-    """Return a server's URL without a trailing `/` or `/v1`, or raise ConfigError."""
+    """Return a server's URL without a trailing `/` or `/v1`.
+
+    Raises ConfigError, which names the setting `what`, for anything but an HTTP URL.
+    """
     if _hop(url) is None:
         raise ConfigError(f"{what} is {url!r}: it must be a URL such as http://localhost:8000")
     return re.sub(r"(/v1)?/*$", "", url)
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=1024)  # every request asks for its route
 def find_route(url: str, proxy: str | None) -> Route:
-    """Return the way to a server's URL, which is one; raises NoProxyError."""
+    """Return the route to a server.
+
+    Raises InvalidProxyError, and ValueError for a URL that `base_url` would refuse.
+    """
     server = _hop(url)
-    assert server is not None
+    if server is None:
+        raise ValueError(f"{url!r} is no URL of a server")
     path = quote(urlsplit(url).path, safe="/%:@!$&'()*+,;=~")
     host = f"Host: {server.authority}\r\n"
     if proxy is None:
         return Route(server, path, host)
     via = _hop(proxy)
     if via is None:
-        raise NoProxyError
+        raise InvalidProxyError
     credentials = _credentials(urlsplit(proxy))
     if server.tls:
         connect = f"CONNECT {server.authority} HTTP/1.1\r\n{host}{credentials}\r\n"

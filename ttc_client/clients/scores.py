@@ -1,8 +1,7 @@
-"""The project's own scoring protocol, and the check that every PRM's answer must pass."""
+"""The project's own scoring protocol, and what all PRM clients share."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from itertools import islice
 
 from ttc_client.clients import wire
@@ -12,8 +11,24 @@ from ttc_client.search.ports import ScoreRequest, Scores
 from ttc_client.types import Usage
 
 
+@dataclass(frozen=True, slots=True)
+class PRMFacts:
+    """What a client knows of its PRM; None for what the server does not say.
+
+    `model` is the server's name for it, and `context_length` how many tokens it reads. `labels`
+    are the ids of "+" and "-", None where the client does not choose them.
+    """
+
+    model: str | None = None
+    context_length: int | None = None
+    labels: tuple[int, int] | None = None
+
+
 def checked_scores(request: ScoreRequest, flat: Sequence[float]) -> tuple[tuple[float, ...], ...]:
-    """Return the scores by item, or raise Unexpected unless each step has one in [0, 1]."""
+    """Return the scores of all steps by item.
+
+    Raises Unexpected unless each step has one, in [0, 1].
+    """
     expected = sum(len(item) for item in request.items)
     if len(flat) != expected:
         raise Unexpected(f"{len(flat)} scores for {expected} steps")
@@ -22,8 +37,8 @@ def checked_scores(request: ScoreRequest, flat: Sequence[float]) -> tuple[tuple[
 
 
 def probability(score: float) -> float:
-    """Return a score, or raise Unexpected unless it lies in [0, 1]."""
-    if not 0 <= score <= 1:  # nor does NaN
+    """Return a score; raises Unexpected unless it is in [0, 1]."""
+    if not 0 <= score <= 1:  # also true of NaN
         raise Unexpected(f"a score of {score}, which is no probability")
     return score
 
@@ -33,24 +48,25 @@ class ScoreProtocol:
     """A PRM behind `POST /score` (see `ttc_client.clients.wire`)."""
 
     server: Server
+    facts = PRMFacts()
 
     @property
     def name(self) -> str:
-        """What the server is asked through; the protocol names no model."""
+        """How the PRM is asked; the protocol names no model."""
         return "a PRM (scoring protocol)"
 
     async def score(self, request: ScoreRequest) -> Scores:
-        """Score all steps of all items in one request."""
+        """Score all steps of all items in one request; raises ServerError."""
         call = wire.ScoreCall(
             problem=request.question,
             prefix=list(request.prefix),
             items=[list(item) for item in request.items],
         )
-        read = partial(_read, request)
-        return await self.server.ask("/score", call, wire.ScoreReply, read, request.session)
+        with await self.server.ask("/score", call, wire.ScoreReply, request.session) as reply:
+            return _scores(request, reply)
 
 
-def _read(request: ScoreRequest, reply: wire.ScoreReply) -> Scores:
+def _scores(request: ScoreRequest, reply: wire.ScoreReply) -> Scores:
     if reply.version != wire.VERSION:
         raise Unexpected(f"version {reply.version} of the protocol, not {wire.VERSION}")
     if [len(item) for item in reply.scores] != [len(item) for item in request.items]:

@@ -1,11 +1,12 @@
-"""The connections that all servers of a process share: opened as needed, used again, closed."""
+"""The pool of connections that all servers of a process share. POSIX only."""
 
 import asyncio
+import resource
 import socket
 import ssl
-import sys
 from collections import defaultdict, deque
-from contextlib import suppress
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager, suppress
 from functools import partial
 from itertools import chain
 from pathlib import Path
@@ -13,7 +14,7 @@ from typing import Any, Self
 
 from aiohappyeyeballs import start_connection  # pyright: ignore[reportUnknownVariableType]
 
-from ttc_client.clients.connection import Connection, Reply
+from ttc_client.clients.connection import Connection, Incoming, Reply
 from ttc_client.clients.routes import Hop, Route
 from ttc_client.errors import ConfigError
 
@@ -22,23 +23,23 @@ KEEP_ALIVE_S = 4.0
 """Below the 5 s after which vLLM closes an idle connection."""
 
 _ADDRESSES_KEPT_S = 10.0
-"""So that a thousand connections look a host up once."""
+"""A thousand connections that open at once look their host up once."""
 _NEXT_ADDRESS_S = 0.25
-"""After which a host's next address is tried beside one that does not answer (RFC 8305)."""
+"""Delay before a host's next address is tried as well (RFC 8305)."""
 _READ_BYTES = 1 << 18
 _MOST_FILES = 1 << 14
 
 
 class ConnectTimeoutError(TimeoutError):
-    """No connection was accepted in time."""
+    """The server accepted no connection in time."""
 
 
 class UnreachableError(ConnectionError):
-    """No connection was accepted."""
+    """The server accepted no connection."""
 
 
 class ProxyRefusedError(Exception):
-    """The proxy opened no tunnel; `status` is its answer."""
+    """The proxy opened no tunnel; `status` is that of its answer."""
 
     def __init__(self, status: int) -> None:
         super().__init__(f"the proxy answered {status}")
@@ -46,9 +47,10 @@ class ProxyRefusedError(Exception):
 
 
 def tls_context(ca_bundle: Path | None) -> ssl.SSLContext:
-    """Return what server certificates are verified with: the system's CAs, and those of a file.
+    """Return a context that trusts the system's CAs and those in a file.
 
-    SSL_CERT_FILE and SSL_CERT_DIR name the system's, as everywhere with OpenSSL.
+    SSL_CERT_FILE and SSL_CERT_DIR name the system's CAs, as everywhere with OpenSSL. Raises
+    ConfigError for a file without certificates.
     """
     context = ssl.create_default_context()
     if ca_bundle is not None:
@@ -63,16 +65,17 @@ def tls_context(ca_bundle: Path | None) -> ssl.SSLContext:
 
 
 class Session:
-    """The open connections, by the way that they go; close them with `async with`.
+    """A pool of connections by route; close it with `async with`.
 
-    `num_opened` counts those that were ever opened.
+    There is no limit on their number: the limits on requests are set elsewhere. An idle
+    connection is closed after `keep_alive_s`. `num_opened` counts the connections ever opened.
     """
 
     def __init__(
         self, tls: ssl.SSLContext | None = None, keep_alive_s: float = KEEP_ALIVE_S
     ) -> None:
         self.num_opened = 0
-        self._tls = tls or tls_context(None)
+        self.tls = tls or tls_context(None)
         self._keep_alive_s = keep_alive_s
         self._idle: defaultdict[Route, deque[Connection]] = defaultdict(deque)
         self._addresses: dict[Hop, tuple[float, list[Any]]] = {}
@@ -80,7 +83,7 @@ class Session:
         self._buffer = memoryview(bytearray(_READ_BYTES))
         self._loop = asyncio.get_running_loop()
         self._clean_up: asyncio.TimerHandle | None = None
-        _allow_files()
+        _raise_file_limit()
 
     async def __aenter__(self) -> Self:
         return self
@@ -95,25 +98,36 @@ class Session:
     async def exchange(
         self, route: Route, request: bytes, timeout_s: float, silence_s: float
     ) -> Reply:
-        """Send a request to a server, and return its reply.
+        """Send a request and return its reply.
 
         Raises ConnectTimeoutError, UnreachableError, ProxyRefusedError, ssl.CertificateError, and
         what `Connection.exchange` raises.
         """
-        connection = self._idle_one(route) or await self._connect(route)
+        idle = self._idle[route]
+        connection = self._reusable(idle) or await self._connect(route)
         reply = await connection.exchange(request, timeout_s, silence_s)
-        if connection.usable:
-            connection.idle_since_s = self._loop.time()
-            self._idle[route].append(connection)
-            if self._clean_up is None:
-                self._clean_up = self._later()
-        else:
-            connection.close()
+        self._put_back(idle, connection)
         return reply
 
-    def _idle_one(self, route: Route) -> Connection | None:
-        """Return the connection used last, as it is the likeliest to be still open."""
+    @asynccontextmanager
+    async def stream(
+        self, route: Route, request: bytes, timeout_s: float, silence_s: float
+    ) -> AsyncGenerator[Incoming]:
+        """Send a request and give its reply, whose body is read by iterating over it.
+
+        Leaving the block before the body has ended closes the connection at once. Raises what
+        `exchange` raises, in part while the body is read.
+        """
         idle = self._idle[route]
+        connection = self._reusable(idle) or await self._connect(route)
+        reply = await connection.stream(request, timeout_s, silence_s)
+        try:
+            yield reply
+        finally:
+            self._put_back(idle, connection)
+
+    def _reusable(self, idle: deque[Connection]) -> Connection | None:
+        """Take the connection that was used last: it is the least likely to be closed by now."""
         while idle:
             connection = idle.pop()
             if connection.usable and not self._is_old(connection):
@@ -121,11 +135,21 @@ class Session:
             connection.close()
         return None
 
+    def _put_back(self, idle: deque[Connection], connection: Connection) -> None:
+        """Keep a connection for the next request, or close it if it cannot carry one."""
+        if not connection.usable:
+            connection.close()
+            return
+        connection.idle_since_s = self._loop.time()
+        idle.append(connection)
+        if self._clean_up is None:
+            self._clean_up = self._later()
+
     def _is_old(self, connection: Connection) -> bool:
         return self._loop.time() - connection.idle_since_s >= self._keep_alive_s
 
     def _close_old(self) -> None:
-        """Close what was not needed for a while, and look again while there is more."""
+        """Close connections that were idle for too long, and check again while others are idle."""
         for idle in self._idle.values():
             while idle and self._is_old(idle[0]):
                 idle.popleft().close()
@@ -153,14 +177,14 @@ class Session:
         addresses = await self._look_up(hop)
         sock = await _first_to_accept(addresses)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-        tls: dict[str, Any] = {"ssl": self._tls, "server_hostname": hop.host} if hop.tls else {}
+        tls: dict[str, Any] = {"ssl": self.tls, "server_hostname": hop.host} if hop.tls else {}
         _, connection = await self._loop.create_connection(
             lambda: Connection(self._buffer), sock=sock, **tls
         )
         return connection
 
     async def _look_up(self, hop: Hop) -> list[Any]:
-        async with self._looking_up[hop]:  # a name that hangs holds up no other
+        async with self._looking_up[hop]:  # one per host: a slow look-up blocks only itself
             until_s, addresses = self._addresses.get(hop, (0.0, []))
             if self._loop.time() >= until_s:
                 addresses = await _addresses(hop)
@@ -168,15 +192,13 @@ class Session:
             return addresses
 
     async def _tunnel(self, connection: Connection, request: str, behind: Hop) -> None:
-        """Make a connection to a proxy one to the server behind it."""
-        patience_s = CONNECT_TIMEOUT_S
+        """Have a proxy connect to the server behind it, and start TLS with that server."""
+        wait_s = CONNECT_TIMEOUT_S
         try:
-            reply = await connection.exchange(
-                request.encode(), patience_s, patience_s, is_connect=True
-            )
+            reply = await connection.exchange(request.encode(), wait_s, wait_s, is_connect=True)
             if not 200 <= reply.status < 300:
                 raise ProxyRefusedError(reply.status)
-            await connection.start_tls(self._tls, behind.host)
+            await connection.start_tls(self.tls, behind.host)
         except BaseException:
             connection.close()
             raise
@@ -186,7 +208,7 @@ async def _first_to_accept(addresses: list[Any]) -> socket.socket:
     task = asyncio.current_task()
     num_cancelled = task.cancelling() if task else 0
     sock = await start_connection(addresses, happy_eyeballs_delay=_NEXT_ADDRESS_S)
-    if task and task.cancelling() > num_cancelled:  # which it loses where one address is slow
+    if task and task.cancelling() > num_cancelled:  # `start_connection` can swallow a cancellation
         sock.close()
         raise asyncio.CancelledError
     return sock
@@ -196,21 +218,17 @@ async def _addresses(hop: Hop) -> list[Any]:
     find = partial(socket.getaddrinfo, hop.host, hop.port, type=socket.SOCK_STREAM)
     try:
         return find(flags=socket.AI_NUMERICHOST)
-    except socket.gaierror:  # a name, and so a question that takes a thread
+    except socket.gaierror:  # a name: looking it up blocks, so it takes a thread
         return await asyncio.to_thread(find)
 
 
-def _allow_files() -> None:
-    """Raise the soft limit on open files as far as may be needed and the hard one lets it.
+def _raise_file_limit() -> None:
+    """Raise the soft limit on open files to `_MOST_FILES`, or to the hard limit if that is lower.
 
-    Many connections may need more than the 256 or 1024 that a process has unless it asks.
+    A process starts with 256 or 1024, which a large search exceeds.
     """
-    if sys.platform == "win32":  # knows no such limit
-        return
-    import resource
-
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = _MOST_FILES if hard == resource.RLIM_INFINITY else min(_MOST_FILES, hard)
     if soft != resource.RLIM_INFINITY and soft < wanted:
-        with suppress(ValueError, OSError):  # macOS has a lower one besides
+        with suppress(ValueError, OSError):  # macOS has another, lower limit
             resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))

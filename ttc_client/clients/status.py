@@ -1,4 +1,4 @@
-"""What a server says of itself beside its answers: version, cache counters, idle connections."""
+"""What a server says of itself: version, cache counters, how long it keeps idle connections."""
 
 import asyncio
 import re
@@ -8,14 +8,14 @@ from dataclasses import replace
 import msgspec
 
 from ttc_client.clients.http import Server
-from ttc_client.clients.session import Session, tls_context
+from ttc_client.clients.session import Session
 from ttc_client.errors import ProtocolError, RequestError
 
 _VERSION_PATHS = ("/version", "/info")
-"""Of vLLM and SGLang, and of TGI and TEI."""
+"""The first of vLLM and SGLang, the second of TGI and TEI."""
 
 _HITS = re.compile(r"^vllm:prefix_cache_hits_total(?:\{.*\})? (\S+)$", re.MULTILINE)
-_PATIENCE_S = 60.0
+_SPARE_S = 60.0
 
 
 class _Version(msgspec.Struct):
@@ -23,7 +23,7 @@ class _Version(msgspec.Struct):
 
 
 async def version(server: Server) -> str | None:
-    """Return the version that a server gives, None where it gives none."""
+    """Return a server's version, None where it gives none; raises TransientServerError."""
     for path in _VERSION_PATHS:
         try:
             return (await server.get(path, _Version)).version
@@ -33,7 +33,10 @@ async def version(server: Server) -> str | None:
 
 
 async def prefix_cache_hits(server: Server) -> float | None:
-    """Return how many prompt tokens vLLM has found in its cache so far; None if not counted."""
+    """Return how many prompt tokens vLLM has found in its cache so far; None if not counted.
+
+    Raises TransientServerError.
+    """
     try:
         counts = _HITS.findall(await server.get_text("/metrics"))
     except RequestError:
@@ -42,11 +45,14 @@ async def prefix_cache_hits(server: Server) -> float | None:
 
 
 async def survives_idling(server: Server, idle_s: float) -> bool:
-    """Return whether the server keeps a connection open that is idle for that long."""
-    async with Session(tls_context(server.ca_bundle), idle_s + _PATIENCE_S) as session:
+    """Return whether the server keeps a connection open that is idle for `idle_s`.
+
+    Raises ServerError.
+    """
+    async with Session(server.session.tls, idle_s + _SPARE_S) as session:
         alone = replace(server, session=session)
         for pause_s in (idle_s, 0):
-            with suppress(RequestError):  # an answer is an answer
+            with suppress(RequestError):  # any answer shows that the connection works
                 await alone.get_text("/health")
             await asyncio.sleep(pause_s)
     return session.num_opened == 1

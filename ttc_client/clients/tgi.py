@@ -1,33 +1,30 @@
 """The policy in a TGI server: text in, text out, a request per continuation.
 
-`/generate` takes neither token ids nor a number of continuations, and puts a BOS before every
-text, so the template is rendered here, without one. The stop string stays in what comes back.
+`/generate` takes neither token ids nor a number of continuations. It puts a BOS before every
+text, so the template is rendered here, without one. The stop string is part of the answer.
 """
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, TypeVar
 
 import msgspec
 
-from ttc_client.clients.http import Server
+from ttc_client.clients.http import Answer, Server
 from ttc_client.clients.prompts import render_for
 from ttc_client.clients.replies import Unexpected
 from ttc_client.clients.usage import Count
-from ttc_client.errors import ConfigError, ContextLengthError
-from ttc_client.middleware.deadlines import clock_stopped
+from ttc_client.deadlines import clock_stopped
+from ttc_client.errors import ConfigError, ContextLengthError, OneChoiceError
 from ttc_client.search.ports import SampleRequest, Samples
-from ttc_client.together import together
 from ttc_client.types import Finish, Message, Prompt, Step, Trajectory, Usage
 
 T = TypeVar("T")
-A = TypeVar("A")
 
 _FINISHES: dict[str, Finish] = {"stop_sequence": "stop", "eos_token": "eos", "length": "length"}
 _SEED_ZERO = 1 << 52
-"""Stands for the seed 0, which TGI refuses; the seeds of a run lie below."""
+"""Sent for the seed 0, which TGI refuses; all other seeds of a run are below it."""
 
 
 class _Info(msgspec.Struct):
@@ -51,8 +48,8 @@ class _Generated(msgspec.Struct):
 class TGIModel:
     """What a TGI server serves, and its limits.
 
-    It reads `max_input_tokens`, and holds `max_total_tokens` with what it generates. A request
-    that finds no free slot is refused, so `slots` makes it wait here.
+    It reads at most `max_input_tokens`, and reads and generates at most `max_total_tokens`. It
+    refuses a request when all its slots are taken, so requests wait for one of `slots` here.
     """
 
     server: Server
@@ -63,7 +60,10 @@ class TGIModel:
 
     @classmethod
     async def connect(cls, server: Server, wanted: str | None) -> "TGIModel":
-        """Ask the server for all of it."""
+        """Ask the server for all of it.
+
+        Raises ConfigError if it does not serve the model `wanted`.
+        """
         info = await server.get("/info", _Info)
         if wanted not in (None, info.model_id):
             raise ConfigError(f"model is {wanted!r}, but {server.url} serves {info.model_id}")
@@ -71,26 +71,21 @@ class TGIModel:
         return cls(server, info.model_id, info.max_input_tokens, info.max_total_tokens, slots)
 
     async def generate(
-        self,
-        text: str,
-        parameters: Mapping[str, Any],
-        reply: type[T],
-        read: Callable[[T], A],
-        session: str,
-    ) -> A:
-        """Generate after a text, as soon as the server has a slot free, and `read` the answer."""
+        self, text: str, parameters: Mapping[str, Any], reply: type[T], session: str
+    ) -> Answer[T]:
+        """Generate after a text, as soon as the server has a slot free."""
         payload = {"inputs": text, "parameters": parameters}
         with clock_stopped():
             await self.slots.acquire()
         try:
-            return await self.server.ask("/generate", payload, reply, read, session)
+            return await self.server.ask("/generate", payload, reply, session)
         finally:
             self.slots.release()
 
     async def room(self, text: str, wanted: int) -> int:
-        """Return how many tokens may follow a text, `wanted` at most; below 1 if it is too long.
+        """Return how many tokens may follow a text, `wanted` at most; below 1 if none.
 
-        A token is at least a byte long, so only long texts need the server's count.
+        A token has at least one byte, so only long texts are counted by the server.
         """
         limit = min(self.max_total_tokens, self.max_input_tokens + wanted)
         if len(text.encode()) + 1 + wanted <= limit:
@@ -107,10 +102,14 @@ class TGIPolicy:
 
     tgi: TGIModel
     asks_singly = True
+    speaks_ids = False
 
     @classmethod
     async def connect(cls, server: Server, model: str | None) -> "TGIPolicy":
-        """Ask the server what it serves."""
+        """Ask the server for its model and its limits.
+
+        Raises ConfigError if it does not serve the model that is named.
+        """
         return cls(await TGIModel.connect(server, model))
 
     @property
@@ -118,27 +117,40 @@ class TGIPolicy:
         """What the server calls the model."""
         return self.tgi.name
 
+    @property
+    def context_length(self) -> int:
+        """How many tokens the server reads and generates."""
+        return self.tgi.max_total_tokens
+
     async def root(self, messages: Sequence[Message]) -> Trajectory:
         """Return the empty trajectory of a prompt, templated."""
         return Trajectory(Prompt(tuple(messages), render_for(self.model, messages)))
 
-    async def sample(self, request: SampleRequest) -> Samples:
-        """Sample `n` continuations in as many requests; cancelling closes them all.
+    async def room(self, trajectory: Trajectory, wanted: int) -> int:
+        """Return how many tokens may follow a trajectory, `wanted` at most; below 1 if none."""
+        return await self.tgi.room(trajectory.prompt.text + trajectory.text, wanted)
 
-        TGI counts the tokens that it generates, and says nothing of those that it reads.
+    async def sample(self, request: SampleRequest) -> Samples:
+        """Sample one continuation; TGI counts the tokens it generates, but not those it reads.
+
+        Raises OneChoiceError for n > 1, ContextLengthError for a prompt that fills the context,
+        and ServerError. A trajectory that fills it has an empty continuation, cut by length.
         """
-        text = request.text
-        room = await self.tgi.room(text, request.max_tokens)
-        if room < 1:
+        if request.n > 1:
+            url = self.tgi.server.url
+            raise OneChoiceError(f"{url}/generate takes one continuation per request", url=url)
+        max_tokens = await self.room(request.trajectory, request.max_tokens)
+        if max_tokens < 1:
             if not request.trajectory.steps:
                 raise self._too_long()
-            return Samples((Step("", "length", 0),) * request.n, (), Usage())
-        steps = await together(
-            self._step(request, text, _parameters(request, index, room))
-            for index in range(request.n)
-        )
-        tokens = sum(step.num_tokens for step in steps)
-        return Samples(steps, (), Usage(completion_tokens=tokens, policy_requests=request.n))
+            return Samples((Step("", "length", 0),), (), Usage())
+        text = request.text
+        parameters = _parameters(request, max_tokens)
+        answer = await self.tgi.generate(text, parameters, _Generated, request.session)
+        with answer as reply:
+            step = _step(request, max_tokens, reply)
+        usage = Usage(completion_tokens=step.num_tokens, policy_requests=1)
+        return Samples((step,), (), usage)
 
     def _too_long(self) -> ContextLengthError:
         return ContextLengthError(
@@ -148,12 +160,8 @@ class TGIPolicy:
             url=self.tgi.server.url,
         )
 
-    async def _step(self, request: SampleRequest, text: str, parameters: dict[str, Any]) -> Step:
-        read = partial(_read_step, request, parameters["max_new_tokens"])
-        return await self.tgi.generate(text, parameters, _Generated, read, request.session)
 
-
-def _read_step(request: SampleRequest, max_tokens: int, reply: _Generated) -> Step:
+def _step(request: SampleRequest, max_tokens: int, reply: _Generated) -> Step:
     reason, num_tokens = reply.details.finish_reason, reply.details.generated_tokens
     finish = _FINISHES.get(reason)
     if finish is None:
@@ -165,8 +173,8 @@ def _read_step(request: SampleRequest, max_tokens: int, reply: _Generated) -> St
     return Step(reply.generated_text, finish, num_tokens)
 
 
-def _parameters(request: SampleRequest, index: int, max_tokens: int) -> dict[str, Any]:
-    """Set every sampling field, but for those whose neutral value TGI refuses."""
+def _parameters(request: SampleRequest, max_tokens: int) -> dict[str, Any]:
+    """Set every sampling field, except where TGI refuses its neutral value."""
     parameters: dict[str, Any] = {
         "do_sample": request.temperature > 0,
         "max_new_tokens": max_tokens,
@@ -181,5 +189,5 @@ def _parameters(request: SampleRequest, index: int, max_tokens: int) -> dict[str
     if request.top_p < 1:
         parameters["top_p"] = request.top_p
     if request.seed is not None:
-        parameters["seed"] = request.seed + index or _SEED_ZERO
+        parameters["seed"] = request.seed or _SEED_ZERO
     return parameters

@@ -1,4 +1,4 @@
-"""A causal PRM in a TGI server: a request per step, which generates the verdict on it."""
+"""A causal PRM in a TGI server, which generates the verdict on each step in its own request."""
 
 from dataclasses import dataclass
 
@@ -9,7 +9,7 @@ from ttc_client.clients.formats import PRMFormat, find_format, questions
 from ttc_client.clients.http import Server
 from ttc_client.clients.prompts import RLHFLOW_VERDICTS
 from ttc_client.clients.replies import Unexpected
-from ttc_client.clients.scores import checked_scores
+from ttc_client.clients.scores import PRMFacts, checked_scores
 from ttc_client.clients.tgi import TGIModel
 from ttc_client.errors import RequestError
 from ttc_client.search.ports import ScoreRequest, Scores
@@ -17,7 +17,7 @@ from ttc_client.together import together
 from ttc_client.types import Usage
 
 _NUM_LIKELIEST = 5
-"""As many tokens as a TGI server names by default."""
+"""How many of the likeliest tokens a TGI server returns by default."""
 
 
 class _LabelToken(msgspec.Struct):
@@ -40,9 +40,9 @@ class _Verdict(msgspec.Struct):
 
 @dataclass(frozen=True, slots=True)
 class TGIScoring:
-    """Ask through `POST /generate` for the likeliest first tokens; open one with `connect`.
+    """A PRM behind `POST /generate`, asked for the likeliest first tokens; open it with `connect`.
 
-    `labels` are the ids of "+" and "-", None where the server has no tokenizer to ask.
+    `labels` are the ids of "+" and "-", None where the server has no `/tokenize`.
     """
 
     tgi: TGIModel
@@ -51,7 +51,7 @@ class TGIScoring:
 
     @classmethod
     async def connect(cls, server: Server, wanted_format: str) -> "TGIScoring":
-        """Ask the server what it serves."""
+        """Ask the server for its model, its limits and the ids of "+" and "-"."""
         tgi = await TGIModel.connect(server, None)
         labels = await _labels(server)
         return cls(tgi, labels, find_format(wanted_format, tgi.name, labels))
@@ -61,8 +61,13 @@ class TGIScoring:
         """The model, and how it is asked."""
         return f"{self.tgi.name} ({self.form.name}, TGI)"
 
+    @property
+    def facts(self) -> PRMFacts:
+        """What the server says of the PRM."""
+        return PRMFacts(self.tgi.name, self.tgi.max_input_tokens, self.labels)
+
     async def score(self, request: ScoreRequest) -> Scores:
-        """Score all steps of all items, all at the same time; cancelling closes the requests."""
+        """Score all steps of all items at the same time; raises ServerError."""
         shared, rests = questions(self.form, request)
         flat = await together(self._ask(shared + rest, request.session) for rest in rests)
         return Scores(checked_scores(request, flat), Usage(prm_requests=len(rests)))
@@ -74,10 +79,11 @@ class TGIScoring:
             "top_n_tokens": _NUM_LIKELIEST,
             "details": True,
         }
-        return await self.tgi.generate(text, parameters, _Verdict, self._probability, session)
+        with await self.tgi.generate(text, parameters, _Verdict, session) as verdict:
+            return self._probability(verdict)
 
     def _probability(self, verdict: _Verdict) -> float:
-        """Return the softmax over the two labels; one that is absent is as likely as the last."""
+        """Return the softmax over the two labels; an absent one is as likely as the last token."""
         likeliest = verdict.details.top_tokens[0] if verdict.details.top_tokens else []
         good, bad = [self._logp(likeliest, which) for which in range(2)]
         if good is bad is None:
@@ -87,7 +93,7 @@ class TGIScoring:
         return first_of_two(floor if good is None else good, floor if bad is None else bad)
 
     def _logp(self, likeliest: list[_Token], which: int) -> float | None:
-        """Tell a label by its id, or else by its text."""
+        """Find a label's logprob by its id, or else by its text; None if it is absent."""
         by_id = [t.logprob for t in likeliest if self.labels and t.id == self.labels[which]]
         by_text = [t.logprob for t in likeliest if t.text.strip() == RLHFLOW_VERDICTS[which]]
         return next(iter(by_id + by_text), None)
@@ -104,6 +110,6 @@ async def _labels(server: Server) -> tuple[int, int] | None:
             raise
         return None
     if not all(read):
-        raise server.protocol_error("/tokenize", "no token for + or -")
+        raise server.failures.unexpected("/tokenize", "no token for + or -")
     good, bad = (tokens[-1].id for tokens in read)
     return good, bad

@@ -1,4 +1,4 @@
-"""What an OpenAI-style server says that a request cost."""
+"""The `usage` field of OpenAI-style servers: the tokens that a request cost."""
 
 import msgspec
 
@@ -11,7 +11,7 @@ class _PromptDetails(msgspec.Struct):
 
 
 class TokenUsage(msgspec.Struct):
-    """The `usage` of a reply; what a server leaves out counts as nothing."""
+    """The `usage` of a reply; counts that a server leaves out are 0."""
 
     prompt_tokens: Count = 0
     completion_tokens: Count | None = None

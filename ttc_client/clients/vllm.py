@@ -1,13 +1,12 @@
 """The policy in a vLLM server: token ids in, token ids out.
 
-The prompt is templated and tokenized once per problem. Every later step continues from the very
-ids that the server produced, so that no step boundary is tokenized anew, no second BOS slips in,
-no delimiter is trimmed, and every request finds its prefix in the server's cache.
+The prompt is templated and tokenized once per problem. Every later step continues from the ids
+that the server returned. So no step boundary is tokenized again, there is one BOS, no delimiter
+is trimmed, and every request finds its prefix in the server's cache.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Annotated, Any
 
 import msgspec
@@ -21,7 +20,7 @@ from ttc_client.search.ports import SampleRequest, Samples
 from ttc_client.types import Finish, Message, Prompt, Step, Trajectory, Usage
 
 _TokenId = Annotated[int, msgspec.Meta(ge=0, lt=1 << 31)]
-"""No server says how large the vocabulary is, but none is larger."""
+"""An upper bound, because no server gives the size of its vocabulary."""
 
 
 class _Model(msgspec.Struct):
@@ -44,7 +43,7 @@ class _Choice(msgspec.Struct):
     stop_reason: int | str | None = None
     token_ids: tuple[_TokenId, ...] | None = None
     prompt_token_ids: msgspec.Raw = msgspec.Raw(b"null")
-    """Repeated in every choice, and known but for the first: not worth decoding."""
+    """Repeated in every choice; decoded only where the prompt was sent as text."""
 
 
 class _Completion(msgspec.Struct):
@@ -53,7 +52,10 @@ class _Completion(msgspec.Struct):
 
 
 async def served_model(server: Server, wanted: str | None) -> tuple[str, int | None]:
-    """Return the name and context length of the model that an OpenAI-style server offers."""
+    """Return the name and context length of the model that an OpenAI-style server offers.
+
+    Raises ConfigError if it does not offer the model `wanted`.
+    """
     models = (await server.get("/v1/models", _Models)).data
     for model in models:
         if wanted in (None, model.id):
@@ -63,7 +65,7 @@ async def served_model(server: Server, wanted: str | None) -> tuple[str, int | N
 
 
 async def tokenize(server: Server, text: str, *, add_special_tokens: bool) -> tuple[int, ...]:
-    """Return the token ids that the server's model reads a text as."""
+    """Return the token ids of a text."""
     payload = {"prompt": text, "add_special_tokens": add_special_tokens}
     return tuple((await server.post("/tokenize", payload, _Tokens)).tokens)
 
@@ -71,7 +73,7 @@ async def tokenize(server: Server, text: str, *, add_special_tokens: bool) -> tu
 async def tokenize_chat(
     server: Server, messages: Sequence[Mapping[str, str]], *, add_generation_prompt: bool
 ) -> tuple[int, ...]:
-    """Return the token ids of a conversation in the template of the server's model."""
+    """Return the token ids of a conversation in the model's own template."""
     payload = {"messages": messages, "add_generation_prompt": add_generation_prompt}
     return tuple((await server.post("/tokenize", payload, _Tokens)).tokens)
 
@@ -85,10 +87,14 @@ class VLLMPolicy:
     context_length: int | None
     is_llama3: bool
     asks_singly = False
+    speaks_ids = True
 
     @classmethod
     async def connect(cls, server: Server, model: str | None) -> "VLLMPolicy":
-        """Ask the server what it serves and how that model is prompted."""
+        """Ask the server for its model, and for the template that this model takes.
+
+        Raises ConfigError if it does not serve the model that is named.
+        """
         name, context_length = await served_model(server, model)
         return cls(server, name, context_length, await _is_llama3(server, name))
 
@@ -112,39 +118,44 @@ class VLLMPolicy:
             ids = ()  # behind a gateway: the first reply tells the ids of the prompt's text
         return Trajectory(Prompt(turns, prompt, ids))
 
-    async def sample(self, request: SampleRequest) -> Samples:
-        """Sample `n` continuations in one request; their ids include the stop string's token."""
-        ids = request.trajectory.token_ids
-        room = self._room(request.trajectory, len(ids))
-        if room < 1:
-            return Samples((Step("", "length", 0),) * request.n, ids, Usage())
-        max_tokens = min(request.max_tokens, room)
-        return await self.server.ask(
-            "/v1/completions",
-            self._payload(request, ids or request.text, max_tokens),
-            _Completion,
-            partial(_samples, request, ids, max_tokens),
-            request.session,
-        )
+    async def room(self, trajectory: Trajectory, wanted: int) -> int:
+        """Return how many tokens may follow a trajectory, `wanted` at most; below 1 if none."""
+        return self._room(len(trajectory.token_ids), wanted)
 
-    def _room(self, trajectory: Trajectory, length: int) -> int:
-        """Return how many tokens still fit into the context; raise if the prompt fills it."""
-        if self.context_length is None:
-            return 1 << 30
-        room = self.context_length - length
-        if room < 1 and not trajectory.steps:
-            raise ContextLengthError(
-                f"the prompt has {length} tokens, but {self.model} at "
-                f"{self.server.url} reads {self.context_length}: shorten the problem or the "
-                "system prompt, or serve the model with a longer context",
-                url=self.server.url,
-            )
-        return room
+    async def sample(self, request: SampleRequest) -> Samples:
+        """Sample `n` continuations in one request; their ids include the stop string's token.
+
+        Raises ContextLengthError for a prompt that fills the context, and ServerError. A
+        trajectory that fills it has empty continuations, cut by length.
+        """
+        ids = request.trajectory.token_ids
+        max_tokens = self._room(len(ids), request.max_tokens)
+        if max_tokens < 1:
+            if not request.trajectory.steps:
+                raise self._too_long(len(ids))
+            return Samples((Step("", "length", 0),) * request.n, ids, Usage())
+        payload = self._payload(request, ids or request.text, max_tokens)
+        answer = await self.server.ask("/v1/completions", payload, _Completion, request.session)
+        with answer as reply:
+            choices = in_order(reply.choices, request.n)
+            steps = tuple(_step(request, max_tokens, choice) for choice in choices)
+            return Samples(steps, ids or _prompt_ids(choices[0]), reply.usage.by_policy())
+
+    def _room(self, length: int, wanted: int) -> int:
+        return wanted if self.context_length is None else min(wanted, self.context_length - length)
+
+    def _too_long(self, length: int) -> ContextLengthError:
+        return ContextLengthError(
+            f"the prompt has {length} tokens, but {self.model} at {self.server.url} reads "
+            f"{self.context_length}: shorten the problem or the system prompt, or serve the model "
+            "with a longer context",
+            url=self.server.url,
+        )
 
     def _payload(
         self, request: SampleRequest, prompt: tuple[int, ...] | str, max_tokens: int
     ) -> dict[str, Any]:
-        """Set every sampling field, because servers fill gaps from the model's own defaults."""
+        """Set every sampling field, because servers fill the others from the model's defaults."""
         payload: dict[str, Any] = {
             "model": self.model,
             "prompt": prompt,
@@ -164,15 +175,6 @@ class VLLMPolicy:
         if request.seed is not None:
             payload["seed"] = request.seed
         return payload
-
-
-def _samples(
-    request: SampleRequest, ids: tuple[int, ...], max_tokens: int, reply: _Completion
-) -> Samples:
-    """Return what was sampled, or raise Unexpected for what was not asked for."""
-    choices = in_order(reply.choices, request.n)
-    steps = tuple(_step(request, max_tokens, choice) for choice in choices)
-    return Samples(steps, ids or _prompt_ids(choices[0]), reply.usage.by_policy())
 
 
 def _prompt_ids(choice: _Choice) -> tuple[int, ...]:
@@ -210,7 +212,7 @@ def _finish(request: SampleRequest, choice: _Choice) -> Finish:
 
 
 async def _is_llama3(server: Server, model: str) -> bool:
-    """Return whether the tokenizer knows Llama 3's turns; by name where it cannot be asked."""
+    """Return whether the tokenizer has Llama 3's header token; without /tokenize, go by name."""
     try:
         header = await tokenize(server, "<|start_header_id|>", add_special_tokens=False)
     except RequestError:

@@ -2,7 +2,7 @@
 
 A request holds one problem, the steps that all items share and are already scored, and the
 items: for each the steps to score. The reply holds one probability per step of each item.
-`openapi()` describes it to everybody else. Knows nothing of how a score comes about.
+`openapi()` describes it for other implementations. Knows nothing of how scores are computed.
 """
 
 from typing import Annotated, Any
@@ -12,7 +12,7 @@ import msgspec
 VERSION = 1
 
 Count = Annotated[int, msgspec.Meta(ge=0, le=1 << 53)]
-"""What adds up, and survives readers that keep numbers as doubles."""
+"""A count of tokens; small enough to be exact as a double in other languages."""
 
 
 class ScoreCall(msgspec.Struct, forbid_unknown_fields=True):

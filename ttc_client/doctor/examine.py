@@ -1,8 +1,7 @@
-"""The whole examination: all servers of a configuration at once, each by its own checks."""
+"""Examine all servers of a configuration at the same time, each with the checks of its role."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TypeVar
@@ -19,7 +18,7 @@ from ttc_client.settings.servers import Place, Servers
 from ttc_client.together import together
 
 TIMEOUT_S = 30.0
-"""Of one request: a server that needs longer for a few tokens is not fit for a search."""
+"""Time-out of one request; a server that needs longer for a few tokens is too slow to search."""
 
 C = TypeVar("C")
 Checks = Iterable[tuple[str, Callable[[], Awaitable[Check]]]]
@@ -27,7 +26,7 @@ Checks = Iterable[tuple[str, Callable[[], Awaitable[Check]]]]
 
 @dataclass(frozen=True, slots=True)
 class _Found:
-    """What came out about one server: its checks, its model, and how it judged, if it did."""
+    """What was found of one server: its checks, its model, and how it judged, if it is a PRM."""
 
     examined: Examined
     model: str | None = None
@@ -37,8 +36,8 @@ class _Found:
 async def examine(servers: Servers, params: SearchParams) -> Examination:
     """Examine servers for a search, or the embedded ones if none are named.
 
-    Raises ConfigError for a place that is no server, and TTCError where the embedded servers do
-    not start; what is wrong with a server is found, not raised.
+    A server that fails has failed checks. Raises ConfigError for a place that is no server, and
+    TTCError if the embedded servers do not start.
     """
     servers = replace(servers, timeout_s=min(servers.timeout_s, TIMEOUT_S))
     async with server_places(servers) as places, session_for(servers) as session:
@@ -66,27 +65,26 @@ def _urls(places: Sequence[Place]) -> list[str]:
 
 
 async def _examine_policy(servers: Servers, params: SearchParams, server: Server) -> _Found:
-    async with AsyncExitStack() as stack:
-        opening = connect_policy(server, servers.policy_api, servers.model)
-        client, start = await _open(server, partial(stack.enter_async_context, opening))
-        if client is None:
-            return _Found(Examined("policy", server.url, start))
-        crowd = _crowd(servers)
-        found = await _run(
-            server,
-            [
-                ("model", partial(_named, client.model)),
-                ("context", partial(tokens.context, client, params)),
-                ("BOS", partial(tokens.bos, server, client)),
-                ("template", partial(tokens.template, server)),
-                ("token ids", partial(tokens.token_ids, client)),
-                ("stop strings", partial(sampling.stop_strings, client)),
-                ("seeds", partial(sampling.seeds, client, params)),
-                ("prefix cache", partial(sampling.prefix_cache, server, client)),
-                ("speed", partial(speed, sampling.writer(client), "tokens", crowd)),
-            ],
-        )
-        return _Found(Examined("policy", server.url, (*start, *found)), client.model)
+    client, start = await _open(
+        server, partial(connect_policy, server, servers.policy_api, servers.model)
+    )
+    if client is None:
+        return _Found(Examined("policy", server.url, start))
+    found = await _run(
+        server,
+        [
+            ("model", partial(_named, client.model)),
+            ("context", partial(tokens.context, client, params)),
+            ("BOS", partial(tokens.bos, server, client)),
+            ("template", partial(tokens.template, server)),
+            ("token ids", partial(tokens.token_ids, client)),
+            ("stop strings", partial(sampling.stop_strings, client)),
+            ("seeds", partial(sampling.seeds, client, params)),
+            ("prefix cache", partial(sampling.prefix_cache, server, client)),
+            ("speed", partial(speed, sampling.writer(client), "tokens", _crowd(servers))),
+        ],
+    )
+    return _Found(Examined("policy", server.url, (*start, *found)), client.model)
 
 
 async def _examine_prm(servers: Servers, params: SearchParams, server: Server) -> _Found:
@@ -102,23 +100,21 @@ async def _examine_prm(servers: Servers, params: SearchParams, server: Server) -
         verdict = await prm.judge(client)
         return prm.judgement(verdict)
 
-    crowd = _crowd(servers)
     found = await _run(
         server,
         [
             ("model", partial(_named, client.name)),
-            ("context", partial(prm.context, server, params)),
+            ("context", partial(prm.context, client, params)),
             ("labels", partial(prm.labels, client)),
             ("judgement", partial(judged, client)),
-            ("speed", partial(speed, prm.scorer(client), "steps", crowd)),
+            ("speed", partial(speed, prm.scorer(client), "steps", _crowd(servers))),
         ],
     )
-    model, _ = await prm.model_at(server)
-    return _Found(Examined("prm", server.url, (*start, *found)), model, verdict)
+    return _Found(Examined("prm", server.url, (*start, *found)), client.facts.model, verdict)
 
 
 async def _roles(policy: Server, found: Sequence[_Found]) -> Check | None:
-    """Check the pair, where a PRM has judged; the first that judged badly counts."""
+    """Check the pair by the PRM that judged worst; None if no PRM has judged."""
     verdicts = [one.verdict for one in found if one.verdict]
     if not verdicts:
         return None
@@ -133,7 +129,7 @@ async def _roles(policy: Server, found: Sequence[_Found]) -> Check | None:
 async def _open(
     server: Server, connect: Callable[[], Awaitable[C]]
 ) -> tuple[C | None, tuple[Check, ...]]:
-    """Connect to a server; without success, say at which of the first two checks it failed."""
+    """Connect to a server and return its client; None, with the failed check, if it fails."""
     try:
         reached = await reachable(server)
     except ServerError as error:
@@ -145,9 +141,9 @@ async def _open(
 
 
 async def _run(server: Server, checks: Checks) -> tuple[Check, ...]:
-    """Run checks one after the other, while a connection of their server idles.
+    """Run checks one after the other, and the one of idle connections beside them.
 
-    A server that no longer answers is not asked again.
+    Checks are skipped once the server does not answer.
     """
     found: list[Check] = []
     async with asyncio.TaskGroup() as group:
@@ -157,13 +153,13 @@ async def _run(server: Server, checks: Checks) -> tuple[Check, ...]:
             if answers:
                 result, answers = await _attempt(name, check)
             else:
-                result = Check(name, "skip", "not tried, as the server did not answer")
+                result = Check(name, "skip", "not tried, because the server did not answer")
             found.append(result)
     return (*found, idling.result()[0])
 
 
 async def _attempt(name: str, check: Callable[[], Awaitable[Check]]) -> tuple[Check, bool]:
-    """Run a check, and say whether the server answered; if it failed, in its own words."""
+    """Run a check; return it and whether the server answered. An error is a failed check."""
     try:
         return await check(), True
     except (ServerError, ConfigError) as error:

@@ -1,17 +1,17 @@
-"""What an examination finds: checks, grouped by the server that they are about."""
+"""The results of an examination: checks, grouped by server."""
 
 from dataclasses import dataclass
 from typing import Literal
 
 Status = Literal["ok", "warn", "fail", "skip"]
-"""Fine; costs speed or repeatability; would ruin a run; does not apply to this server."""
+"""Works; costs speed or repeatability; would ruin a run; does not apply to this server."""
 
 Role = Literal["policy", "prm", "pair"]
 
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One thing that was looked at, what was seen, and the fix where there is one to make."""
+    """One property of a server: what was seen, and how to fix it if it is wrong."""
 
     name: str
     status: Status
@@ -21,7 +21,7 @@ class Check:
 
 @dataclass(frozen=True, slots=True)
 class Examined:
-    """The checks of one server, or of the pair of policy and PRM, which has no `url`."""
+    """The checks of one server; those of the pair of policy and PRM have an empty `url`."""
 
     role: Role
     url: str
@@ -30,7 +30,7 @@ class Examined:
 
 @dataclass(frozen=True, slots=True)
 class Examination:
-    """All that was found; `ok` unless something would ruin a run."""
+    """All checks; `ok` says that none has failed."""
 
     ok: bool
     servers: tuple[Examined, ...]

@@ -1,4 +1,4 @@
-"""Check that policy and PRM are two models, each at its place."""
+"""Check that policy and PRM are two models, and not swapped."""
 
 from collections.abc import Collection
 
@@ -12,9 +12,10 @@ from ttc_client.errors import TTCError
 async def roles(
     policy: Server, found: Judgement, policy_models: Collection[str], prm_models: Collection[str]
 ) -> Check:
-    """Check, of a PRM that judges like a policy, that it is not one, nor the policy a PRM.
+    """Check that the PRM's server is not the policy's, and that the two are not swapped.
 
-    `found` is the PRM's judgement.
+    `found` is the PRM's judgement; a plausible one settles it. A policy that fails to judge is no
+    PRM: nothing is raised.
     """
     if found.plausible:
         return Check("roles", "ok", "two models")

@@ -1,8 +1,8 @@
-"""The cheap part of an examination, at the start of every search.
+"""The cheap checks, which run at the start of every search.
 
-A few short requests to each server, all at once. It refuses what would ruin the search, warns of
-a PRM that cannot tell the examples apart, which another kind of problem may excuse, and leaves
-what it cannot find out, because a server is slow or fails, to the search itself.
+They send a few short requests to each server, all at the same time. A check that would ruin the
+search refuses it. A PRM that cannot tell the examples apart gives a warning, because the problems
+may be of another kind. A server that is slow or fails is left to the search.
 """
 
 import asyncio
@@ -28,7 +28,7 @@ PRMs = Sequence[tuple[Server, PRMClient]]
 
 
 async def preflight(params: SearchParams, policies: Policies, prms: PRMs) -> None:
-    """Raise ServerError, with what is wrong and the fix, for servers that would ruin a search."""
+    """Check the servers of a search; raises ServerError, with the fix, if one would ruin it."""
     with suppress(TimeoutError):
         async with asyncio.timeout(PREFLIGHT_TIMEOUT_S):
             await both(
@@ -40,7 +40,7 @@ async def preflight(params: SearchParams, policies: Policies, prms: PRMs) -> Non
 
 
 async def _refuse(server: Server, checks: Awaitable[Sequence[Check]]) -> None:
-    """Raise ServerError for the first check that failed."""
+    """Raise ServerError for the first failed check."""
     try:
         found = await checks
     except ServerError:
@@ -59,7 +59,7 @@ async def _policy(client: PolicyClient, params: SearchParams) -> Sequence[Check]
 
 
 async def _prm(policies: Policies, server: Server, client: PRMClient) -> Sequence[Check]:
-    found, (model, _) = await both(prm.judge(client), prm.model_at(server))
+    found, model = await prm.judge(client), client.facts.model
     models = [policy.model for _, policy in policies]
     pair = await roles(policies[0][0], found, models, [model] if model else [])
     labels, judgement = await prm.labels(client), prm.judgement(found)

@@ -1,16 +1,12 @@
-"""Checks of a PRM: its labels, its context, and whether it tells a right step from a wrong one."""
+"""Checks of a PRM: its labels, its context, whether it scores right steps above wrong ones."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from statistics import fmean
 
-from ttc_client.clients.causal import CompletionScoring, GenerativeScoring
 from ttc_client.clients.connect import PRMClient
-from ttc_client.clients.http import Server
 from ttc_client.clients.prompts import RLHFLOW_VERDICTS
-from ttc_client.clients.vllm import served_model
 from ttc_client.doctor.findings import Check
-from ttc_client.errors import ConfigError, ProtocolError, RequestError
 from ttc_client.search.params import SearchParams
 from ttc_client.search.ports import ScoreRequest
 from ttc_client.together import together
@@ -33,7 +29,7 @@ SOLUTIONS: tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...] = (
         ("## Step 1: Next term\n$7 \\cdot 3 = 28$, $28 - 17 = 11$.",),
     ),
 )
-"""Problems, each with a right solution and one that slips in its first step."""
+"""Problems, each with a right solution and one that is wrong from its first step on."""
 
 _CLEAR_GAP = 0.1
 
@@ -52,12 +48,12 @@ class Judgement:
 
     @property
     def plausible(self) -> bool:
-        """Whether a PRM may score so; other models rate right solutions as low as wrong ones."""
+        """Whether the scores may be a PRM's; others score right solutions as low as wrong ones."""
         return self.clear or (self.right > self.wrong and self.right >= 0.5)
 
 
 async def judge(prm: PRMClient) -> Judgement:
-    """Have a PRM score right and wrong solutions of simple problems."""
+    """Have a PRM score right and wrong solutions of simple problems; raises ServerError."""
     replies = await together(
         prm.score(ScoreRequest(Problem(question=problem), (), (good, bad)))
         for problem, good, bad in SOLUTIONS
@@ -83,12 +79,9 @@ def judgement(found: Judgement) -> Check:
 
 
 async def labels(prm: PRMClient) -> Check:
-    """Check that the PRM's tokenizer has a token for each of its two labels."""
-    match prm:
-        case GenerativeScoring() | CompletionScoring():
-            ids = prm.model.labels
-        case _:
-            return Check("labels", "skip", "the server reads them by itself")
+    """Check that the PRM's two labels are two tokens."""
+    if (ids := prm.facts.labels) is None:
+        return Check("labels", "skip", "the server chooses them")
     good, bad = (f"{verdict!r} (id {i})" for verdict, i in zip(RLHFLOW_VERDICTS, ids, strict=True))
     if ids[0] != ids[1]:
         return Check("labels", "ok", f"{good} and {bad}")
@@ -100,17 +93,9 @@ async def labels(prm: PRMClient) -> Check:
     )
 
 
-async def model_at(server: Server) -> tuple[str | None, int | None]:
-    """Return the name and context length of what a server serves, None where it does not say."""
-    try:
-        return await served_model(server, None)
-    except (RequestError, ProtocolError, ConfigError):
-        return None, None
-
-
-async def context(server: Server, params: SearchParams) -> Check:
+async def context(prm: PRMClient, params: SearchParams) -> Check:
     """Check that the PRM reads solutions as long as the policy may write them."""
-    _, limit = await model_at(server)
+    limit = prm.facts.context_length
     if limit is None:
         return Check("context", "skip", "the server does not say how much its model reads")
     wanted = params.max_completion_tokens
@@ -126,7 +111,7 @@ async def context(server: Server, params: SearchParams) -> Check:
 
 
 def scorer(client: PRMClient) -> Callable[[int], Awaitable[int]]:
-    """Return what scores a new solution at each call, and says how many steps that were."""
+    """Return a function that scores a new solution and returns its number of steps."""
 
     async def score(index: int) -> int:
         steps = (f"## Step 1: Add\n${index} + 25 = {index + 25}$.",)

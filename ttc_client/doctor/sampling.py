@@ -1,7 +1,7 @@
 """Checks of what a policy writes: stop strings, seeds, the prefix cache.
 
-Each generates a few dozen tokens; they run one after the other, because a server computes the
-same sample with other roundings in other company.
+Each generates a few dozen tokens. They run one after the other, because batching changes
+floating-point rounding, and with it the samples.
 """
 
 from collections.abc import Awaitable, Callable
@@ -10,22 +10,22 @@ from dataclasses import replace
 from ttc_client.clients.connect import PolicyClient
 from ttc_client.clients.http import Server
 from ttc_client.clients.status import prefix_cache_hits
-from ttc_client.clients.vllm import VLLMPolicy
 from ttc_client.doctor.findings import Check
 from ttc_client.doctor.tokens import PROBLEM
 from ttc_client.errors import ProtocolError
+from ttc_client.middleware.singly import singly
 from ttc_client.search.params import SearchParams
 from ttc_client.search.ports import SampleRequest
 from ttc_client.search.steps import STEP_DELIMITER
 from ttc_client.types import Message, Step
 
 _SHORT = 32
-"""Tokens of a sample that is only looked at, not solved with."""
+"""Tokens of a sample that need not hold a whole step."""
 
 _LONG = 256
 _SEEDED_TOKENS = 24
 _HOT = 1.5
-"""A temperature at which no two samples of that many tokens are alike by chance."""
+"""A temperature at which two samples of that many tokens are never alike by chance."""
 
 _LONG_PROBLEM = (Message("user", f"Compute ${' + '.join(['1'] * 120)}$."),)
 """Longer than the largest block of a prefix cache, 128 tokens on vLLM's CPU build."""
@@ -35,7 +35,7 @@ _STOP_FIX = "include_stop_str_in_output and stop_reason are vLLM's: else use --p
 
 async def stop_strings(policy: PolicyClient) -> Check:
     """Check that a step ends with its stop string, and that the server says so."""
-    if not isinstance(policy, VLLMPolicy):
+    if not policy.speaks_ids:
         return await _delimiter(policy)
     free = SampleRequest(await policy.root(PROBLEM), 1, 0.0, 1.0, _SHORT, (), None)
     text = (await _one(policy, free)).text
@@ -46,7 +46,7 @@ async def stop_strings(policy: PolicyClient) -> Check:
     end = text.index(stop) + len(stop)
     try:
         step = await _one(policy, replace(free, stop=(stop,)))
-    except ProtocolError:  # the client looks for the end that it asked for
+    except ProtocolError:  # the client checks that the text ends with the stop string
         return Check("stop strings", "fail", "cut off the end of a step", _STOP_FIX)
     return _judge_stop(step, text[:end], stop)
 
@@ -65,7 +65,7 @@ def _judge_stop(step: Step, expected: str, stop: str) -> Check:
 
 
 async def _delimiter(policy: PolicyClient) -> Check:
-    """Check in text mode that a step ends; the client puts back the delimiter that servers cut."""
+    """Check in text mode that a step ends; the client restores a delimiter that was cut off."""
     root = await policy.root(PROBLEM)
     request = SampleRequest(root, 1, 0.0, 1.0, _LONG, (STEP_DELIMITER,), None)
     step = await _one(policy, request)
@@ -81,7 +81,8 @@ async def seeds(policy: PolicyClient, params: SearchParams) -> Check:
         return Check("seeds", "skip", "--no-seeds: none are sent")
     root = await policy.root(PROBLEM)
     request = SampleRequest(root, 4, _HOT, 1.0, _SEEDED_TOKENS, (), seed=1)
-    first, second = [[s and s.text for s in (await policy.sample(request)).steps] for _ in "12"]
+    sample = singly(policy.sample, lambda: policy.asks_singly)
+    first, second = [[s and s.text for s in (await sample(request)).steps] for _ in "12"]
     if len(set(first)) == 1:
         seen = "all samples of a seeded request are the same: a search would have nothing to choose"
         return Check("seeds", "fail", seen, "--no-seeds")
@@ -93,7 +94,7 @@ async def seeds(policy: PolicyClient, params: SearchParams) -> Check:
 
 
 async def prefix_cache(server: Server, policy: PolicyClient) -> Check:
-    """Check that a prompt that was read before is found in the server's cache."""
+    """Check that the server's cache holds a prompt that it has read before."""
     root = await policy.root(_LONG_PROBLEM)
     request = SampleRequest(root, 1, 0.0, 1.0, 1, (), None)
     await policy.sample(request)
@@ -104,17 +105,17 @@ async def prefix_cache(server: Server, policy: PolicyClient) -> Check:
         return Check("prefix cache", "ok", seen)
     after = await prefix_cache_hits(server)
     if before is None or after is None:
-        return Check("prefix cache", "skip", "the server does not say what it had cached")
+        return Check("prefix cache", "skip", "the server does not say what was cached")
     if after > before:
-        seen = "on, but requests do not tell, so that results show no share of it"
+        seen = "on, but replies do not say how much was cached, so results cannot show it"
         fix = "start the server with --enable-prompt-tokens-details"
         return Check("prefix cache", "warn", seen, fix)
-    seen = "off: every step is paid for from the first token on"
+    seen = "off: every step is computed from the first token on"
     return Check("prefix cache", "warn", seen, "start the server with --enable-prefix-caching")
 
 
 def writer(policy: PolicyClient) -> Callable[[int], Awaitable[int]]:
-    """Return what samples once at each call, and says how many tokens that were."""
+    """Return a function that samples once and returns the number of tokens."""
 
     async def write(_: int) -> int:
         root = await policy.root(PROBLEM)

@@ -1,4 +1,4 @@
-"""Checks that every server gets: is it there, its version, its speed, its idle connections."""
+"""Checks of every server: whether it answers, its version, its speed, its idle connections."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -16,9 +16,12 @@ CROWD = 64
 
 
 async def reachable(server: Server) -> Check:
-    """Check that the server answers at all, and is well by its own account."""
+    """Check that the server answers, and that its `/health` is not a failure.
+
+    Raises TransientServerError, unlike the other checks, because no other check can pass then.
+    """
     started_s = monotonic()
-    with suppress(RequestError):  # an answer, from a server that has no such path
+    with suppress(RequestError):  # the server answers, but has no such path
         await server.get_text("/health")
     return Check("reachable", "ok", f"answers in {(monotonic() - started_s) * 1000:,.0f} ms")
 
@@ -38,8 +41,8 @@ async def keep_alive(server: Server, idle_s: float = KEEP_ALIVE_S) -> Check:
     return Check(
         "keep-alive",
         "warn",
-        f"closes connections that idle for {idle_s:g} s, as this client lets them: requests "
-        "will meet closed ones and be repeated",
+        f"closes connections that idle for {idle_s:g} s, as long as this client keeps them: "
+        "requests will meet closed ones and be repeated",
         f"raise the keep-alive time-out of the server, or of the proxy before it, above {idle_s:g} "
         "s (vLLM: VLLM_HTTP_TIMEOUT_KEEP_ALIVE)",
     )
@@ -48,7 +51,8 @@ async def keep_alive(server: Server, idle_s: float = KEEP_ALIVE_S) -> Check:
 async def speed(ask: Callable[[int], Awaitable[int]], unit: str, crowd: int) -> Check:
     """Measure latency and throughput with one request in flight and with a crowd of them.
 
-    `ask(i)` sends request i and returns how many of its unit, tokens say, it came to.
+    `ask(i)` sends request i and returns its size in `unit`, tokens for example. Raises what the
+    request that is alone raises; failures in the crowd are a warning.
     """
     started_s = monotonic()
     alone = await ask(0)

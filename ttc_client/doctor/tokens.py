@@ -1,14 +1,13 @@
-"""Checks of how a policy's server makes tokens of a prompt: context, BOS, template, token ids.
+"""Checks of how a policy's server tokenizes a prompt: context, BOS, template, token ids.
 
-They ask for tokens alone, through `/tokenize`, save the last, which generates one.
+They use `/tokenize`, except the last, which generates one token.
 """
 
 from itertools import takewhile
 
 from ttc_client.clients.connect import PolicyClient
 from ttc_client.clients.http import Server
-from ttc_client.clients.tgi import TGIPolicy
-from ttc_client.clients.vllm import VLLMPolicy, tokenize, tokenize_chat
+from ttc_client.clients.vllm import tokenize, tokenize_chat
 from ttc_client.doctor.findings import Check
 from ttc_client.errors import ContextLengthError, ProtocolError, RequestError
 from ttc_client.search.params import SearchParams
@@ -18,21 +17,17 @@ from ttc_client.types import Message
 PROBLEM = (Message("user", "Compute $17 + 25$."),)
 
 SHORT_SOLUTION = 128
-"""Tokens without which hardly any solution comes to its end."""
+"""Hardly any solution is complete in fewer tokens."""
 
 _FIXED_TEMPLATE = "--chat-template servers/templates/llama3.jinja"
 
 
 async def context(policy: PolicyClient, params: SearchParams) -> Check:
     """Check that the model's context holds the prompt and a completion."""
-    root, wanted = await policy.root(PROBLEM), params.max_completion_tokens
-    match policy:
-        case VLLMPolicy(context_length=int(limit)):
-            room = limit - len(root.token_ids)
-        case TGIPolicy(tgi=tgi):
-            limit, room = tgi.max_total_tokens, await tgi.room(root.prompt.text, wanted)
-        case _:
-            return Check("context", "skip", "the server does not say how much its model reads")
+    wanted, limit = params.max_completion_tokens, policy.context_length
+    if limit is None:
+        return Check("context", "skip", "the server does not say how much its model reads")
+    room = await policy.room(await policy.root(PROBLEM), wanted)
     seen = f"{limit:,} tokens, of which a completion may take {max(room, 0):,}"
     if room < min(SHORT_SOLUTION, wanted):
         return Check("context", "fail", seen, "serve the model with a longer context")
@@ -44,13 +39,13 @@ async def context(policy: PolicyClient, params: SearchParams) -> Check:
 
 
 async def bos(server: Server, policy: PolicyClient) -> Check:
-    """Check that the prompt, as the search sends it, begins with as many BOS as the model wants."""
+    """Check that the prompt of a search begins with as many BOS as the model's tokenizer adds."""
     root = await policy.root(PROBLEM)
     try:
         token = await _bos(server)
         ids = root.token_ids or await tokenize(server, root.prompt.text, add_special_tokens=True)
     except RequestError:
-        return Check("BOS", "skip", "cannot be seen: no /tokenize as vLLM has it")
+        return Check("BOS", "skip", "cannot be seen: the server has no /tokenize like vLLM's")
     if not token:
         return Check("BOS", "ok", "none: the model's tokenizer adds none")
     count = len(list(takewhile(lambda i: i == token[0], ids)))
@@ -66,33 +61,34 @@ async def bos(server: Server, policy: PolicyClient) -> Check:
 
 
 async def template(server: Server) -> Check:
-    """Check the server's chat template for the two traps: trimmed turns, and a BOS in its text.
+    """Check the server's chat template for two faults: trimmed turns, and a BOS in its text.
 
-    Neither reaches this client where the prompt is rendered here; a finding is for other clients.
+    Neither affects this client, which renders the prompt itself or sends token ids; a warning is
+    for other clients.
     """
     try:
         token = await _bos(server)
         kept, trimmed = [await _chat(server, step) for step in ("4\n\n", "4")]
     except RequestError:
-        return Check("template", "skip", "cannot be seen: no /tokenize as vLLM has it")
-    traps = [
+        return Check("template", "skip", "cannot be seen: the server has no /tokenize like vLLM's")
+    faults = [
         "trims the blank line off an assistant's turn" if kept == trimmed else "",
         "writes a BOS, which /v1/completions doubles" if token and kept[:1] == token[:1] else "",
     ]
-    if not any(traps):
+    if not any(faults):
         return Check("template", "ok", "keeps turns as they are, writes no BOS")
     return Check(
         "template",
         "warn",
-        "; ".join(filter(None, traps)),
-        f"harmless to ttc, which does without it; for chat clients serve with {_FIXED_TEMPLATE}",
+        "; ".join(filter(None, faults)),
+        f"harmless to ttc, which does not use it; for chat clients serve with {_FIXED_TEMPLATE}",
     )
 
 
 async def token_ids(policy: PolicyClient) -> Check:
     """Check that the server continues from token ids and returns those that it wrote."""
-    if not isinstance(policy, VLLMPolicy):
-        return Check("token ids", "skip", "text mode: each step is tokenized anew")
+    if not policy.speaks_ids:
+        return Check("token ids", "skip", "text mode: each step is tokenized again")
     root = await policy.root(PROBLEM)
     try:
         samples = await policy.sample(SampleRequest(root, 1, 0.0, 1.0, 1, (), None))
@@ -106,7 +102,7 @@ async def token_ids(policy: PolicyClient) -> Check:
 
 
 async def _bos(server: Server) -> tuple[int, ...]:
-    """Return the ids that the tokenizer puts before a text."""
+    """Return the ids that the tokenizer adds before a text."""
     text = "1"
     plain = await tokenize(server, text, add_special_tokens=False)
     special = await tokenize(server, text, add_special_tokens=True)
@@ -115,7 +111,7 @@ async def _bos(server: Server) -> tuple[int, ...]:
 
 
 async def _chat(server: Server, step: str) -> tuple[int, ...]:
-    """Return the ids of a chat with a step as the assistant's turn, by the server's template."""
+    """Return the ids of a chat whose assistant's turn is a step, by the server's template."""
     turns = (("user", "2 + 2?"), ("assistant", step), ("user", "Go on."))
     messages = [{"role": role, "content": content} for role, content in turns]
     return await tokenize_chat(server, messages, add_generation_prompt=True)

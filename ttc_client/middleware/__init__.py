@@ -1,8 +1,9 @@
-"""Wrappers around a port: retries, replicas and limits, each in one module.
+"""Wrappers around a port, each in one module, for the policy and the PRM alike.
 
-They serve the policy and the PRM alike, and stack in one order, set up in `compose`:
-metered(singly(retrying(balanced(limited(unless_gone(client)))))). So a back-off sleep never holds a
-slot, and what a search spent is counted once, whoever sent it.
+`runtime.stack` nests them in one order:
+metered(singly(retrying(balanced(limited(unless_gone(client)))))). So a request that backs off holds
+no slot, and what a search spends is counted once, whichever replica answers. `context` holds what
+travels beside a request. Inner functions carry their wrapper's name, for readable tracebacks.
 """
 
 from collections.abc import Awaitable, Callable
@@ -12,7 +13,7 @@ from typing import Protocol, TypeVar
 class Request(Protocol):
     """What the wrappers need to know of a request to the policy or to the PRM.
 
-    `num_sequences` and `num_tokens` are the load that it is at a server, the tokens roughly;
+    `num_sequences` and `num_tokens`, which is an estimate, are the load that it puts on a server;
     requests of one `session` share a long prefix.
     """
 

@@ -1,29 +1,29 @@
-"""Bound the sequences in flight at a server, and serve the search that began first first."""
+"""Bound the sequences in flight at a server, and admit the oldest search first."""
 
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from heapq import heapify, heappop, heappush
 
+from ttc_client.deadlines import clock_stopped
 from ttc_client.errors import TransientServerError
 from ttc_client.middleware import A, Port, R
-from ttc_client.middleware.deadlines import clock_stopped
+from ttc_client.middleware.context import current_call
 from ttc_client.middleware.levels import Level
-from ttc_client.middleware.turns import turn
 
 _OVERLOADED = (429, 503)
 
 _Waiting = tuple[int, int, int, asyncio.Future[None]]
-"""The search's turn, the place in the queue, the sequences, and what to resolve."""
+"""The search's turn, a running number, the sequences, and the future that admits them."""
 
 
 @dataclass(slots=True)
 class Limiter:
     """Bound the sequences in flight at one server, for all searches of the process.
 
-    Requests of the search that began first come first, and in order, so that early problems
-    finish and free their prefixes, instead of all advancing together. A request that is larger
-    than the bound goes alone.
+    The oldest search is admitted first, and its requests in order, so that early problems finish
+    and free their prefixes instead of all advancing together. A request larger than the bound is
+    admitted when nothing else is in flight.
     """
 
     capacity: int
@@ -35,18 +35,18 @@ class Limiter:
     _full_since: float | None = None
 
     def slots(self, num_sequences: int) -> "_Slots":
-        """Hold that many slots in an `async with`, waiting for them without a time-out."""
+        """Hold that many slots in an `async with`; wait for them first, with no time-out."""
         return _Slots(self, num_sequences)
 
     @property
     def full_s(self) -> float:
-        """Seconds so far in which requests had to wait for slots."""
+        """Total seconds so far in which requests waited for slots."""
         if self._full_since is None:
             return self._full_s
         return self._full_s + asyncio.get_running_loop().time() - self._full_since
 
     def resize(self, capacity: int) -> None:
-        """Change the bound; what is in flight above it stays so."""
+        """Change the bound; requests in flight above it are not interrupted."""
         self.capacity = capacity
         self._admit()
 
@@ -59,7 +59,7 @@ class Limiter:
                 await self._wait(num_sequences)
 
     def release(self, num_sequences: int) -> None:
-        """Give slots back that were taken."""
+        """Give back that many slots."""
         self.in_flight -= num_sequences
         self._admit()
 
@@ -67,7 +67,7 @@ class Limiter:
         loop = asyncio.get_running_loop()
         admitted = loop.create_future()
         self._num_seen += 1
-        heappush(self._waiting, (turn(), self._num_seen, num_sequences, admitted))
+        heappush(self._waiting, (current_call().turn, self._num_seen, num_sequences, admitted))
         if self._full_since is None:
             self._full_since = loop.time()
         self._admit()
@@ -76,13 +76,13 @@ class Limiter:
         except asyncio.CancelledError:
             if admitted.cancelled():
                 self._forget_cancelled()
-                self._admit()  # it may have stood in the way of smaller ones
+                self._admit()  # smaller requests behind it may fit now
             else:
                 self.release(num_sequences)
             raise
 
     def _forget_cancelled(self) -> None:
-        """Clear the queue once half of it waits no longer."""
+        """Count a cancelled request, and rebuild the queue once they are half of it."""
         self._num_cancelled += 1
         if 2 * self._num_cancelled > len(self._waiting):
             self._waiting = [waiting for waiting in self._waiting if not waiting[-1].cancelled()]
@@ -119,28 +119,28 @@ class _Slots:
 
 
 def limited(port: Port[R, A], limiter: Limiter) -> Port[R, A]:
-    """Let a request through once the limiter has room for its sequences."""
+    """Send a request once the limiter has room for its sequences; raise what the port raises."""
 
-    async def call(request: R) -> A:
+    async def limited_call(request: R) -> A:
         async with limiter.slots(request.num_sequences):
             return await port(request)
 
-    return call
+    return limited_call
 
 
 def levelled(
     port: Port[R, A], limiter: Limiter, level: Level, work: Callable[[A], int]
 ) -> Port[R, A]:
-    """Do the same, and let the level, told of each answer and its tokens, set the bound."""
+    """Do the same within the bound that `level` sets, by the tokens (`work`) of each answer."""
 
-    async def call(request: R) -> A:
+    async def levelled_call(request: R) -> A:
         clock = asyncio.get_running_loop().time
         async with limiter.slots(request.num_sequences):
             began_s, before_s = clock(), limiter.full_s
             try:
                 answer = await port(request)
             except TransientServerError as error:
-                # those above the bound were sent before it fell, and are counted already
+                # requests above the bound were sent before it fell: the fall accounts for them
                 if error.status in _OVERLOADED and limiter.in_flight <= limiter.capacity:
                     level.refused(request.num_sequences)
                     limiter.capacity = level.capacity
@@ -151,4 +151,4 @@ def levelled(
             limiter.resize(level.capacity)
             return answer
 
-    return call
+    return levelled_call

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from ttc_client.errors import ServerError
+from ttc_client.errors import OneChoiceError, ServerError
 from ttc_client.middleware import A, Port, Request
 from ttc_client.search.ports import (
     Policy,
@@ -86,6 +86,8 @@ class Meter:
             return await port(request)
         except asyncio.CancelledError:
             self.usage += Usage(cancelled_requests=1)
+            raise
+        except OneChoiceError:  # is split, and counted then
             raise
         except ServerError as error:
             self.usage += Usage(failures={error.cause: request.num_sequences})

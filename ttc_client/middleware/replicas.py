@@ -1,45 +1,50 @@
-"""Several servers of one model: who gets which request, and what happens to one that fails."""
+"""Spread the requests over several servers of one model, and set aside those that fail.
+
+A session stays with the replica that holds its prefix. A new session, and one whose replica fails
+or has more than twice the load of the idlest, goes to the idlest: the one with the fewest tokens
+in flight against what it can take. Ties are broken by rendezvous hashing.
+"""
 
 import asyncio
+import logging
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from hashlib import blake2b
 
+from ttc_client.deadlines import Deadline
 from ttc_client.errors import GarbledError, ServerError, TransientServerError
 from ttc_client.middleware import A, Port, R, Request
-from ttc_client.middleware.deadlines import Deadline, current_deadline
+from ttc_client.middleware.context import current_call
 
 _FAILURES = 5
-"""In a row, none answered in between: the server is gone, the requests were not just unlucky."""
+"""After this many failures in a row, a replica counts as gone, and gets only probes."""
 _FIRST_PAUSE_S = 1.0
 _LONGEST_PAUSE_S = 30.0
 _OVERLOAD = 2
-"""How many times the load of the idlest replica a session's own may carry."""
+"""A session leaves a replica with more than this many times the load of the idlest."""
 _SESSIONS_KEPT = 1 << 14
-"""More than are open at once; a session that is forgotten finds another home."""
+"""More than are open at once. A session that is forgotten may move to another replica."""
+
+_LOG = logging.getLogger(__name__)
 
 
 class _GoneError(Exception):
-    """The replica that a request waited for is gone: nothing was sent, another may take it."""
-
-
-def _alike() -> int:
-    return 1
+    """The replica went away while a request waited for its slots; nothing was sent."""
 
 
 @dataclass(slots=True, eq=False)
 class Replica:
-    """One server, its load, and how it has been doing lately (`aside_until` by the loop's clock).
+    """One server, its load and its recent failures.
 
-    `capacity` says what it can take, compared with the others: sequences in flight, say.
-    After a failure it is set aside for a while, and then probed with one request at a time, after
-    ever longer pauses, until it answers.
+    `capacity` returns what it can take relative to the others, such as sequences in flight.
+    After a failure it is set aside until `aside_until`, by the loop's clock, and then probed with
+    one request at a time, after pauses that double, until it answers.
     """
 
     url: str
-    capacity: Callable[[], int] = _alike
+    capacity: Callable[[], int] = lambda: 1
     tokens_in_flight: int = 0
     failures: int = 0
     pause_s: float = 0.0
@@ -48,41 +53,39 @@ class Replica:
 
     @property
     def gone(self) -> bool:
-        """Whether it failed so often in a row that only probes are worth sending."""
+        """Whether it has failed so often in a row that it gets only probes."""
         return self.failures >= _FAILURES
 
     def load(self, more_tokens: int = 0) -> float:
-        """Return the tokens in flight, and those of a request, against what it can take."""
+        """Return the tokens in flight, with those of one more request, per unit of capacity."""
         return (self.tokens_in_flight + more_tokens) / self.capacity()
 
     def fit(self, now: float) -> bool:
-        """Whether it works, as far as is known, or is due to be probed."""
+        """Whether it works, as far as is known, or is due for a probe."""
         return not self.failures or (now >= self.aside_until and self.probe is None)
 
     def affinity(self, session: str) -> bytes:
-        """Rank replicas for a session, each session differently (rendezvous hashing)."""
+        """Return its rank for a session; the highest gets it (rendezvous hashing)."""
         return blake2b(f"{self.url}\n{session}".encode(), digest_size=8).digest()
 
 
 @dataclass(slots=True)
 class Replicas:
-    """The servers of one model, and the one that holds each session's prefix."""
+    """The servers of one model, and which of them holds each session's prefix."""
 
     members: Sequence[Replica]
     _homes: OrderedDict[int, Replica] = field(default_factory=OrderedDict[int, Replica])
-    """By the session's hash, since its name holds the problem."""
+    """By the session's hash: its name holds the problem, and so is long."""
     _changed: asyncio.Event = field(default_factory=asyncio.Event)
     _last_failure: ServerError | None = None
 
     async def choose(self, request: Request) -> Replica:
         """Return the replica that holds the request's prefix, unless overloaded or set aside.
 
-        Otherwise the idlest takes the session over. Where all are gone, wait for a probe.
+        Otherwise the idlest takes the session over. If all are gone, wait for a probe.
         """
-        deadline = current_deadline()
-        while not (fit := self._fit(deadline)):
-            if deadline:
-                deadline.reason = self._last_failure
+        while not (fit := self._fit(current_call().deadline)):
+            current_call().last_failure = self._last_failure
             await self._changed.wait()
         if len(self.members) == 1:
             return fit[0]
@@ -100,7 +103,7 @@ class Replicas:
         return home
 
     def _fit(self, deadline: Deadline | None) -> list[Replica]:
-        """Return who may get a request: what has little time left is no probe if it need not be."""
+        """Return who may get a request. Do not probe with requests near their deadline."""
         working = [replica for replica in self.members if not replica.failures]
         if len(working) == len(self.members) or (working and deadline and deadline.is_half_over):
             return working
@@ -109,7 +112,7 @@ class Replicas:
         return fit or [replica for replica in self.members if not replica.gone]
 
     async def send(self, request: R, replica: Replica, port: Port[R, A]) -> A:
-        """Send a request to a replica, and count its load and how it ended."""
+        """Send a request, record load and failures; raise what the port raises."""
         probes = replica.failures > 0 and replica.fit(asyncio.get_running_loop().time())
         if probes:
             replica.probe = request
@@ -124,7 +127,7 @@ class Replicas:
         except _GoneError:
             self._homes.pop(hash(request.session), None)
             raise
-        except Exception:  # refused, and so answered
+        except Exception:  # a refusal is an answer: the replica works
             self._answered(replica)
             raise
         else:
@@ -138,27 +141,28 @@ class Replicas:
 
     def _answered(self, replica: Replica) -> None:
         if replica.failures:
+            _LOG.info("%s is back after %d failures", replica.url, replica.failures)
             replica.failures, replica.pause_s = 0, 0.0
             self._wake()
 
     def _failed(self, replica: Replica, error: TransientServerError | GarbledError) -> None:
-        """Set a replica aside; a pause that it asks for is its own, where another can take over."""
+        """Set a replica aside, for as long as it asks at least."""
         loop = asyncio.get_running_loop()
         self._last_failure = error
-        asked_s = 0.0
-        if isinstance(error, TransientServerError):
-            asked_s = error.retry_after_s or 0.0
-            if any(other.fit(loop.time()) for other in self.members if other is not replica):
-                error.retry_after_s = None
+        others = (other for other in self.members if other is not replica)
+        current_call().has_other = any(other.fit(loop.time()) for other in others)
         replica.failures += 1
         if replica.pause_s and loop.time() < replica.aside_until:
             return  # sent before it was set aside
+        asked_s = error.retry_after_s if isinstance(error, TransientServerError) else None
         replica.pause_s = min(_LONGEST_PAUSE_S, 2 * replica.pause_s or _FIRST_PAUSE_S)
-        replica.aside_until = loop.time() + max(replica.pause_s, asked_s)
+        aside_s = max(replica.pause_s, asked_s or 0.0)
+        replica.aside_until = loop.time() + aside_s
         loop.call_at(replica.aside_until, self._due, replica, replica.aside_until)
+        _LOG.info("%s is set aside for %.0f s (%s)", replica.url, aside_s, error.cause)
 
     def _due(self, replica: Replica, until: float) -> None:
-        """Let a replica be probed, even where the loop's timers are a little early."""
+        """Let a replica be probed. The loop may call this slightly before `until`."""
         if replica.aside_until == until:
             replica.aside_until = min(until, asyncio.get_running_loop().time())
         self._wake()
@@ -169,24 +173,24 @@ class Replicas:
 
 
 def balanced(replicas: Replicas, ports: Sequence[Port[R, A]]) -> Port[R, A]:
-    """Send each request to one of the replicas, whose ports come in their order."""
+    """Send each request to one of the members, by its port; raise what that port raises."""
     port_of = dict(zip(replicas.members, ports, strict=True))
 
-    async def call(request: R) -> A:
+    async def balanced_call(request: R) -> A:
         while True:
             replica = await replicas.choose(request)
             with suppress(_GoneError):
                 return await replicas.send(request, replica, port_of[replica])
 
-    return call
+    return balanced_call
 
 
 def unless_gone(port: Port[R, A], replica: Replica) -> Port[R, A]:
-    """Send what has waited for a slot elsewhere, if the replica is gone by now."""
+    """Send a request, or have `balanced` choose another if this replica went away meanwhile."""
 
-    async def call(request: R) -> A:
+    async def unless_gone_call(request: R) -> A:
         if replica.gone and replica.probe is not request:
             raise _GoneError
         return await port(request)
 
-    return call
+    return unless_gone_call

@@ -1,14 +1,16 @@
-"""Repeat what may pass: after a pause, within a deadline, and within what a run can bear."""
+"""Repeat a request whose failure may pass: after a pause, before a deadline, within a budget."""
 
 import asyncio
+import logging
 import random
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
+from ttc_client.deadlines import Deadline
 from ttc_client.errors import GarbledError, ServerError, TimedOutError, TransientServerError
 from ttc_client.middleware import A
-from ttc_client.middleware.deadlines import Deadline
+from ttc_client.middleware.context import Call, calling, current_call
 from ttc_client.middleware.levels import MOST
 
 Q = TypeVar("Q")
@@ -16,19 +18,22 @@ Q = TypeVar("Q")
 _FIRST_PAUSE_S = 0.5
 _LONGEST_PAUSE_S = 30.0
 _MAX_GARBLED = 4
-"""A body garbled that often in a row was not garbled on its way."""
+"""Give up after four malformed bodies in a row."""
 
 RESERVE = float(MOST)
 """As many requests as may be in flight at a server that dies."""
 _PER_ANSWER = 0.25
 
+_LOG = logging.getLogger(__name__)
+_RETRY = "attempt %d at %s failed (%s): retry in %.1f s"
+
 
 @dataclass(slots=True)
 class RetryBudget:
-    """The repetitions that a run may still make, so that they cannot become its main load.
+    """The retries left to a run, so that they cannot become its main load.
 
-    It starts with enough for all that is in flight when a server dies, and each answer earns a
-    quarter of one more, up to as many as it started with.
+    It starts with enough for all that is in flight when a server dies. Each answer earns a
+    quarter of a retry, up to that number.
     """
 
     left: float = RESERVE
@@ -38,7 +43,7 @@ class RetryBudget:
         self.left = min(RESERVE, self.left + _PER_ANSWER)
 
     def spend(self) -> bool:
-        """Take one repetition, if there is one left."""
+        """Take one retry; return whether there was one left."""
         if self.left < 1:
             return False
         self.left -= 1
@@ -51,54 +56,58 @@ def retrying(
     budget: RetryBudget,
     on_retry: Callable[[ServerError], None],
 ) -> Callable[[Q], Awaitable[A]]:
-    """Repeat a request whose failure may pass, unchanged, for at most `timeout_s` in all.
+    """Repeat a request unchanged while its failure may pass, for at most `timeout_s` in all.
 
-    The pause doubles each time, with jitter, unless the server names one (Retry-After). The time
-    that a request waits for slots of our own does not count.
+    The pause doubles each time, with jitter; it is longer where the server asks for that
+    (Retry-After) and no other replica can take the request. The clock is paused while the request
+    queues locally.
+
+    Raises TransientServerError, with the last failure in its message, once the time or the budget
+    is used up, and GarbledError after four malformed bodies in a row. Other errors are not retried.
     """
 
-    async def call(request: Q) -> A:
-        failure: ServerError | None = None
+    async def retrying_call(request: Q) -> A:
         attempts = garbled = 0
         deadline = Deadline(timeout_s)
-        try:
-            async with deadline:
-                while True:
-                    try:
-                        answer = await port(request)
-                    except (TransientServerError, GarbledError) as error:
-                        failure = error
-                        attempts += 1
-                        pause_s = _pause_s(error, attempts)
-                        garbled = garbled + 1 if isinstance(error, GarbledError) else 0
-                        if garbled == _MAX_GARBLED:
-                            raise
-                        if pause_s > deadline.left_s:
-                            raise _given_up(error, attempts, f"in {timeout_s:g} s") from error
-                        if not budget.spend():
-                            raise _given_up(error, attempts, _BUDGET_SPENT) from error
-                        on_retry(error)
-                        await asyncio.sleep(pause_s)
-                    else:
-                        budget.earn()
-                        return answer
-        except TimeoutError as error:
-            raise _given_up(
-                failure or deadline.reason or _SILENCE, attempts + 1, f"in {timeout_s:g} s"
-            ) from error
+        with calling(Call(current_call().turn, deadline)) as call:
+            try:
+                async with deadline:
+                    while True:
+                        try:
+                            answer = await port(request)
+                        except (TransientServerError, GarbledError) as error:
+                            call.last_failure = error
+                            attempts += 1
+                            garbled = garbled + 1 if isinstance(error, GarbledError) else 0
+                            if garbled == _MAX_GARBLED:
+                                raise
+                            pause_s = _pause_s(error, attempts, call.has_other)
+                            if pause_s > deadline.left_s:
+                                raise _given_up(error, attempts, f"in {timeout_s:g} s") from error
+                            if not budget.spend():
+                                raise _given_up(error, attempts, _BUDGET_SPENT) from error
+                            _LOG.debug(_RETRY, attempts, error.url, error.cause, pause_s)
+                            on_retry(error)
+                            await asyncio.sleep(pause_s)
+                        else:
+                            budget.earn()
+                            return answer
+            except TimeoutError as error:
+                failure = call.last_failure or _SILENCE
+                raise _given_up(failure, attempts + 1, f"in {timeout_s:g} s") from error
 
-    return call
+    return retrying_call
 
 
 _SILENCE = TimedOutError("no server gave a whole answer", url="")
-_BUDGET_SPENT = "as this run has no repetitions left: too many of its requests fail"
+_BUDGET_SPENT = "because too many requests of this run fail: no retries left"
 
 
-def _pause_s(error: ServerError, attempts: int) -> float:
+def _pause_s(error: ServerError, attempts: int, has_other: bool) -> float:
     doubled = min(_LONGEST_PAUSE_S, _FIRST_PAUSE_S * 2.0 ** min(attempts - 1, 30))
     pause_s = doubled * random.uniform(0.5, 1.5)
-    if isinstance(error, TransientServerError) and error.retry_after_s is not None:
-        return max(pause_s, error.retry_after_s + random.uniform(0, _FIRST_PAUSE_S))
+    if isinstance(error, TransientServerError) and error.retry_after_s and not has_other:
+        pause_s = max(pause_s, error.retry_after_s + random.uniform(0, _FIRST_PAUSE_S))
     return pause_s
 
 

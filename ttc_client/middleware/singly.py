@@ -1,27 +1,36 @@
-"""Ask for each continuation by itself, where a server takes one at a time anyway."""
+"""Split a request for several continuations, for servers that take one per request.
+
+The only place that does. The wrapped client answers requests with n = 1, and may raise
+OneChoiceError for others.
+"""
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 
-from ttc_client.errors import ServerError
+from ttc_client.errors import OneChoiceError, ServerError
 from ttc_client.search.ports import Policy, SampleRequest, Samples
 from ttc_client.together import together
 from ttc_client.types import Usage
 
 
 def singly(port: Policy, is_wanted: Callable[[], bool]) -> Policy:
-    """Split requests, so that a failure repeats, or costs, one continuation and not all of them."""
+    """Split requests where `is_wanted` says so, or where the port raises OneChoiceError.
+
+    Around the retries, so that a failure repeats, or costs, one continuation and not all of them.
+    """
 
     async def call(request: SampleRequest) -> Samples:
         if request.n == 1 or not is_wanted():
-            return await port(request)
-        return await one_by_one(port, request)
+            with suppress(OneChoiceError):
+                return await port(request)
+        return await _one_by_one(port, request)
 
     return call
 
 
-async def one_by_one(port: Policy, request: SampleRequest) -> Samples:
-    """Sample the continuations by a request each, all at once, with the seeds that they have.
+async def _one_by_one(port: Policy, request: SampleRequest) -> Samples:
+    """Sample each continuation by a request of its own, all at once, with the seed it has in n.
 
     One that fails is None; raises the first ServerError if all of them fail.
     """

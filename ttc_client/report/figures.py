@@ -1,108 +1,91 @@
-"""Draw the figures of a report with matplotlib, an extra. Draws on no screen."""
+"""Draw the figures of a report with matplotlib, an extra."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from math import nan
-from pathlib import Path
 from typing import Any
 
 from ttc_client.analysis.calibration import Calibration
 from ttc_client.analysis.curves import Curve, Points
-from ttc_client.analysis.statistics import Estimate, estimate
-from ttc_client.errors import ConfigError
+from ttc_client.analysis.statistics import Estimate, Values, estimate
+from ttc_client.report.axes import (
+    WIDE,
+    Shape,
+    axes_of,
+    budget_ticks,
+    cost_ticks,
+    group_ticks,
+    legend,
+)
+from ttc_client.report.palette import FAINT, INK, colour, style, vote_colour
 from ttc_client.report.tables import ModelSizes
-from ttc_client.report.terminal import clean
-from ttc_client.search.params import UNSCORED_STRATEGIES
 
-_COLOURS = {
-    "greedy": "#777777",
-    "majority": "#E69F00",
-    "best-of-n": "#0072B2",
-    "beam": "#009E73",
-    "dvts": "#CC79A7",
-    "compute-optimal": "#000000",
-}
-"""Okabe and Ito's, which the colour-blind can tell apart."""
-_DASHES = {
-    "weighted": "-",
-    "majority": "--",
-    "prm": ":",
-    "pass": "-.",
-    "oracle bins": "--",
-    "table": "-.",
-}
-_VOTE_COLOURS = {
-    "weighted": "#0072B2",
-    "majority": "#56B4E9",
-    "prm": "#D55E00",
-    "pass": "#777777",
-}
-_MARKERS = "osD^v<>"
 _APART = 1.03
 """How far intervals at the same N are drawn apart, as a factor."""
-_NAME_LENGTH = 40
-_SIZE = (7.0, 4.5)
-_DPI = 150
+_BUDGET = "N: generations per problem"
 
 
-def accuracy_figure(points: Points, baselines: Mapping[str, float]) -> Any:
+def accuracy_figure(points: Points, baselines: Mapping[str, float], shape: Shape = WIDE) -> Any:
     """Draw accuracy against N, with 95 % intervals, for the vote that each strategy decides by.
 
     Greedy decoding and the baselines, shares of 1 by name, are horizontal lines.
     """
-    figure, axes = _axes("accuracy against N", "N: generations per problem", log=True)
+    figure, axes = axes_of(shape, "accuracy against N", _BUDGET, log=2)
     _lines(axes, _alone(points))
     levels = {
         curve.name: estimate(by_n[1].right).mean
         for curve, by_n in points.items()
-        if curve.strategy == "greedy"
+        if curve.is_baseline and 1 in by_n
     }
     for index, (name, accuracy) in enumerate({**levels, **baselines}.items()):
         label = f"{name} {100 * accuracy:.1f}"
         dashes = (0, (4, 2 + 2 * index))
-        axes.axhline(100 * accuracy, color="#777777", linewidth=1, linestyle=dashes, label=label)
-    _ticks(axes, {n for by_n in points.values() for n in by_n})
-    _legend(figure, axes)
+        axes.axhline(100 * accuracy, color=FAINT, linewidth=1, linestyle=dashes, label=label)
+    budget_ticks(shape, [axes], {n for by_n in points.values() for n in by_n})
+    legend(shape, figure, axes)
     return figure
 
 
-def optimal_figure(points: Points, optimal: Points) -> Any:
+def optimal_figure(points: Points, optimal: Points, shape: Shape = WIDE) -> Any:
     """Draw the curves of compute-optimal scaling beside those of the single strategies."""
-    figure, axes = _axes("compute-optimal scaling", "N: generations per problem", log=True)
+    figure, axes = axes_of(shape, "compute-optimal scaling", _BUDGET, log=2)
     alone = _alone(points)
     _lines(axes, {**alone, **optimal})
-    _ticks(axes, {n for by_n in alone.values() for n in by_n})
-    _legend(figure, axes)
+    budget_ticks(shape, [axes], {n for by_n in alone.values() for n in by_n})
+    legend(shape, figure, axes)
     return figure
 
 
-def votes_figure(points: Points) -> Any:
+def votes_figure(points: Points, shape: Shape = WIDE) -> Any:
     """Draw accuracy against N for every vote, and the oracle's pass@N: a panel per strategy.
 
-    The majority strategy, whose samples are independent, is in each of them. Searches by a table
-    of compute-optimal scaling, which decide by the vote that it chose, are in none.
+    Majority voting, which needs no verifier, is in each of them. Searches by a table of
+    compute-optimal scaling, which decide by the vote that it chose, are in none.
     """
-    drawn = [c for c in points if c.strategy not in ("greedy", "compute-optimal")]
-    strategies = [s for s in dict.fromkeys(c.strategy for c in drawn) if s != "majority"]
-    panels = strategies or ["majority"]
-    figure, *all_axes = _axes("", "N", panels=len(panels), log=True)
+    by_table = {c.strategy for c in points if c.measure == "table"}
+    drawn = [c for c in points if not c.is_baseline and c.strategy not in by_table]
+    unscored = {c.strategy for c in drawn if not c.is_scored}
+    panels = list(dict.fromkeys(c.strategy for c in drawn if c.is_scored)) or sorted(unscored)
+    figure, *all_axes = axes_of(shape, "", "N", panels=len(panels), log=2)
     for strategy, axes in zip(panels, all_axes, strict=True):
-        axes.set_title(strategy)
+        axes.set_title(strategy, fontsize=10)
         for curve in drawn:
-            if curve.strategy in (strategy, "majority"):
+            if curve.strategy == strategy or curve.strategy in unscored:
                 means = [100 * estimate(point.right).mean for point in points[curve].values()]
                 axes.plot(list(points[curve]), means, **_vote_style(curve))
-        _ticks(axes, {n for curve in drawn for n in points[curve]})
-    _legend(figure, *all_axes)
+    budget_ticks(shape, all_axes, {n for curve in drawn for n in points[curve]})
+    legend(shape, figure, *all_axes)
     return figure
 
 
-def groups_figure(points: Points, groups: Mapping[str, Sequence[str]], what: str) -> Any:
+def groups_figure(
+    points: Points, groups: Mapping[str, Sequence[str]], what: str, shape: Shape = WIDE
+) -> Any:
     """Draw bars of accuracy by group of problems, each strategy at its largest N."""
-    figure, axes = _axes(f"accuracy by {what}", what)
+    figure, axes = axes_of(shape, f"accuracy by {what}", what)
     curves = [curve for curve in points if curve.is_main]
     width = 0.8 / max(1, len(curves))
     for index, curve in enumerate(curves):
-        n, point = max(points[curve].items())
+        n, point = max(points[curve].items(), key=lambda item: item[0])
         found = [_estimate(point.among(set(ids))) for ids in groups.values()]
         places = [place + (index - (len(curves) - 1) / 2) * width for place in range(len(groups))]
         axes.bar(
@@ -110,22 +93,23 @@ def groups_figure(points: Points, groups: Mapping[str, Sequence[str]], what: str
             [100 * f.mean for f in found],
             width,
             yerr=_errors(found),
-            color=_COLOURS[curve.strategy],
+            color=colour(curve.strategy),
+            ecolor=INK,
             error_kw={"elinewidth": 0.8},
             label=f"{curve.name}, N={n}",
         )
-    axes.set_xticks(
-        range(len(groups)), [f"{_plain(name)}\n({len(ids)})" for name, ids in groups.items()]
-    )
-    _legend(figure, axes)
+    group_ticks(shape, axes, list(groups), [len(ids) for ids in groups.values()])
+    axes.grid(visible=False, axis="x")
+    legend(shape, figure, axes)
     return figure
 
 
-def cost_figure(points: Points, sizes: ModelSizes) -> Any:
+def cost_figure(points: Points, sizes: ModelSizes, shape: Shape = WIDE) -> Any:
     """Draw accuracy against FLOPs per problem, or generated tokens if sizes are not known."""
     in_flops = bool(sizes.policy and sizes.prm)
     what = "FLOPs per problem" if in_flops else "tokens generated per problem"
-    figure, axes = _axes("accuracy against cost", what, log=True)
+    figure, axes = axes_of(shape, "accuracy against cost", what, log=10)
+    all_costs: list[float] = []
     for curve, by_n in points.items():
         if curve.is_main:
             costs: list[float] = []
@@ -135,57 +119,29 @@ def cost_figure(points: Points, sizes: ModelSizes) -> Any:
                 cost = spent and (spent.flops(*flops) if in_flops else spent.completion_tokens)
                 costs.append(cost or nan)
             _line(axes, curve, costs, [estimate(point.right) for point in by_n.values()])
-    _legend(figure, axes)
+            all_costs += costs
+    cost_ticks(shape, axes, all_costs)
+    legend(shape, figure, axes)
     return figure
 
 
-def calibration_figure(found: Calibration) -> Any:
+def calibration_figure(found: Calibration, shape: Shape = WIDE) -> Any:
     """Draw the share of right samples against their reward; perfect PRMs lie on the diagonal."""
     title = f"PRM calibration (error {found.error:.3f}, AUC {found.auc:.3f})"
-    figure, axes = _axes(title, "reward", "samples that are right (%)")
-    axes.plot([0, 1], [0, 100], color="#999999", linewidth=1, linestyle="--")
+    figure, axes = axes_of(shape, title, "reward", "samples that are right (%)")
+    axes.plot([0, 1], [0, 100], color=FAINT, linewidth=1, linestyle="--")
     most = max(found.counts)
     sizes = [20 + 180 * count / most for count in found.counts]
     shares = [100 * share for share in found.right]
-    axes.plot(found.rewards, shares, color=_COLOURS["best-of-n"], linewidth=1)
-    axes.scatter(found.rewards, shares, s=sizes, color=_COLOURS["best-of-n"], alpha=0.7)
+    ink = vote_colour("weighted")
+    axes.plot(found.rewards, shares, color=ink, linewidth=1)
+    axes.scatter(found.rewards, shares, s=sizes, color=ink, alpha=0.7)
     return figure
-
-
-def write_figure(figure: Any, directory: Path, name: str) -> None:
-    """Write a figure as PNG and SVG, the same bytes for the same figure."""
-    import matplotlib as mpl
-
-    figure.savefig(directory / f"{name}.png", dpi=_DPI)
-    with mpl.rc_context({"svg.hashsalt": name}):  # pyright: ignore
-        figure.savefig(directory / f"{name}.svg", metadata={"Date": None})
-
-
-def _axes(
-    title: str, xlabel: str, ylabel: str = "accuracy (%)", *, panels: int = 1, log: bool = False
-) -> Any:
-    """Return a figure and its panels, side by side."""
-    try:
-        from matplotlib.figure import Figure
-    except ImportError:
-        raise ConfigError("figures need an extra: pip install 'ttc-client[report]'") from None
-    figure: Any = Figure(figsize=_SIZE, layout="constrained")
-    drawn = figure.subplots(1, panels, sharey=True, squeeze=False)[0]
-    drawn[0].set_ylabel(ylabel)
-    for axes in drawn:
-        axes.set_title(title)
-        axes.set_xlabel(xlabel)
-        axes.grid(visible=True, color="#dddddd", linewidth=0.6)
-        axes.set_axisbelow(True)
-        axes.spines[["top", "right"]].set_visible(False)
-        if log:
-            axes.set_xscale("log", base=2 if xlabel.startswith("N") else 10)
-    return figure, *drawn
 
 
 def _alone(points: Points) -> Points:
     """Return the curves of the vote that each strategy decides by, but for greedy's one point."""
-    return {c: by_n for c, by_n in points.items() if c.is_main and c.strategy != "greedy"}
+    return {c: by_n for c, by_n in points.items() if c.is_main and not c.is_baseline}
 
 
 def _lines(axes: Any, points: Points) -> None:
@@ -198,54 +154,17 @@ def _lines(axes: Any, points: Points) -> None:
 
 def _line(axes: Any, curve: Curve, xs: Sequence[float], found: Sequence[Estimate]) -> None:
     means, errors = [100 * f.mean for f in found], _errors(found)
-    axes.errorbar(xs, means, errors, **_style(curve), elinewidth=0.8, capsize=2, label=curve.name)
+    axes.errorbar(xs, means, errors, **style(curve), elinewidth=0.8, capsize=2, label=curve.name)
 
 
-def _legend(figure: Any, *all_axes: Any) -> None:
-    """Name the lines below the figure, where the names cover none; each name once."""
-    named: dict[str, Any] = {}
-    for axes in all_axes:
-        handles, names = axes.get_legend_handles_labels()
-        named = {**dict(zip(names, handles, strict=True)), **named}
-    names = map(_plain, named)
-    figure.legend(
-        named.values(), names, loc="outside lower center", ncols=3, fontsize=8, frameon=False
-    )
-
-
-def _plain(text: str) -> str:
-    """Return a name that matplotlib draws as it stands, not as mathematics, and has room for."""
-    short = text if len(text) <= _NAME_LENGTH else text[: _NAME_LENGTH - 1] + "…"
-    return clean(short).replace("$", r"\$")
-
-
-def _vote_style(curve: Curve) -> dict[str, Any]:
-    if curve.strategy == "majority":
-        return {**_style(curve), "label": curve.name.replace("majority", "majority strategy", 1)}
+def _vote_style(curve: Curve) -> dict[str, object]:
+    if not curve.is_scored:
+        return {**style(curve), "label": f"{curve.strategy} strategy"}
     label = f"{curve.measure}{curve.label and f' · {curve.label}'}"
-    return {**_style(curve), "color": _VOTE_COLOURS[curve.measure], "label": label}
+    return {**style(curve), "color": vote_colour(curve.measure), "label": label}
 
 
-def _style(curve: Curve) -> dict[str, Any]:
-    marker = _MARKERS[sum(map(ord, curve.label)) % len(_MARKERS)]
-    dashes = "-" if curve.strategy in UNSCORED_STRATEGIES else _DASHES.get(curve.measure, "-")
-    if curve.measure == "pass":
-        dashes = _DASHES["pass"]
-    return {
-        "color": _COLOURS[curve.strategy],
-        "linestyle": dashes,
-        "marker": marker,
-        "markersize": 4,
-        "linewidth": 1.5,
-    }
-
-
-def _ticks(axes: Any, budgets: Iterable[int]) -> None:
-    axes.set_xticks(sorted(budgets), [str(n) for n in sorted(budgets)], fontsize=8)
-    axes.minorticks_off()
-
-
-def _estimate(values: Any) -> Estimate:
+def _estimate(values: Values) -> Estimate:
     return estimate(values) if values else Estimate(nan, nan, nan, nan, 0, 0)
 
 

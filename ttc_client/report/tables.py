@@ -10,13 +10,14 @@ from itertools import combinations
 from math import isnan
 
 from ttc_client.analysis.curves import Curve, Point, Points
-from ttc_client.analysis.statistics import Values, compare, estimate
+from ttc_client.analysis.statistics import compare, estimate
 from ttc_client.bench.runs import Run
 from ttc_client.report.terminal import clean
 
 Cell = str | int | float | None
 
 _SHARES = {"accuracy", "low", "high", "seed sd", "difference", "gain", "gain low", "gain high"}
+_LEAST_P = 0.001
 _RIGHT_ALIGNED = "---:"
 _FORMULA = ("=", "+", "-", "@", "\t", "\n")
 EMPTY = "–"
@@ -35,6 +36,22 @@ class Table:
         return [
             [_text(name, cell) for name, cell in zip(self.header, row, strict=True)]
             for row in self.rows
+        ]
+
+    def filled(self) -> "Table":
+        """Return the table without the columns that hold nothing."""
+        texts = self.texts()
+        kept = [
+            i for i in range(len(self.header)) if any(row[i] not in ("", EMPTY) for row in texts)
+        ]
+        rows = tuple(tuple(row[i] for i in kept) for row in self.rows)
+        return Table(self.name, tuple(self.header[i] for i in kept), rows)
+
+    def numeric(self) -> list[bool]:
+        """Say of each column whether it holds numbers alone."""
+        return [
+            all(row[i] is None or not isinstance(row[i], str) for row in self.rows)
+            for i in range(len(self.header))
         ]
 
     def markdown(self) -> str:
@@ -117,24 +134,26 @@ def side_by_side(table: Table) -> Table:
 
 
 def comparison_table(points: Points) -> Table:
-    """Compare the strategies pair by pair, at each N, on the problems that both have done.
+    """Compare the strategies pair by pair, on the problems that both have done.
 
-    Each by its weighted vote, or the majority without a PRM.
+    Each by the vote that it decides by: at each N with the others, and with greedy decoding, which
+    has no N, in the same run.
     """
     header = (
         *("strategy", "against", "N", "difference", "low", "high", "p", "better", "worse"),
         "problems",
     )
     main = {c: by_n for c, by_n in points.items() if c.is_main and c.strategy != "greedy"}
+    greedy = {c.label: (c, by_n[1]) for c, by_n in points.items() if c.strategy == "greedy"}
     rows: list[tuple[Cell, ...]] = []
+    for curve, by_n in main.items():
+        if curve.label in greedy or len(greedy) == 1:
+            other, point = greedy.get(curve.label) or next(iter(greedy.values()))
+            for n in sorted(by_n):
+                rows += _comparison(curve, other, n, by_n[n], point)
     for one, other in combinations(main, 2):
         for n in sorted(main[one].keys() & main[other].keys()):
-            values: tuple[Values, Values] = (main[one][n].right, main[other][n].right)
-            if values[0].keys() & values[1].keys():
-                found = compare(*values)
-                counts = (found.num_better, found.num_worse, found.num_problems)
-                shares = (found.difference, found.low, found.high)
-                rows.append((one.name, other.name, n, *shares, found.p, *counts))
+            rows += _comparison(one, other, n, main[one][n], main[other][n])
     return Table("comparisons", header, tuple(rows))
 
 
@@ -142,10 +161,21 @@ def failure_table(runs: Iterable[Run]) -> Table:
     """Return the searches that failed, and how many answers there was no time to grade."""
     rows: list[tuple[Cell, ...]] = []
     for run in runs:
-        timeouts = sum(record.num_timeouts for record in run.records.values())
+        timeouts = sum(record.num_ungraded for record in run.records.values())
         rows += [(run.path.name, "", "", timeouts, "")] if timeouts else []
         rows += [(run.path.name, r.id, f"{r.strategy} N={r.n}", 0, r.error) for r in run.failed]
     return Table("failures", ("run", "problem", "search", "ungraded", "error"), tuple(rows))
+
+
+def _comparison(
+    one: Curve, other: Curve, n: int, one_point: Point, other_point: Point
+) -> list[tuple[Cell, ...]]:
+    """Return the row of a pair, none where they share no problem."""
+    if not one_point.right.keys() & other_point.right.keys():
+        return []
+    found = compare(one_point.right, other_point.right)
+    counts = (found.num_better, found.num_worse, found.num_problems)
+    return [(one.name, other.name, n, found.difference, found.low, found.high, found.p, *counts)]
 
 
 def _accuracy_row(curve: Curve, n: int, point: Point, sizes: ModelSizes) -> tuple[Cell, ...]:
@@ -170,4 +200,6 @@ def _text(column: str, cell: Cell) -> str:
         return f"{100 * cell:.1f}"
     if column == "FLOPs":
         return f"{cell:.2e}"
-    return f"{cell:.3f}" if column == "p" else f"{cell:,.1f}".removesuffix(".0")
+    if column == "p":
+        return f"{cell:.3f}" if cell >= _LEAST_P else f"< {_LEAST_P}"
+    return f"{cell:,.1f}".removesuffix(".0")

@@ -1,6 +1,7 @@
 """Write the report of some runs to a directory: figures, tables and a page."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,20 +12,23 @@ from ttc_client.analysis.optimal import Evidence, optimal_curves, read_evidence,
 from ttc_client.bench.runs import Run
 from ttc_client.errors import ConfigError
 from ttc_client.report import figures
+from ttc_client.report.axes import NARROW, svg_of, write_figure
+from ttc_client.report.findings import findings
 from ttc_client.report.optimal import validation_table
-from ttc_client.report.page import page
+from ttc_client.report.page import Drawing, page
 from ttc_client.report.tables import (
     ModelSizes,
+    Table,
     accuracy_table,
     comparison_table,
     failure_table,
     group_table,
     side_by_side,
 )
-from ttc_client.report.terminal import retries
-from ttc_client.types import Usage
 
 Groups = Mapping[str, Sequence[str]]
+Draw = Callable[..., Any]
+"""Draws a figure; `shape` says how large."""
 
 
 def write_report(
@@ -41,23 +45,36 @@ def write_report(
     grouped = [group_table(points, groups, what) for what, groups in groupings.items()]
     evidence, lacking = _evidence(runs, points)
     optimal = optimal_curves(evidence) if evidence else {}
+    validated = validate(evidence) if evidence else []
     first = [accuracy_table({**points, **optimal}, sizes), comparison_table(points)]
-    last = [*([validation_table(validate(evidence))] if evidence else []), failure_table(runs)]
-    drawn = _figures(runs, points, groupings, baselines, sizes)
+    last = [*([validation_table(validated)] if evidence else []), failure_table(runs)]
+    draws = _figures(runs, points, groupings, baselines, sizes)
     if optimal:
-        drawn["compute-optimal"] = figures.optimal_figure(points, optimal)
+        draws["compute-optimal"] = partial(figures.optimal_figure, points, optimal)
+    drawn = {name: draw() for name, draw in draws.items()}
     directory.mkdir(parents=True, exist_ok=True)
     for name, figure in drawn.items():
-        figures.write_figure(figure, directory, name)
-    for table in (*first, *grouped, *last):
-        (directory / f"{table.name}.csv").write_text(table.csv(), encoding="utf-8")
-    tables = [table for table in (*first, *map(side_by_side, grouped), *last) if table.rows]
-    markdown = "\n".join(f"## {table.name}\n\n{table.markdown()}" for table in tables)
+        write_figure(figure, directory, name)
+    _write_tables(directory, [*first, *grouped, *last])
+    shown = [table for table in (*first, *map(side_by_side, grouped), *last) if table.rows]
+    markdown = "\n".join(f"## {table.name}\n\n{table.filled().markdown()}" for table in shown)
     (directory / "tables.md").write_text(markdown, encoding="utf-8")
-    paths = [directory / f"{name}.svg" for name in drawn]
+    drawings = [_drawing(directory, name, draw) for name, draw in draws.items()]
+    said = [*findings(points, baselines, validated), *lacking]
     index = directory / "index.html"
-    index.write_text(page([*_summary(runs), *lacking], paths, tables, runs), encoding="utf-8")
+    index.write_text(page(said, drawings, shown, runs), encoding="utf-8")
     return index
+
+
+def _write_tables(directory: Path, tables: Sequence[Table]) -> None:
+    for table in tables:
+        (directory / f"{table.name}.csv").write_text(table.csv(), encoding="utf-8")
+
+
+def _drawing(directory: Path, name: str, draw: Draw) -> Drawing:
+    """Return a figure that was written, with what a narrow screen shows in its place."""
+    wide = (directory / f"{name}.svg").read_text(encoding="utf-8")
+    return Drawing(name, wide, svg_of(draw(shape=NARROW), f"{name}, narrow"))
 
 
 def _evidence(runs: Sequence[Run], points: Points) -> tuple[Evidence | None, list[str]]:
@@ -65,7 +82,7 @@ def _evidence(runs: Sequence[Run], points: Points) -> tuple[Evidence | None, lis
     try:
         return read_evidence(runs, points), []
     except ConfigError as error:
-        return None, [f"no curve of compute-optimal scaling: {error}"]
+        return None, [f"No curve of compute-optimal scaling: {error}."]
 
 
 def _groupings(runs: Sequence[Run]) -> dict[str, Groups]:
@@ -87,46 +104,14 @@ def _figures(
     groupings: Mapping[str, Groups],
     baselines: Mapping[str, float],
     sizes: ModelSizes,
-) -> dict[str, Any]:
-    drawn = {
-        "accuracy": figures.accuracy_figure(points, baselines),
-        "votes": figures.votes_figure(points),
-        "cost": figures.cost_figure(points, sizes),
+) -> dict[str, Draw]:
+    draws: dict[str, Draw] = {
+        "accuracy": partial(figures.accuracy_figure, points, baselines),
+        "votes": partial(figures.votes_figure, points),
+        "cost": partial(figures.cost_figure, points, sizes),
     }
     for what, groups in groupings.items():
-        drawn[what.replace(" ", "-")] = figures.groups_figure(points, groups, what)
+        draws[what.replace(" ", "-")] = partial(figures.groups_figure, points, groups, what)
     if found := calibration(runs):
-        drawn["calibration"] = figures.calibration_figure(found)
-    return drawn
-
-
-def _summary(runs: Sequence[Run]) -> list[str]:
-    """Say what each run is, and what its requests went through."""
-    lines: list[str] = []
-    for run in runs:
-        settings = run.settings
-        failed = f", {len(run.failed)} failed" if run.failed else ""
-        lines.append(
-            f"{run.path.name}: {len(run.problems)} problems of {settings.get('dataset')}; "
-            f"{_origin(run)}; "
-            f"{len(run.records)} searches finished{failed}{_retries(run)}"
-        )
-    return lines
-
-
-def _retries(run: Run) -> str:
-    said = retries(sum((cost.usage for cost in run.costs.values()), Usage()))
-    return f"; {said}" if said else ""
-
-
-def _origin(run: Run) -> str:
-    """Say what searched, and by whose rules."""
-    settings = run.settings
-    compat = settings.get("compat")
-    rules = f"; --compat {compat}" if compat else ""
-    if settings.get("imported"):
-        return f"imported{rules}"
-    return (
-        f"policy {settings.get('policy')}, PRM {settings.get('prm')}; "
-        f"M={settings.get('m')}, T={settings.get('temperature')}{rules}"
-    )
+        draws["calibration"] = partial(figures.calibration_figure, found)
+    return draws

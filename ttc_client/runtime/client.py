@@ -5,10 +5,9 @@ from contextlib import AsyncExitStack
 from functools import partial
 from typing import Any, Self
 
-from ttc_client.answers import AnswerPool
 from ttc_client.errors import ConfigError
+from ttc_client.middleware.context import taking_turns
 from ttc_client.middleware.meter import Meter
-from ttc_client.middleware.turns import taking_turns
 from ttc_client.runtime.stack import open_servers
 from ttc_client.sal.modes import MODES, Mode
 from ttc_client.search import results
@@ -20,8 +19,10 @@ from ttc_client.search.strategy import Found, Strategy
 from ttc_client.search.voting import choices, ranked
 from ttc_client.search.watch import Watch
 from ttc_client.settings.servers import Servers
+from ttc_client.tasks.math import Math
 from ttc_client.tasks.table import find_task
 from ttc_client.tasks.task import Task
+from ttc_client.tasks.workers import Workers
 from ttc_client.types import AnswerGroup, Candidate, Problem, SearchResult
 
 
@@ -45,7 +46,7 @@ class Client:
     async def __aenter__(self) -> Self:
         async with AsyncExitStack() as stack:
             self._servers = await stack.enter_async_context(open_servers(self.servers))
-            self._workers = await stack.enter_async_context(AnswerPool())
+            self._workers = await stack.enter_async_context(Workers())
             self._resources = stack.pop_all()
         return self
 
@@ -76,6 +77,12 @@ class Client:
     async def grade(self, problem: Problem, answers: Sequence[str]) -> Sequence[float]:
         """Return how right each distinct answer is, from 0 to 1; NaN where there was no time."""
         return await self.task.grade(problem, answers, self._workers)
+
+    async def own_grades(self, problem: Problem, answers: Sequence[str]) -> Sequence[float] | None:
+        """Return what the task's own grader says where another one grades, else None."""
+        if not isinstance(self.task, Math) or self.task.grader == "own":
+            return None
+        return await self.task.own_grades(problem, answers, self._workers)
 
     async def solve(
         self,

@@ -51,6 +51,7 @@ async def evaluate(client: Client, job: Job, meter: Meter | None = None) -> Outc
         result = await client.solve(job.problem, job.params, meter=meter)
         answers = distinct_answers(result.candidates)
         grades = await client.grade(job.problem, answers)
+        own = await client.own_grades(job.problem, answers)
     except Exception as error:
         record = Record(
             **key,
@@ -60,4 +61,4 @@ async def evaluate(client: Client, job: Job, meter: Meter | None = None) -> Outc
         )
         return Outcome(record, Cost(**key, usage=meter.usage, wall_s=meter.elapsed_s), None)
     cost = Cost(**key, usage=result.usage, wall_s=result.wall_s)
-    return Outcome(record_of(job.key, result, grades), cost, Trace(**key, tree=result.tree))
+    return Outcome(record_of(job.key, result, grades, own), cost, Trace(**key, tree=result.tree))

@@ -4,7 +4,7 @@ A record holds what metrics need, and nothing that depends on the machine's spee
 `Cost`. What was written is in its `Trace`. Pure; knows nothing of files.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from math import isnan
 from typing import NamedTuple
@@ -32,10 +32,14 @@ class Key(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class GradedAnswer:
-    """A group of equivalent answers, and how right they are, from 0 to 1."""
+    """A group of equivalent answers, and how right they are, from 0 to 1.
+
+    `own` is what the task's own grader says where another one graded, else None.
+    """
 
     answer: str
     grade: float
+    own: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,13 +129,23 @@ def texts(trace: Trace) -> dict[tuple[int, ...], str]:
     return written
 
 
-def record_of(key: Key, result: SearchResult, grades: Sequence[float]) -> Record:
-    """Return the record of a search; the grades are those of `distinct_answers`."""
+def record_of(
+    key: Key,
+    result: SearchResult,
+    grades: Sequence[float],
+    own: Sequence[float] | None = None,
+) -> Record:
+    """Return the record of a search; the grades are those of `distinct_answers`.
+
+    `own` are those of the task's own grader, where another one graded.
+    """
+    answers = distinct_answers(result.candidates)
     return make_record(
         key,
         result.candidates,
         result.answers,
-        dict(zip(distinct_answers(result.candidates), grades, strict=True)),
+        dict(zip(answers, grades, strict=True)),
+        own=dict(zip(answers, own, strict=True)) if own is not None else None,
         vote=result.vote,
         choices=result.choices,
         note=result.note,
@@ -152,20 +166,21 @@ def make_record(
     *,
     vote: Vote,
     choices: dict[Vote, str],
+    own: Mapping[str, float] | None = None,
     note: str = "",
     allocation: Allocation | None = None,
 ) -> Record:
     """Return the record of a search, whose candidates' `group` indexes the groups.
 
-    A group of equivalent answers is as right as the best of their texts.
+    A group of equivalent answers is as right as the text that stands for it.
     """
-    of_group = [0.0] * len(groups)
-    for candidate in candidates:
-        grade = grades.get(candidate.answer, 0.0)
-        if candidate.group is not None and not isnan(grade):
-            of_group[candidate.group] = max(of_group[candidate.group], grade)
     answers = tuple(
-        GradedAnswer(group.answer, grade) for group, grade in zip(groups, of_group, strict=True)
+        GradedAnswer(
+            group.answer,
+            _number(grades.get(group.answer, 0.0)),
+            None if own is None else _number(own.get(group.answer, 0.0)),
+        )
+        for group in groups
     )
     of_answer = {graded.answer: graded.grade for graded in answers}
     return Record(
@@ -179,6 +194,11 @@ def make_record(
         note=note,
         allocation=allocation,
     )
+
+
+def _number(grade: float) -> float:
+    """Return a grade; what there was no time to grade is wrong."""
+    return 0.0 if isnan(grade) else grade
 
 
 def _sample(candidate: Candidate) -> Sample:

@@ -106,7 +106,7 @@ async def open_servers(servers: Servers) -> AsyncGenerator[OpenServers]:
         policy_places, prm_places = await stack.enter_async_context(server_places(servers))
         session = await stack.enter_async_context(session_for(servers))
         policies, prms = await both(
-            together(_policy(servers, session, stack, place) for place in policy_places),
+            together(_policy(servers, session, place) for place in policy_places),
             together(_prm(servers, session, place) for place in prm_places),
         )
         if servers.check and not servers.is_demo:
@@ -129,16 +129,12 @@ def _names(places: Sequence[Place]) -> list[str]:
 
 
 async def _policy(
-    servers: Servers, session: Session, stack: AsyncExitStack, place: Place
+    servers: Servers, session: Session, place: Place
 ) -> tuple[Server | None, PolicyClient]:
     if not isinstance(place, str):
         return None, FunctionPolicy.of(place)
     server = policy_server(servers, session, place)
-
-    async def connect() -> PolicyClient:
-        opening = connect_policy(server, servers.policy_api, servers.model)
-        return await stack.enter_async_context(opening)
-
+    connect = partial(connect_policy, server, servers.policy_api, servers.model)
     return server, await _opened(connect)
 
 
@@ -210,7 +206,7 @@ class _Bounded:
     def __init__(self, url: str, concurrency: int | Literal["auto"]) -> None:
         self.level: Level | None = None
         if concurrency == "auto":
-            self.level = Level()
+            self.level = Level(url)
             concurrency = self.level.capacity
         self.limiter = Limiter(concurrency)
         self.replica = Replica(url, lambda: self.limiter.capacity)

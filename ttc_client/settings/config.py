@@ -28,10 +28,11 @@ DEFAULT_FILE = Path("ttc.toml")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaskSettings:
-    """What is asked: a task by name, and a system prompt in the place of its own."""
+    """What is asked: a task by name, and what replaces its own prompt and grader."""
 
     task: str = "math"
     system_prompt: str | None = None
+    grader: str | None = None
 
 
 def _fields(kinds: Iterable[type[Any]]) -> dict[str, Field[Any]]:
@@ -137,7 +138,8 @@ def merge_settings(
         values[name] = _typed(name, value, origin)
         origins[name] = origin
     servers = Servers(**{name: values[name] for name in SERVERS})
-    task = find_task(values["task"], values["system_prompt"])
+    options = {name: values[name] for name in TASK if name != "task"}
+    task = find_task(values["task"], **options)
     return Settings(values, origins, servers, task)
 
 

@@ -29,7 +29,7 @@ async def server_places(servers: Servers) -> AsyncGenerator[tuple[list[Place], l
     start.
     """
     async with AsyncExitStack() as stack:
-        policy, prm = servers.policy, servers.prm
+        policy, prm = servers.policies, servers.verifiers
         if servers.is_demo:
             warnings.warn(DEMO_WARNING, DemoWarning, stacklevel=2)
             policy_url, prm_url = await stack.enter_async_context(demo_servers())
@@ -88,5 +88,4 @@ def _server(
         key_variable=key_variable,
         proxy=environment_proxy(url),
         session_header=servers.session_header,
-        ca_bundle=Path(servers.ca_bundle) if servers.ca_bundle else None,
     )

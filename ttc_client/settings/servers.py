@@ -44,8 +44,8 @@ class Servers:
     naming the value and the fix.
     """
 
-    policy: tuple[Place, ...] = ()
-    prm: tuple[Place, ...] = ()
+    policy: Place | Sequence[Place] = ()
+    prm: Place | Sequence[Place] = ()
     policy_api: PolicyApi = "vllm"
     prm_api: PRMApi = "auto"
     prm_format: PRMFormat = "auto"
@@ -59,10 +59,7 @@ class Servers:
     prm_api_key: str | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
-        for name in ("policy", "prm"):
-            value: Place | Sequence[Place] = getattr(self, name)
-            one = isinstance(value, str) or callable(value)
-            places = (value,) if one else tuple(cast(Sequence[Place], value))
+        for name, places in (("policy", self.policies), ("prm", self.verifiers)):
             object.__setattr__(self, name, places)
             for place in places:
                 if isinstance(place, str):
@@ -80,9 +77,25 @@ class Servers:
             raise ConfigError("prm is given but policy is not: name both servers, or neither")
 
     @property
+    def policies(self) -> tuple[Place, ...]:
+        """The places of the policy's replicas."""
+        return _several(self.policy)
+
+    @property
+    def verifiers(self) -> tuple[Place, ...]:
+        """The places of the verifier's replicas."""
+        return _several(self.prm)
+
+    @property
     def is_demo(self) -> bool:
         """Whether the demo models answer."""
         return not self.policy
+
+
+def _several(places: Place | Sequence[Place]) -> tuple[Place, ...]:
+    if isinstance(places, str) or callable(places):
+        return (cast(Place, places),)
+    return tuple(places)
 
 
 def _check_key(name: str, key: str | None) -> None:

@@ -12,18 +12,19 @@ TASKS: Final[dict[str, Callable[..., Task]]] = {"math": Math}
 """By name; each makes a task, with a system prompt of the user's own if it is given one."""
 
 
-def find_task(name: str, system_prompt: str | None = None) -> Task:
+def find_task(name: str, **options: Any) -> Task:
     """Return a task by its name in the table, or as `module:name` from elsewhere.
 
-    `system_prompt` None leaves the task its own. Raises ConfigError for a task that there is not.
+    Options that are None leave the task its own. Raises ConfigError for a task that there is not,
+    or that does not have an option.
     """
     found: Any = TASKS.get(name) or _imported(name)
-    if isinstance(found, type) or name in TASKS:
-        found = _made(
-            name, found, {} if system_prompt is None else {"system_prompt": system_prompt}
-        )
-    elif system_prompt is not None:
-        raise ConfigError(f"task is {name!r}, whose prompt is its own: leave system_prompt out")
+    is_class = isinstance(found, type)
+    given = {option: value for option, value in options.items() if value is not None}
+    known = set(getattr(found, "__dataclass_fields__", ())) if is_class else set[str]()
+    if unknown := given.keys() - known:
+        raise ConfigError(f"task is {name!r}, which has no {min(unknown)}: leave it out")
+    found = _made(name, found, given) if is_class else found
     if lacking := [method for method in _METHODS if not callable(getattr(found, method, None))]:
         raise ConfigError(f"task is {name!r}, which is no task: it has no {lacking[0]}()")
     return found
@@ -32,9 +33,11 @@ def find_task(name: str, system_prompt: str | None = None) -> Task:
 _METHODS = ("messages", "extract", "keys", "grade")
 
 
-def _made(name: str, kind: Callable[..., Any], arguments: dict[str, str]) -> Any:
+def _made(name: str, kind: Callable[..., Any], options: dict[str, Any]) -> Any:
     try:
-        return kind(**arguments)
+        return kind(**options)
+    except ConfigError:
+        raise
     except Exception as error:
         raise ConfigError(f"task is {name!r}, which cannot be made: {error}") from error
 

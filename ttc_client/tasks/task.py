@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Protocol
 
-from ttc_client.answers import AnswerPool
+from ttc_client.tasks.workers import Workers
 from ttc_client.types import Message, Problem
 
 
@@ -27,13 +27,13 @@ class Task(Protocol):
         ...
 
     async def keys(
-        self, problem: Problem, answers: Sequence[str], workers: AnswerPool
+        self, problem: Problem, answers: Sequence[str], workers: Workers
     ) -> Sequence[str]:
         """Return a key per answer; equal keys mean equivalent answers."""
         ...
 
     async def grade(
-        self, problem: Problem, answers: Sequence[str], workers: AnswerPool
+        self, problem: Problem, answers: Sequence[str], workers: Workers
     ) -> Sequence[float]:
         """Return how right each distinct answer is, from 0 to 1; NaN where there was no time."""
         ...

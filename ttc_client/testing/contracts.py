@@ -9,13 +9,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from ttc_client.answers import AnswerPool
 from ttc_client.errors import ServerError
 from ttc_client.search.params import SearchParams
 from ttc_client.search.ports import Policy, SampleRequest, ScoreRequest, Verifier
 from ttc_client.search.steps import STEP_DELIMITER
 from ttc_client.search.strategy import Found, Strategy
 from ttc_client.tasks.task import Task
+from ttc_client.tasks.workers import Workers
 from ttc_client.testing.ports import ScriptedPolicy, ScriptedVerifier, perfect, walk
 from ttc_client.testing.searches import run_search
 from ttc_client.together import stopped
@@ -189,7 +189,7 @@ async def check_task(
     """Check a task on completions of a problem that are right and wrong."""
     assert task.messages(problem), "there is no prompt"
     answers = [task.extract(problem, text) for text in (*right, *wrong)]
-    async with AnswerPool() as workers:
+    async with Workers() as workers:
         keys = await task.keys(problem, answers, workers)
         grades = await task.grade(problem, answers, workers)
         again = await task.keys(problem, answers[::-1], workers)

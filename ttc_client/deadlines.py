@@ -1,4 +1,4 @@
-"""A time limit over several attempts, whose clock stands still while we wait for ourselves."""
+"""A time-out across attempts, paused while a request queues locally."""
 
 import asyncio
 from collections.abc import Generator
@@ -6,16 +6,9 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any, Self
 
-from ttc_client.errors import ServerError
-
 
 class Deadline:
-    """Raise TimeoutError from the block unless it ends within so many seconds.
-
-    `reason` is why it waits for servers, where it does.
-    """
-
-    reason: ServerError | None = None
+    """Raise TimeoutError from the block unless it ends within `seconds`, pauses not counted."""
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
@@ -34,7 +27,7 @@ class Deadline:
 
     @property
     def left_s(self) -> float:
-        """Seconds left, while the clock runs."""
+        """Seconds left; infinite during a pause."""
         end_s = self._timeout.when()
         return float("inf") if end_s is None else end_s - asyncio.get_running_loop().time()
 
@@ -44,33 +37,26 @@ class Deadline:
         return self.left_s < self._seconds / 2
 
     def stop(self) -> None:
-        """Stop the clock until it goes on as often as it was stopped."""
+        """Pause the clock until `go_on` is called as often as `stop`."""
         if self._num_waiting == 0 and not self._timeout.expired():
             self._left_s = self.left_s
             self._timeout.reschedule(None)
         self._num_waiting += 1
 
     def go_on(self) -> None:
-        """Let the clock go on."""
+        """Undo one `stop`; the last one restarts the clock."""
         self._num_waiting -= 1
         if self._num_waiting == 0 and not self._timeout.expired():
             self._timeout.reschedule(asyncio.get_running_loop().time() + self._left_s)
 
 
 _deadline: ContextVar[Deadline | None] = ContextVar("deadline", default=None)
-
-
-def current_deadline() -> Deadline | None:
-    """Return the deadline around what runs now."""
-    return _deadline.get()
+"""Set by `Deadline`, read by `clock_stopped` alone; others read `middleware.context`."""
 
 
 @contextmanager
 def clock_stopped() -> Generator[None]:
-    """Keep the time that this block takes from counting towards the deadline around it.
-
-    Of several such blocks at once, the clock goes on when the last one ends.
-    """
+    """Pause the deadline around this block; it goes on when the last of such blocks ends."""
     deadline = _deadline.get()
     if deadline is None:
         yield

@@ -1,10 +1,10 @@
 """What the strategies sample, word for word, as digests: a change that nobody meant is seen.
 
-`golden.json` holds a digest of the trajectories, the candidates and the requests of each search.
+`digests.json` holds a digest of the trajectories, the candidates and the requests of each search.
 It was written from strategies whose results had been compared, search by search, with those of
 the code before strategies were records. Where a change is meant, write it anew:
 
-    python -m tests.search.test_golden
+    python -m tests.search.test_digests
 """
 
 import asyncio
@@ -22,7 +22,7 @@ from ttc_client.search.stepwise import StepwiseSettings
 from ttc_client.search.table import Choice
 from ttc_client.testing import ScriptedPolicy, ScriptedVerifier, run_search, walk
 
-GOLDEN = Path(__file__).with_name("golden.json")
+DIGESTS = Path(__file__).with_name("digests.json")
 FITTED = TableSettings(table=table(Choice("beam", 4), Choice("dvts", 4)))
 SETTINGS = {
     "greedy": None,
@@ -68,14 +68,14 @@ async def digest(params: SearchParams) -> str:
 
 
 def test_each_search_is_in_the_file():
-    assert [*json.loads(GOLDEN.read_text())] == [*CASES]
+    assert [*json.loads(DIGESTS.read_text())] == [*CASES]
 
 
 @pytest.mark.parametrize("case", CASES)
 async def test_a_search_asks_and_finds_what_it_did(case):
-    assert await digest(CASES[case]) == json.loads(GOLDEN.read_text())[case]
+    assert await digest(CASES[case]) == json.loads(DIGESTS.read_text())[case]
 
 
 if __name__ == "__main__":
-    digests = {case: asyncio.run(digest(params)) for case, params in CASES.items()}
-    GOLDEN.write_text(json.dumps(digests, indent=1) + "\n")
+    found = {case: asyncio.run(digest(params)) for case, params in CASES.items()}
+    DIGESTS.write_text(json.dumps(found, indent=1) + "\n")

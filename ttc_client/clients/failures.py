@@ -1,0 +1,157 @@
+"""Turn every failure of an exchange with a server into one of our errors.
+
+The only place that does, for all clients. No error holds an API key. Knows nothing of requests.
+"""
+
+import re
+import ssl
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from ttc_client.clients.connection import TooLongError
+from ttc_client.clients.replies import error_message, seconds_to_wait, shown
+from ttc_client.clients.routes import InvalidProxyError
+from ttc_client.clients.session import (
+    CONNECT_TIMEOUT_S,
+    ConnectTimeoutError,
+    ProxyRefusedError,
+    UnreachableError,
+)
+from ttc_client.errors import (
+    ContextLengthError,
+    ProtocolError,
+    RequestError,
+    ServerError,
+    TimedOutError,
+    TransientServerError,
+)
+
+BROKEN_OFF = (TooLongError, InvalidProxyError, ProxyRefusedError, OSError)
+"""What a `Session` raises, including time-outs and ssl.CertificateError."""
+
+_TRANSIENT = frozenset({408, 425, 429})
+_TOO_LONG = re.compile(r"context length|input_tokens|too long|max_model_len", re.IGNORECASE)
+_HINTS = {
+    401: "the server wants an API key: set {key_variable}",
+    403: "the server refuses this API key: check {key_variable}",
+    404: "is this the right server, and its base URL without a path?",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Failures:
+    """Makes the errors of one server; `key_variable` names where its API key came from."""
+
+    url: str
+    api_key: str | None = field(repr=False)
+    key_variable: str
+
+    def refused(
+        self, path: str, status: int, body: bytes, headers: Mapping[str, str]
+    ) -> ServerError:
+        """Return the error for an answer that is not 200, in the server's own words."""
+        said = shown(self._redacted(error_message(self._without_key(body))), limit=1000)
+        text = f"{self.url}{path} answered {status}" + (f": {said}" if said else "")
+        if hint := _HINTS.get(status):
+            text += f" ({hint.format(key_variable=self.key_variable)})"
+        if _may_pass(status):
+            return TransientServerError(
+                text,
+                url=self.url,
+                status=status,
+                body=said,
+                retry_after_s=seconds_to_wait(headers.get("retry-after")),
+            )
+        if location := headers.get("location"):
+            text += f" (redirected to {self._redacted(location)}: use that URL)"
+        kind = ContextLengthError if status == 400 and _TOO_LONG.search(said) else RequestError
+        return kind(text, url=self.url, status=status, body=said)
+
+    def broken_off(
+        self, path: str, timeout_s: float, silence_s: float, error: Exception
+    ) -> ServerError:
+        """Return the error for one of BROKEN_OFF, raised within these two time-outs.
+
+        Raise it `from None`: the original may hold a key.
+        """
+        if isinstance(error, TooLongError):
+            return self.unexpected(path, str(error), error.body)
+        kind, text = self._cause(path, timeout_s, silence_s, error)
+        return kind(shown(self._redacted(text), limit=1000), url=self.url)
+
+    def _cause(
+        self, path: str, timeout_s: float, silence_s: float, error: Exception
+    ) -> tuple[type[ServerError], str]:
+        url = self.url
+        match error:
+            case ConnectTimeoutError():
+                return TimedOutError, (
+                    f"{url} accepted no connection within {CONNECT_TIMEOUT_S:g} s: is the server "
+                    "running, and the host and port right?"
+                )
+            case TimeoutError():
+                return TimedOutError, (
+                    f"{url}{path} gave no answer within {timeout_s:g} s, or no sign of one within "
+                    f"{silence_s:g} s: is it a model server, and not overloaded? --timeout sets "
+                    "how long to wait"
+                )
+            case InvalidProxyError():
+                return RequestError, (
+                    f"the proxy on the way to {url} has no valid URL: check HTTP_PROXY and "
+                    "HTTPS_PROXY"
+                )
+            case ssl.CertificateError():
+                return RequestError, (
+                    f"the certificate of {url} is not trusted ({error}): name the CA that signed "
+                    "it with --ca-bundle"
+                )
+            case ProxyRefusedError():
+                kind = TransientServerError if _may_pass(error.status) else RequestError
+                return kind, f"the proxy on the way to {url} answered {error.status}"
+            case UnreachableError():
+                return TransientServerError, (
+                    f"nothing answers at {url} ({error}): is the server running, and the host and "
+                    "port right?"
+                )
+            case _:
+                return TransientServerError, (
+                    f"{url}{path} broke off the exchange ({type(error).__name__}: {error})"
+                )
+
+    def unexpected(
+        self,
+        path: str,
+        problem: str,
+        body: bytes | str = "",
+        kind: type[ProtocolError] = ProtocolError,
+    ) -> ProtocolError:
+        """Return the error for a 200 that is not the answer that was asked for."""
+        start = shown(self._without_key(body.encode() if isinstance(body, str) else body))
+        problem = shown(self._redacted(problem), limit=1000)
+        return kind(
+            f"{self.url}{path} sent an unexpected answer: {problem}"
+            + (f"; it begins {start!r}" if start else "")
+            + ". Is it the right kind of server?",
+            url=self.url,
+            status=200,
+            body=start,
+        )
+
+    def not_text(self, path: str, error: UnicodeEncodeError) -> RequestError:
+        """Return the error for a request that cannot be encoded as UTF-8."""
+        return RequestError(
+            f"{self.url}{path} cannot be sent {error.object[error.start : error.end]!r}, which "
+            "is no character: is the problem's text UTF-8?",
+            url=self.url,
+        )
+
+    def _without_key(self, body: bytes) -> bytes:
+        """Redact the API key where a server repeats it."""
+        return body.replace(self.api_key.encode(), b"***") if self.api_key else body
+
+    def _redacted(self, text: str) -> str:
+        return self._without_key(text.encode(errors="replace")).decode()
+
+
+def _may_pass(status: int) -> bool:
+    return status in _TRANSIENT or (status >= 500 and status != 501)

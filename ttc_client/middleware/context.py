@@ -1,0 +1,54 @@
+"""What goes with a request through the wrappers without being an argument: one object, `Call`.
+
+- `turn`: set by `taking_turns` around each search; read by `Limiter`, which admits the oldest
+  search first.
+- `deadline`: set by `retrying` around all attempts; read by `Replicas`, which does not probe with
+  requests near it. `clock_stopped` finds it without `Call`, as clients use it too.
+- `last_failure`: set by `retrying` after each failed attempt, and by `Replicas` while the request
+  waits for a probe; read by `retrying`, which names it when the time is up.
+- `has_other`: set by `Replicas` after each failed attempt, if another replica can take the
+  request; read by `retrying`, which then does not wait for what `Retry-After` asks.
+"""
+
+from collections.abc import Generator
+from contextlib import AbstractContextManager, contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from itertools import count
+
+from ttc_client.deadlines import Deadline
+from ttc_client.errors import ServerError
+
+
+@dataclass(slots=True)
+class Call:
+    """A request with all its attempts, or a search before it sends one."""
+
+    turn: int = 0
+    deadline: Deadline | None = None
+    last_failure: ServerError | None = None
+    has_other: bool = False
+
+
+_call: ContextVar[Call | None] = ContextVar("call", default=None)
+_turns = count(1)
+
+
+def current_call() -> Call:
+    """Return the innermost call around this code, or an empty one, whose turn is before all."""
+    return _call.get() or Call()
+
+
+@contextmanager
+def calling(call: Call) -> Generator[Call]:
+    """Make a call the current one in this block, and in tasks started in it."""
+    outer = _call.set(call)
+    try:
+        yield call
+    finally:
+        _call.reset(outer)
+
+
+def taking_turns() -> AbstractContextManager[Call]:
+    """Give the requests of a `with` block, and of tasks started in it, the next turn."""
+    return calling(Call(turn=next(_turns)))

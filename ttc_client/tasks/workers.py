@@ -1,0 +1,37 @@
+"""The processes that key and grade answers, opened by `Client` for all its searches."""
+
+import asyncio
+from contextlib import AsyncExitStack
+from typing import Self
+
+from ttc_client.answers import AnswerPool
+from ttc_client.answers.math_verify import MathVerify
+
+
+class Workers:
+    """Workers of our own, in `answers`, and those of other graders, started when first asked for.
+
+    Use as a context manager.
+    """
+
+    def __init__(self) -> None:
+        self.answers = AnswerPool()
+        self._math_verify: MathVerify | None = None
+        self._starting = asyncio.Lock()
+        self._resources = AsyncExitStack()
+
+    async def __aenter__(self) -> Self:
+        async with AsyncExitStack() as stack:
+            await stack.enter_async_context(self.answers)
+            self._resources = stack.pop_all()
+        return self
+
+    async def __aexit__(self, *exception: object) -> None:
+        await self._resources.aclose()
+
+    async def math_verify(self) -> MathVerify:
+        """Return the workers of math-verify; raises ConfigError where it is not installed."""
+        async with self._starting:
+            if self._math_verify is None:
+                self._math_verify = await self._resources.enter_async_context(MathVerify())
+        return self._math_verify
