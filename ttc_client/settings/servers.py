@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, cast
+from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from ttc_client.errors import ConfigError
@@ -94,7 +94,7 @@ class Servers:
 
 def _several(places: Place | Sequence[Place]) -> tuple[Place, ...]:
     if isinstance(places, str) or callable(places):
-        return (cast(Place, places),)
+        return (places,)
     return tuple(places)
 
 
