@@ -151,7 +151,7 @@ def damaged_runs(luck: random.Random, directory: Path) -> list[Case]:
 
 
 def _spoil(file: Path, luck: random.Random) -> None:
-    if not file.exists():
+    if not file.is_file():
         return
     lines = file.read_bytes().splitlines(keepends=True) or [b""]
     at = luck.randrange(len(lines))
