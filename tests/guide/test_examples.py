@@ -121,6 +121,8 @@ def test_a_flag_that_is_spoken_of_exists(page: Path) -> None:
         text = (ROOT / "scripts" / script).read_text()
         text += (ROOT / "scripts" / "lib" / "launch.sh").read_text()
         known |= set(re.findall(r"--[a-z-]+", text))
+    for script in (ROOT / "scripts").glob("*/*.py"):
+        known |= set(re.findall(r'"(--[a-z-]+)"', script.read_text()))
     assert flags(page) <= known
 
 

@@ -210,8 +210,8 @@ def _has_width(run: Run, record: Record) -> bool:
 
 def _arms(runs: Sequence[Run], points: Points) -> dict[int, dict[Arm, Point]]:
     """Return the arms by N, for the Ns of the runs' grids; of equal arms the first run's counts."""
-    grid = sorted({n for run in runs for n in run.settings["n"]})
-    widths = {label: run.settings["m"] for label, run in labelled(runs)}
+    grid = sorted({n for run in runs for n in run.settings.get("n", ())})
+    widths = {label: run.settings.get("m") for label, run in labelled(runs)}
     wide = {r.strategy for run in runs for r in run.records.values() if _has_width(run, r)}
     found: dict[Arm, dict[int, Point]] = {}
     for curve, by_n in points.items():

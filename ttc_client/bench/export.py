@@ -130,9 +130,15 @@ def _choices(candidates: Sequence[Candidate]) -> dict[Vote, str]:
     return choices(grouped(tuple(members.values())), scored=True)
 
 
+def _prompt(run: Run) -> str:
+    """Return the system prompt that a run was asked under, "" where it is not known."""
+    task: dict[str, str] = run.settings.get("task") or {}
+    return task.get("system_prompt", "")
+
+
 def _sft(run: Run, name: str, searches: list[Search]) -> Iterator[Row]:
     asked = [
-        {"role": "system", "content": run.settings["task"]["system_prompt"]},
+        {"role": "system", "content": _prompt(run)},
         {"role": "user", "content": run.problems[name].question},
     ]
     right: dict[str, float | None] = {}

@@ -23,7 +23,7 @@ import msgspec
 from ttc_client.bench.checks import CHECKS
 from ttc_client.errors import ConfigError
 from ttc_client.runtime.records import Cost, Key, Record, Trace, key_of
-from ttc_client.types import Problem
+from ttc_client.types import Compat, Problem, Reduction
 
 CONFIG, PROBLEMS = "config.json", "problems.jsonl"
 RESULTS, COSTS, TRACES = "results.jsonl", "costs.jsonl", "traces.jsonl"
@@ -107,6 +107,7 @@ def read_settings(path: Path) -> Settings:
     file = path / CONFIG
     try:
         content = msgspec.json.decode(file.read_bytes(), type=_Config)
+        msgspec.convert(content.settings, _Shape)
         digest = _digest(content.settings)
     except FileNotFoundError as error:
         raise ConfigError(f"{path} holds no run of ttc bench: there is no {CONFIG}") from error
@@ -128,6 +129,29 @@ _WAY_ON = "restore it from a copy, or run ttc bench again with another --out"
 class _Config(msgspec.Struct):
     digest: str
     settings: Settings
+
+
+class _Task(msgspec.Struct):
+    name: str = ""
+    system_prompt: str = ""
+
+
+class _Shape(msgspec.Struct):
+    """The types of what is read of the settings, whoever wrote them."""
+
+    strategy: list[str] = []
+    n: list[int] = []
+    seed: list[int] = []
+    own: dict[str, dict[str, Any]] = {}
+    task: _Task | None = None
+    m: int | None = None
+    temperature: float | None = None
+    top_p: float | None = None
+    max_steps: int | None = None
+    max_tokens: int | None = None
+    max_completion_tokens: int | None = None
+    reduction: Reduction | None = None
+    compat: Compat | None = None
 
 
 def _digest(settings: Settings) -> str:

@@ -180,7 +180,7 @@ def print_accuracies(out: Path, *, json: bool, all_votes: bool = False) -> None:
         every = accuracy_table(points, ModelSizes())
         print_table(every, Console(width=None if sys.stdout.isatty() else 160))
     else:
-        print_table(short_table(points, run.settings["n"]), console)
+        print_table(short_table(points, run.settings.get("n", ())), console)
     console.print(Text(f"\nThe run is in {out}. To draw it:\n  ttc report {out} --out report"))
 
 
