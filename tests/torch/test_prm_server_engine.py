@@ -8,7 +8,7 @@ import pytest
 
 from ttc_client.clients.wire import ScoreCall
 from ttc_servers.prm.encoded import Encoded
-from ttc_servers.prm.engine import Engine, QueueFullError, ReplicaError
+from ttc_servers.prm.engine import CallTooLargeError, Engine, QueueFullError, ReplicaError
 from ttc_servers.prm.replica import Scored
 
 
@@ -131,7 +131,9 @@ async def test_a_full_queue_refuses_and_says_when_to_come_back():
         [accepted] = await queue(engine, group, [ScoreCall("p", [["a"], ["b"]])])
         replica.held.set()
         assert (await accepted).scores == [[0.097], [0.098]]
-        await engine.score(ScoreCall("p", [["a"]] * 4))  # alone, even a large call is taken
+        await engine.score(ScoreCall("p", [["a"]] * 3))  # alone, it may be as large as the queue
+        with pytest.raises(CallTooLargeError, match="4 items, and the server takes 3"):
+            await engine.score(ScoreCall("p", [["a"]] * 4))
 
 
 async def test_a_failed_batch_fails_its_calls_and_no_others():

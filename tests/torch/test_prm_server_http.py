@@ -23,6 +23,7 @@ from ttc_client.clients.scores import ScoreProtocol
 from ttc_client.clients.session import Session
 from ttc_client.errors import ContextLengthError
 from ttc_client.search.ports import ScoreRequest
+from ttc_client.types import Problem
 from ttc_servers.prm.__main__ import load, parse_args
 from ttc_servers.prm.app import MAX_BODY_BYTES, create_app
 from ttc_servers.prm.engine import Engine
@@ -119,12 +120,14 @@ async def test_the_projects_client_understands_it(loaded):
     _, app = loaded()
     async with serving(app) as url, Session() as session:
         client = ScoreProtocol(Server(session, url, timeout_s=30))
-        request = ScoreRequest("2 + 2?", (STEPS[0],), ((STEPS[1], STEPS[2]), ("No.",)))
+        request = ScoreRequest(
+            Problem(question="2 + 2?"), (STEPS[0],), ((STEPS[1], STEPS[2]), ("No.",))
+        )
         reply = await client.score(request)
         assert [len(item) for item in reply.scores] == [2, 1]
         assert reply.usage.prm_tokens > 100
         with pytest.raises(ContextLengthError):
-            await client.score(ScoreRequest("long " * 2000, (), (("No.",),)))
+            await client.score(ScoreRequest(Problem(question="long " * 2000), (), (("No.",),)))
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 from collections.abc import Coroutine, Sequence
 from dataclasses import replace
-from itertools import chain, count, cycle, islice
+from itertools import chain, cycle, islice
 from typing import Any
 
 from ttc_client.errors import TTCError
@@ -196,31 +196,19 @@ def _best(active: list[Trajectory], width: int) -> list[Trajectory]:
 async def dvts(search: Search[StepwiseSettings]) -> Found:
     """Return the last M siblings of each of the N/M subtrees, finished or not."""
     params = search.params
-    subtrees = await together(
-        _subtree(search, _expand_subtree(search, search.root, 1))
-        for _ in range(params.n // params.m)
-    )
+    subtrees = await together(_subtree(search) for _ in range(params.n // params.m))
     deepest = [t for grown in subtrees for t in grown if len(t.path) == len(grown[-1].path)]
     return _found(search, tuple(chain.from_iterable(subtrees)), deepest)
 
 
-async def _subtree(
-    search: Search[StepwiseSettings], expansion: Coroutine[Any, Any, list[Trajectory]]
-) -> list[Trajectory]:
-    sampled: list[Trajectory] = []
-    for depth in count(2):
-        steps = await expansion
+async def _subtree(search: Search[StepwiseSettings]) -> list[Trajectory]:
+    best, sampled = search.root, list[Trajectory]()
+    for depth in range(1, search.params.max_steps + 1):
+        is_last = depth == search.params.max_steps
+        lookahead = 0 if is_last else search.settings.lookahead
+        steps = await expand(search, best, search.params.m, to_end=is_last, lookahead=lookahead)
         sampled += steps
         best = max(steps, key=lambda step: step.value)
-        if ended(best) or "boxed{" in best.text or depth > search.params.max_steps:
+        if ended(best) or "boxed{" in best.text:
             break
-        expansion = _expand_subtree(search, best, depth)
     return sampled
-
-
-def _expand_subtree(
-    search: Search[StepwiseSettings], parent: Trajectory, depth: int
-) -> Coroutine[Any, Any, list[Trajectory]]:
-    is_last = depth == search.params.max_steps
-    lookahead = 0 if is_last else search.settings.lookahead
-    return expand(search, parent, search.params.m, to_end=is_last, lookahead=lookahead)

@@ -1,8 +1,6 @@
 """Diverse verifier tree search (DVTS): independent subtrees, each searched greedily."""
 
-from collections.abc import Coroutine
 from itertools import chain, count
-from typing import Any
 
 from ttc_client.search.found import Found
 from ttc_client.search.search import Search
@@ -17,38 +15,27 @@ async def dvts(search: Search[StepwiseSettings]) -> Found:
 
     They never wait for each other: each goes on as soon as its own M steps are scored.
     """
-    subtrees = await surviving(
-        _subtree(search, _expand(search, search.root, 1))
-        for _ in range(search.params.n // search.params.m)
-    )
+    n, m = search.params.n, search.params.m
+    subtrees = await surviving(_subtree(search) for _ in range(n // m))
     sampled = tuple(chain.from_iterable(subtrees))
     return Found(sampled, search.completions(sampled))
 
 
-async def _subtree(
-    search: Search[StepwiseSettings], expansion: Coroutine[Any, Any, tuple[Trajectory, ...]]
-) -> list[Trajectory]:
+async def _subtree(search: Search[StepwiseSettings]) -> list[Trajectory]:
     """Sample M steps, keep the best one, expand it M ways, until it ends."""
-    sampled: list[Trajectory] = []
-    for depth in count(2):
-        steps = await expansion
+    best, sampled = search.root, list[Trajectory]()
+    for depth in count(1):
+        steps = await search.expand(
+            best,
+            search.params.m,
+            until=search.until(depth),
+            lookahead=search.settings.lookahead,
+        )
         sampled += steps
         best = max(steps, key=lambda step: step.value)
         if best.finished:
             break
-        expansion = _expand(search, best, depth)
     return sampled
-
-
-def _expand(
-    search: Search[StepwiseSettings], parent: Trajectory, depth: int
-) -> Coroutine[Any, Any, tuple[Trajectory, ...]]:
-    return search.expand(
-        parent,
-        search.params.m,
-        until=search.until(depth),
-        lookahead=search.settings.lookahead,
-    )
 
 
 DVTS = Strategy(
