@@ -1,6 +1,7 @@
 """Imports only point down: the rooms of the package are ordered, and none imports from above."""
 
 import ast
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -54,6 +55,16 @@ def test_a_module_imports_from_its_own_floor_or_below(path):
     assert not above
 
 
+def test_no_imports_go_in_a_circle():
+    names = {".".join(p.relative_to(PACKAGE).with_suffix("").parts): p for p in MODULES}
+    TopologicalSorter({name: imported(path) for name, path in names.items()}).prepare()
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_no_module_is_longer_than_can_be_read_at_once(path):
+    assert len(path.read_text().splitlines()) <= 300
+
+
 @pytest.mark.parametrize("name", ["search", "sal"])
 def test_the_search_itself_knows_nothing_of_http_files_or_the_screen(name):
     foreign = {"aiohttp", "openai", "rich", "typer", "pathlib", "msgspec", "socket"}
@@ -62,6 +73,23 @@ def test_the_search_itself_knows_nothing_of_http_files_or_the_screen(name):
             if isinstance(node, ast.Import | ast.ImportFrom):
                 module = getattr(node, "module", None) or node.names[0].name
                 assert module.split(".")[0] not in foreign, path
+
+
+def test_there_is_one_http_stack_and_the_sdk_in_one_place():
+    foreign = {"aiohttp", "httpx", "requests", "urllib3", "httpx2", "openai"}
+    users = {
+        (str(path.relative_to(PACKAGE)), name)
+        for path in MODULES
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Import | ast.ImportFrom)
+        for name in [(getattr(node, "module", None) or node.names[0].name).split(".")[0]]
+        if name in foreign
+    }
+    assert users == {
+        ("clients/openai.py", "openai"),
+        ("clients/openai_sdk.py", "openai"),
+        ("clients/openai_sdk.py", "httpx2"),
+    }
 
 
 def test_the_servers_import_only_the_wire_schema_the_prompts_and_the_types():

@@ -8,6 +8,8 @@ PRM request that scores them: two requests. CPU is this process's own, user and 
 that a search does: sampling, scoring, ranking, extracting, voting.
 
 Growth is measured with all else alike: about as many requests in all, N / M in flight.
+
+The connection alone is measured in `scripts/bench/exchanges.py`, beside aiohttp and httpx2.
 """
 
 import argparse
@@ -17,18 +19,20 @@ import resource
 import statistics
 import tempfile
 import time
-from collections.abc import Awaitable, Iterator
+from collections.abc import Awaitable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import aiohttp
 
+from scripts.bench.exchanges import connection_alone
 from tests.fakes.scripted_process import Script, print_table, scripted_server, write_json
 from ttc_client import Client, SearchParams, Servers, Usage
 from ttc_client.cli import GC_THRESHOLD
 
 M = 4
 IN_FLIGHT = (64, 256, 1024)
+PARTS = ("connection", "cost", "growth")
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +89,10 @@ async def measured(work: Awaitable[int]) -> Cost:
     cpu_s, wall_s = _cpu_s(), time.perf_counter()
     requests = await work
     return Cost(requests, _cpu_s() - cpu_s, time.perf_counter() - wall_s)
+
+
+async def _cpu(work: Awaitable[int]) -> float:
+    return (await measured(work)).cpu_s
 
 
 def _cpu_s() -> float:
@@ -198,16 +206,28 @@ def growth(problems: int) -> list[dict[str, float]]:
 
 
 def main() -> None:
-    """Measure, and print two tables."""
+    """Measure, and print three tables."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--problems", type=int, default=128, help="how many, at N = 64")
     parser.add_argument("--repeats", type=int, default=3, help="of client and bare loop in turn")
-    parser.add_argument("--only", choices=("cost", "growth"), help="leave the other part out")
+    parser.add_argument("--exchanges", type=int, default=20_000, help="how many, by themselves")
+    parser.add_argument("--only", choices=PARTS, help="leave the other parts out")
     parser.add_argument("--json", type=Path, help="write the figures to this file")
     args = parser.parse_args()
     gc.set_threshold(GC_THRESHOLD)  # as `ttc` does
-    figures: dict[str, list[dict[str, float]]] = {}
-    if args.only != "growth":
+    parts = {args.only} if args.only else set(PARTS)
+    figures: dict[str, Sequence[Mapping[str, float | str]]] = {}
+    if "connection" in parts:
+        keys = [str(n) for n in IN_FLIGHT]
+        figures["connection"] = connection_alone(_cpu, args.exchanges, args.repeats, IN_FLIGHT)
+        print_table(
+            ("CPU ms/exchange", *(f"{key} in flight" for key in keys)),
+            [
+                (str(row["way"]), *(f"{row[key]:.3f}" if key in row else "–" for key in keys))
+                for row in figures["connection"]
+            ],
+        )
+    if "cost" in parts:
         figures["cost"] = compare(args.problems, args.repeats)
         print_table(
             (
@@ -232,7 +252,7 @@ def main() -> None:
                 for row in figures["cost"]
             ],
         )
-    if args.only != "cost":
+    if "growth" in parts:
         figures["growth"] = growth(args.problems // 8)
         print_table(
             ("N × steps", "requests/problem", "CPU ms/request"),

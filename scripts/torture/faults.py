@@ -45,7 +45,7 @@ async def run(
             opened = await servers.stats()
             bench = Bench(problems, searches, journal)
             async with asyncio.TaskGroup() as group:
-                if named.policy[1:]:
+                if isinstance(named.policy, tuple) and named.policy[1:]:
                     group.create_task(kill_and_revive(bench, servers))
                 await bench.run(client)
         ended = await servers.stats()

@@ -205,7 +205,7 @@ async def test_there_may_be_as_many_connections_as_requests():
         await all_there.wait()
         return choices("x")
 
-    async with policy(**{"/v1/completions": complete}) as (_, client):
+    async with policy(timeout_s=60, **{"/v1/completions": complete}) as (_, client):
         client.single = True
         samples = await split(client, ask(await client.root(QUESTION), n=101, stop=()))
     assert len(samples.steps) == 101

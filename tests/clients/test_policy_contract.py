@@ -16,7 +16,7 @@ from ttc_client.clients.session import Session
 from ttc_client.errors import ConfigError, OneChoiceError
 from ttc_client.middleware.singly import singly
 from ttc_client.search.ports import SampleRequest
-from ttc_client.types import Step, Trajectory
+from ttc_client.types import Message, Step, Trajectory
 
 QUESTION = question("p", "Be brief.")
 
@@ -108,6 +108,19 @@ async def test_a_request_continues_the_text_so_far_with_a_seed_per_child(kind):
     text = render_llama3(messages) + "so\n\n"
     assert "begin_of_text" not in text
     assert wanted == [Asked(text, seed, 0.8, 64) for seed in (5, 6, 7, 8)]
+
+
+async def test_every_turn_of_a_conversation_is_read(kind):
+    messages = (
+        *question("What is 1+1?", "Be brief."),
+        Message("assistant", "2"),
+        Message("user", "And 2+2?"),
+    )
+    async with policy(kind) as (server, client, sample):
+        root = await client.root(messages)
+        wanted = await asked(server, kind, sample(ask(root)))
+    assert root.prompt.messages == messages
+    assert {one.text for one in wanted} == {render_llama3(messages)}
 
 
 async def test_without_a_seed_none_is_sent_and_a_temperature_of_zero_is_greedy(kind):

@@ -9,7 +9,7 @@ from aiohttp import web
 
 from tests.clients.faults import FAULTS
 from tests.fakes.prm_servers import BAD, GOOD, PRM_SERVERS
-from tests.fakes.scripted_server import scripted_server
+from tests.fakes.scripted_server import models, scripted_server
 from ttc_client.clients.connect import connect_prm
 from ttc_client.clients.http import Server
 from ttc_client.clients.scores import PRMFacts
@@ -149,3 +149,12 @@ FACTS = {
 async def test_it_knows_what_its_server_says_of_the_model(kind):
     async with prm(kind) as (_, client):
         assert client.facts == FACTS[kind.api]
+
+
+async def test_a_scoring_server_may_name_its_model_but_need_not():
+    for answer, facts in (
+        (models("prm", 512), PRMFacts("prm", 512)),
+        (lambda _: web.Response(status=500), PRMFacts()),
+    ):
+        async with prm(PRM_SERVERS["score"], **{"/v1/models": answer}) as (_, client):
+            assert client.facts == facts

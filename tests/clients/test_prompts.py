@@ -17,6 +17,7 @@ from ttc_client.clients.prompts import (
 )
 from ttc_client.search.steps import split_steps
 from ttc_client.tasks.prompts import META_MATH_SYSTEM_PROMPT
+from ttc_client.types import Message
 
 
 def test_the_llama_3_prompt_pins_the_date_and_leaves_the_answer_open():

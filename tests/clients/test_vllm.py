@@ -7,12 +7,12 @@ import pytest
 
 from tests.fakes.scripted_server import completions, models, scripted_server, tokenize
 from ttc_client.clients.http import Server
-from ttc_client.clients.prompts import question, render_llama3
+from ttc_client.clients.prompts import question, render_chatml, render_llama3
 from ttc_client.clients.session import Session
 from ttc_client.clients.vllm import VLLMPolicy
 from ttc_client.errors import ConfigError, ContextLengthError, ProtocolError
 from ttc_client.search.ports import SampleRequest
-from ttc_client.types import Prompt, Step, Trajectory
+from ttc_client.types import Message, Prompt, Step, Trajectory
 
 QUESTION = question("p", "Be brief.")
 
@@ -162,6 +162,14 @@ async def test_without_tokenize_the_first_reply_tells_the_prompts_ids():
         assert server.payloads("/v1/completions")[0]["prompt"] == root.prompt.text
     assert root.token_ids == ()
     assert samples.prompt_ids == (1, 2, 3)
+
+
+async def test_without_tokenize_a_qwen_reads_the_text_in_its_own_template():
+    async with policy(**{"/v1/models": models("Qwen/Qwen2.5-Math-7B")}) as (server, client):
+        del server.replies["/tokenize"]
+        client = await VLLMPolicy.connect(client.server, None)
+        root = await client.root(CONVERSATION)
+    assert root.prompt == Prompt(CONVERSATION, render_chatml(CONVERSATION))
 
 
 @pytest.mark.parametrize("ids", [None, [], ["x"], [-1]])

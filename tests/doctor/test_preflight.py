@@ -1,13 +1,14 @@
 """What a search refuses before it starts, and what it leaves alone."""
 
 import asyncio
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, nullcontext
 
 import pytest
 
 from tests.fakes.fake_vllm import fake_vllm
 from ttc_client.errors import ServerError
 from ttc_client.runtime.stack import open_servers
+from ttc_client.search.ports import SampleRequest
 from ttc_client.settings.servers import Servers
 
 
@@ -52,6 +53,18 @@ async def test_a_prm_that_tells_nothing_apart_is_warned_of(caplog):
 async def test_one_name_for_two_models_is_no_matter(caplog):
     await opened({"name": "model"}, {"name": "model", "judges": True})
     assert not caplog.messages
+
+
+@pytest.mark.parametrize(("faults", "says"), [((), None), (("one label",), "are one token")])
+async def test_a_prm_beside_a_function_is_checked_by_itself(faults, says):
+    async def write(request: SampleRequest) -> list[str]:
+        return ["x"] * request.n
+
+    refused = pytest.raises(ServerError, match=says) if says else nullcontext()
+    async with fake_vllm(*faults, judges=True) as (prm, _):
+        with refused:
+            async with open_servers(Servers(policy=(write,), prm=(prm.url,))):
+                pass
 
 
 async def test_what_cannot_be_found_out_in_time_is_left_to_the_search(monkeypatch):

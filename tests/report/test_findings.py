@@ -22,7 +22,7 @@ def point(right: set[int], tokens: float, num: int = NUM) -> Point:
     spent = Spent(tokens, 0.0, 0.0, 1.0, 1.0)
     return Point(
         {f"p{i}": {0: float(i in right)} for i in range(num)},
-        {f"p{i}": [spent] for i in range(num)},
+        {f"p{i}": {0: spent} for i in range(num)},
     )
 
 
@@ -95,9 +95,9 @@ def replace_label(curve: Curve, label: str) -> Curve:
     return curve._replace(label=label)
 
 
-def test_a_strategy_that_is_not_known_is_told_like_any_other():
-    unknown = {**POINTS, Curve("mcts", "weighted"): {16: point(first(80), 1_600)}}
-    assert findings(unknown, {})[0].startswith("mcts at 16: 80.0 %, +34.0 on greedy")
+def test_a_strategy_that_somebody_adds_is_told_like_any_other(mcts):
+    added = {**POINTS, Curve("mcts", "weighted"): {16: point(first(80), 1_600)}}
+    assert findings(added, {})[0].startswith("mcts at 16: 80.0 %, +34.0 on greedy")
 
 
 def test_compute_optimal_scaling_is_told_at_its_largest_n():

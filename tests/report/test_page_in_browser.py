@@ -10,13 +10,12 @@ import pytest
 from tests.analysis.records import record, run
 from tests.browser import Tab, tab
 from tests.fakes.scripted_server import scripted_server
-from ttc_client.bench.dataset import Problem
 from ttc_client.bench.runs import Run
 from ttc_client.report.browsed import NUM_WHOLE
 from ttc_client.report.tables import ModelSizes
 from ttc_client.report.write import write_report
 from ttc_client.runtime.records import Trace, key_of
-from ttc_client.types import TreeNode
+from ttc_client.types import Problem, TreeNode
 
 EVIL = (
     "<script>window.ran = 1</script></script></details><!-- "
@@ -66,7 +65,8 @@ def hostile_run(path: Path) -> Run:
     lines = [msgspec.json.encode(line) + b"\n" for line in traces]
     (path / "traces.jsonl").write_bytes(b"".join(lines))
     problems = {
-        name: Problem(name, f"What is {name}? {EVIL}", EVIL, EVIL) for name in made.problems
+        name: Problem(question=f"What is {name}? {EVIL}", id=name, gold=EVIL, level=EVIL)
+        for name in made.problems
     }
     return replace(made, problems=problems)
 

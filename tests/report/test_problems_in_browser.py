@@ -9,18 +9,20 @@ import pytest
 
 from tests.analysis.records import record, run
 from tests.browser import Tab, tab
-from ttc_client.bench.dataset import Problem
 from ttc_client.report.tables import ModelSizes
 from ttc_client.report.write import write_report
 from ttc_client.runtime.records import GradedAnswer, Trace, key_of
-from ttc_client.types import TreeNode
+from ttc_client.types import Problem, TreeNode
 
 HALF, THIRD = "\\frac{1}{2}", "\\frac{1}{3}"
 WIDE = "$" + " + ".join(f"\\frac{{{i}}}{{x_{{{i}}}}}" for i in range(1, 30)) + " = 0$"
 PROBLEMS = {
-    "p1": Problem("p1", "Solve $x^2 = \\sqrt{2}$ for apples.", HALF, "1"),
-    "p2": Problem("p2", f"Long: {WIDE} and \\[\\sum_{{i=1}}^n i\\] of pears.", HALF, "2"),
-    "p3": Problem("p3", "It costs \\$5, not $10$; an apple.", HALF, "10"),
+    name: Problem(question=question, id=name, gold=HALF, level=level)
+    for name, question, level in (
+        ("p1", "Solve $x^2 = \\sqrt{2}$ for apples.", "1"),
+        ("p2", f"Long: {WIDE} and \\[\\sum_{{i=1}}^n i\\] of pears.", "2"),
+        ("p3", "It costs \\$5, not $10$; an apple.", "10"),
+    )
 }
 RIGHT = {"p1": (True, True), "p2": (True, False), "p3": (False, False)}
 """By problem, whether beam and best-of-n are right."""
@@ -34,9 +36,9 @@ TREE = (
 
 def searched(name: str, strategy: str, right: bool):
     made = record(strategy, 4, [(0, 0.8), (1, 0.3)], name=name, correct=(right,) * 3)
-    answers = (GradedAnswer(HALF, right), GradedAnswer(THIRD, not right))
+    answers = (GradedAnswer(HALF, float(right)), GradedAnswer(THIRD, float(not right)))
     (one, other) = made.samples
-    samples = (replace(one, path=(0, 0), multiplicity=3), replace(other, path=(0, 1)))
+    samples = (replace(one, path=(0, 0), votes=3), replace(other, path=(0, 1)))
     choices = {"prm": HALF, "weighted": HALF, "majority": HALF}
     return replace(made, answers=answers, samples=samples, choices=choices)
 
@@ -49,7 +51,9 @@ def index(tmp_path_factory) -> Path:
         for name, rights in RIGHT.items()
         for strategy, right in zip(("beam", "best-of-n"), rights, strict=True)
     ]
-    found = run(*records, name=str(directory / "run"), policy="tiny demo Llama", prm="PRM")
+    found = run(
+        *records, name=str(directory / "run"), policy="tiny demo Llama", prm="PRM", demo=True
+    )
     found = replace(found, problems=PROBLEMS)
     found.path.mkdir()
     lines = [Trace(**key_of(r)._asdict(), tree=TREE) for r in records if r.strategy == "beam"]
@@ -113,6 +117,13 @@ async def test_a_dollar_that_is_money_stays_one(page):
     await page.evaluate("list.children[2].firstChild.click()")
     shown = await page.evaluate("document.querySelector('#view > p').textContent")
     assert shown == "It costs $5, not 10; an apple."
+
+
+async def test_the_mark_that_ends_a_sentence_stays_on_the_line_of_its_formula(page):
+    await page.evaluate("list.children[2].firstChild.click()")
+    ended = "document.querySelector('#view > p .math.ended')"
+    assert await page.evaluate(f"{ended}.textContent") == "10;"
+    assert await page.evaluate(f"getComputedStyle({ended}).whiteSpace") == "nowrap"
 
 
 async def test_problems_are_filtered_by_outcome_level_and_text(page):

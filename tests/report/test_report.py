@@ -121,7 +121,7 @@ def test_compute_optimal_scaling_has_a_figure_rows_and_a_table(of_twelve, tmp_pa
 
 def test_searches_by_a_table_are_shown_with_their_trees_and_by_the_vote_they_chose(tmp_path):
     chose_majority = Allocation(bin=1, reward=0.5, probe=2, strategy="majority", m=None)
-    made = record("compute-optimal", 4, FOUR, correct=(False, False, True))
+    made = record("compute-optimal", 4, FOUR, correct=(False, False, True), vote="majority")
     made = replace(made, allocation=chose_majority)
     found = run(made, record("beam", 4, FOUR), name=str(tmp_path / "run"))
     found.path.mkdir()
@@ -183,7 +183,7 @@ def test_of_large_trees_the_page_holds_fewer_but_lists_every_problem(
 
 def test_the_votes_of_a_search_are_put_together_from_its_samples():
     votes = votes_for(record("beam", 4, FOUR))
-    assert [(v.answer, v.correct, v.votes) for v in votes] == [("1", False, 2), ("0", True, 1)]
+    assert [(v.answer, v.grade, v.votes) for v in votes] == [("1", 0.0, 2), ("0", 1.0, 1)]
     assert votes[0].reward_sum == pytest.approx(1.1)
     assert votes[0].reward_max == 0.6
 

@@ -7,24 +7,32 @@ import msgspec
 import pytest
 
 from tests.browser import tab
-from ttc_client.cli.report import report_runs
+from ttc_client.cli.report import report
 from ttc_client.errors import ConfigError
 from ttc_client.report.solved import search_page, write_search
-from ttc_client.report.tables import ModelSizes
-from ttc_client.types import AnswerGroup, Candidate, ScoredStep, SearchResult, TreeNode, Usage
+from ttc_client.types import (
+    AnswerGroup,
+    Candidate,
+    Counts,
+    Problem,
+    ScoredStep,
+    SearchResult,
+    TreeNode,
+    Usage,
+)
 
 EVIL = '</script><script>window.ran = 1</script><img src=x onerror="window.ran = 2"> \u202e'
 HALF = "\\frac{1}{2}"
 
 
-def candidate(path: tuple[int, ...], answer: str, reward: float | None) -> Candidate:
+def candidate(path: tuple[int, ...], answer: str, reward: float, votes: int) -> Candidate:
     steps = (ScoredStep("Let $x = 1$.\n\n", reward), ScoredStep(f"So {answer}. {EVIL}", reward))
     text = "".join(step.text for step in steps)
-    return Candidate(text, steps, reward, answer, "eos", 1, 42, path)
+    return Candidate(text, steps, reward, answer, "eos", 42, path, votes, group=path[-1])
 
 
 RESULT = SearchResult(
-    problem=f"Halve $1$. {EVIL}",
+    problem=Problem(question=f"Halve $1$. {EVIL}"),
     answer=HALF,
     strategy="beam",
     n=4,
@@ -32,19 +40,31 @@ RESULT = SearchResult(
     vote="weighted",
     choices={"prm": HALF, "weighted": HALF, "majority": EVIL},
     answers=(AnswerGroup(HALF, 3, 2.5, 0.9), AnswerGroup(EVIL, 1, 0.1, 0.1)),
-    candidates=(candidate((0, 0), HALF, 0.9), candidate((0, 1), EVIL, 0.1)),
+    candidates=(candidate((0, 0), HALF, 0.9, 3), candidate((0, 1), EVIL, 0.1, 1)),
     tree=(
         TreeNode((0,), "Let $x = 1$.\n\n", 0.9, "stop", 1, True),
         TreeNode((0, 0), f"So ${HALF}$. {EVIL}", 0.9, "eos", 3, True),
         TreeNode((0, 1), "No.", 0.1, "eos", 1, True),
         TreeNode((1,), "Not taken.\n\n", 0.2, "stop", 1, False),
     ),
+    counts=Counts(
+        first_steps=2,
+        distinct_first_steps=2,
+        sampled=6,
+        finished=4,
+        distinct=2,
+        cut=0,
+        unanswered=0,
+        votes=4,
+    ),
     usage=Usage(completion_tokens=1234, prm_tokens=99, policy_requests=3, prm_requests=2),
     wall_s=1.5,
     seed=7,
+    task="math",
     policy="tiny demo Llama",
     prm="a PRM",
-    shortfall="2 candidates for n = 4",
+    note=f"decided early {EVIL}",
+    demo=True,
 )
 
 
@@ -71,9 +91,10 @@ async def test_it_shows_the_answer_the_votes_the_candidates_and_the_tree(browser
         assert said[0] == "Policy: tiny demo Llama. PRM: a PRM."
         assert said[1].startswith("The demo models searched")
         assert await page.evaluate("document.querySelectorAll('#answer mfrac').length") == 1
-        assert (await texts("main > p.muted"))[:2] == [
+        assert (await texts("main > p.muted"))[:3] == [
             "Chosen by the weighted vote: 3 of 4 candidates gave it.",
             "1,234 tokens generated, 99 PRM tokens, 5 requests, 1.5 s, seed 7.",
+            "6 steps sampled → 4 completions, 2 of them distinct → 4 votes.",
         ]
         heads = await page.evaluate("[...document.querySelectorAll('th')].map(e => e.textContent)")
         assert heads == ["answer", "votes", "summed reward", "best reward", "chosen by"]
@@ -111,9 +132,9 @@ def test_completions_sampled_whole_come_in_steps_and_without_a_prm_without_score
                 None,
                 "2",
                 "eos",
-                1,
                 9,
                 (0,),
+                group=0,
             ),
         ),
         answers=(AnswerGroup("2", 1, 0.0, 0.0),),
@@ -126,10 +147,10 @@ def test_completions_sampled_whole_come_in_steps_and_without_a_prm_without_score
 
 
 def test_the_command_tells_a_search_from_a_run(tmp_path, capsys):
-    report_runs([written(tmp_path / "search")], tmp_path / "out", {}, ModelSizes())
+    report([written(tmp_path / "search")], tmp_path / "out")
     assert capsys.readouterr().out.strip() == str(tmp_path / "out" / "index.html")
     with pytest.raises(ConfigError, match="report it alone"):
-        report_runs([tmp_path / "search", tmp_path], tmp_path / "out", {}, ModelSizes())
+        report([tmp_path / "search", tmp_path], tmp_path / "out")
 
 
 @pytest.mark.parametrize(
@@ -141,5 +162,5 @@ def test_a_search_without_a_result_says_what_is_wrong(tmp_path, content, said):
     if content:
         (path / "result.json").write_bytes(content)
     with pytest.raises(ConfigError, match=said):
-        report_runs([path], tmp_path / "out", {}, ModelSizes())
+        report([path], tmp_path / "out")
     assert not (tmp_path / "out").exists()

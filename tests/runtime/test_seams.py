@@ -17,11 +17,12 @@ from ttc_client.bench.runs import Run, read_run
 from ttc_client.errors import ConfigError, ProtocolError, ServerError
 from ttc_client.middleware.meter import Meter
 from ttc_client.runtime.evaluate import Job, evaluate
+from ttc_client.search.found import Found
 from ttc_client.search.params import StrategySettings
 from ttc_client.search.ports import SampleRequest, Samples, ScoreRequest, Scores
 from ttc_client.search.search import Search
 from ttc_client.search.strategies import STRATEGIES, find_strategy
-from ttc_client.search.strategy import Found, Strategy
+from ttc_client.search.strategy import Strategy
 from ttc_client.settings.config import Settings, load_settings
 from ttc_client.tasks.table import TASKS, find_task
 from ttc_client.tasks.workers import Workers
@@ -197,7 +198,8 @@ async def test_a_second_task_is_asked_voted_on_and_graded_in_its_own_way(tmp_pat
     grid = Grid(("dvts", "best-of-n"), (4, 8), (0,))
     found = await run(tmp_path, grid, settings)
     assert not found.failed
-    assert found.settings["task"] == {"name": "spelling", "system_prompt": "Write."}
+    recorded = found.settings["task"]
+    assert (recorded["name"], recorded["system_prompt"]) == ("spelling", "Write.")
     grades = {g.answer: g.grade for r in found.records.values() for g in r.answers}
     assert grades["right"] == 1
     assert 0 <= grades["wrong1"] < 1
@@ -256,9 +258,9 @@ SPELLING = Spelling("Spell well.")
 def test_a_task_from_elsewhere_may_be_an_object_or_a_class():
     assert find_task(f"{__name__}:SPELLING") is SPELLING
     assert find_task(f"{__name__}:Spelling") == Spelling()
-    assert find_task(f"{__name__}:Spelling", "Write.") == Spelling("Write.")
-    with pytest.raises(ConfigError, match="whose prompt is its own: leave system_prompt out"):
-        find_task(f"{__name__}:SPELLING", "Write.")
+    assert find_task(f"{__name__}:Spelling", system_prompt="Write.") == Spelling("Write.")
+    with pytest.raises(ConfigError, match="which has no system_prompt: leave it out"):
+        find_task(f"{__name__}:SPELLING", system_prompt="Write.")
 
 
 # --- Functions -------------------------------------------------------------------------------
@@ -389,9 +391,7 @@ async def test_a_search_fails_if_all_of_it_does():
 async def test_where_each_continuation_has_a_request_one_that_fails_costs_one(monkeypatch):
     from ttc_client.clients.functions import FunctionPolicy
 
-    monkeypatch.setattr(
-        FunctionPolicy, "of", classmethod(lambda cls, function: cls(function, "m", True))
-    )
+    monkeypatch.setattr(FunctionPolicy, "asks_singly", True)
     asked: list[int | None] = []
 
     def is_third(request: SampleRequest) -> bool:

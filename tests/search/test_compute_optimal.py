@@ -7,9 +7,9 @@ import pytest
 
 from tests.tables import table
 from ttc_client.search.compute_optimal import TableSettings
+from ttc_client.search.found import Found
 from ttc_client.search.params import SearchParams
 from ttc_client.search.ports import SampleRequest, ScoreRequest, Scores
-from ttc_client.search.strategy import Found
 from ttc_client.search.table import Choice, Table
 from ttc_client.testing import ScriptedPolicy, ScriptedVerifier, perfect, run_search, walk
 from ttc_client.types import Allocation, Usage

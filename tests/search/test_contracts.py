@@ -11,12 +11,13 @@ from ttc_client.sal import STRATEGIES as SAL
 from ttc_client.search.beam import BEAM
 from ttc_client.search.best_of_n import BEST_OF_N
 from ttc_client.search.compute_optimal import TableSettings
+from ttc_client.search.found import Found, Pick
 from ttc_client.search.params import SearchParams, StrategySettings
 from ttc_client.search.results import completions
 from ttc_client.search.search import Search
 from ttc_client.search.stepwise import StepwiseSettings
 from ttc_client.search.strategies import STRATEGIES
-from ttc_client.search.strategy import Found, Pick, Strategy
+from ttc_client.search.strategy import Strategy
 from ttc_client.search.table import Choice
 from ttc_client.tasks.math import Math
 from ttc_client.testing import (

@@ -8,11 +8,12 @@ from typing import Any
 import pytest
 
 from ttc_client.search.best_of_n import BEST_OF_N
+from ttc_client.search.found import Found
 from ttc_client.search.params import SearchParams
 from ttc_client.search.ports import SampleRequest
 from ttc_client.search.search import Search
 from ttc_client.search.stepwise import StepwiseSettings
-from ttc_client.search.strategy import Found, Strategy, every_budget
+from ttc_client.search.strategy import Strategy, every_budget
 from ttc_client.testing import ScriptedPolicy, ScriptedVerifier, perfect, run_search, walk
 from ttc_client.together import together
 from ttc_client.types import Message, Trajectory

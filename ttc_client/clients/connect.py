@@ -87,7 +87,7 @@ async def connect_prm(server: Server, api: str, form: str = "auto") -> PRMClient
     """
     match await _detect(server) if api == "auto" else api:
         case "score":
-            return ScoreProtocol(server)
+            return await ScoreProtocol.connect(server)
         case "generative-scoring":
             return GenerativeScoring(await CausalPRM.connect(server, form))
         case "token-classify":

@@ -61,16 +61,16 @@ class Incoming:
     `Connection.exchange` raises, after the pieces that came before.
     """
 
-    __slots__ = ("_waiter", "error", "is_over", "is_streamed", "pieces", "raw_headers", "status")
+    status = 0
+    raw_headers: dict[bytes, bytes]
+    is_over = False
+    error: Exception | None = None
 
-    def __init__(self, *, is_streamed: bool) -> None:
-        self.status = 0
-        self.raw_headers: dict[bytes, bytes] = {}
-        self.pieces: list[bytes] = []
+    def __init__(self, waiter: asyncio.Future[None], *, is_streamed: bool) -> None:
         self.is_streamed = is_streamed
-        self.is_over = False
-        self.error: Exception | None = None
-        self._waiter: asyncio.Future[None] | None = None
+        self.pieces: list[bytes] = []
+        self.waiter = waiter
+        """Done when there is more of a streamed reply, or when the whole has ended."""
 
     @property
     def headers(self) -> dict[str, str]:
@@ -82,21 +82,16 @@ class Incoming:
             pieces, self.pieces = self.pieces, []
             for piece in pieces:
                 yield piece
-            if not self.pieces:
-                await self.wait()
+            if not (self.pieces or self.is_over):
+                self.waiter = asyncio.get_running_loop().create_future()
+                await self.waiter
         if self.error is not None:
             raise self.error
 
-    async def wait(self) -> None:
-        """Wait for the next part of a streamed reply, or else for the end of the whole."""
-        if not self.is_over:
-            self._waiter = asyncio.get_running_loop().create_future()
-            await self._waiter
-
     def wake(self) -> None:
         """Let whoever waits go on."""
-        if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_result(None)
+        if not self.waiter.done():
+            self.waiter.set_result(None)
 
 
 class Connection(asyncio.BufferedProtocol):
@@ -163,10 +158,11 @@ class Connection(asyncio.BufferedProtocol):
         self._num_bytes = self._num_bytes_seen = 0
         self._silence_s, self._end_s = silence_s, now_s + timeout_s
         self._timer = self._loop.call_at(now_s + min(silence_s, timeout_s), self._check_time)
-        self._incoming = reply = Incoming(is_streamed=is_streamed)
+        waiter = self._loop.create_future()
+        self._incoming = reply = Incoming(waiter, is_streamed=is_streamed)
         self._transport.write(request)
         try:
-            await reply.wait()
+            await waiter
         except BaseException:
             self.close()
             raise
@@ -227,7 +223,8 @@ class Connection(asyncio.BufferedProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         if exc is None and self._has_body and not _LENGTHS & self._headers.keys():
             self._finish()  # the end of the connection ends a body without a length
-        self._fail(BrokenOffError(str(exc) if exc else _CLOSED))
+        self.usable = False
+        self._finish(BrokenOffError(str(exc) if exc else _CLOSED))
 
     # httptools calls these:
 

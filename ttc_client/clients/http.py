@@ -33,10 +33,10 @@ class Answer(Generic[T]):
     An Unexpected raised in the block leaves it as a ProtocolError that quotes the body.
     """
 
-    __slots__ = ("_body", "_failures", "_path", "_reply")
+    __slots__ = ("_body", "_path", "_reply", "_server")
 
-    def __init__(self, failures: Failures, path: str, body: bytes, reply: T) -> None:
-        self._failures = failures
+    def __init__(self, server: "Server", path: str, body: bytes, reply: T) -> None:
+        self._server = server
         self._path = path
         self._body = body
         self._reply = reply
@@ -46,7 +46,7 @@ class Answer(Generic[T]):
 
     def __exit__(self, _: object, error: BaseException | None, traceback: object) -> None:
         if isinstance(error, Unexpected):
-            raise self._failures.unexpected(self._path, str(error), self._body) from error
+            raise self._server.failures.unexpected(self._path, str(error), self._body) from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +98,7 @@ class Server:
 
     def answer(self, path: str, body: bytes, reply_type: type[T]) -> Answer[T]:
         """Decode the body of an answer, for a `with` block that checks it."""
-        return Answer(self.failures, path, body, self._decode(path, body, reply_type))
+        return Answer(self, path, body, self._decode(path, body, reply_type))
 
     async def stream(
         self, path: str, body: bytes, headers: Mapping[str, str]
@@ -170,9 +170,9 @@ class Server:
         return f"{head}{''.join(lines)}\r\n".encode() + (body or b"")
 
     def _check_encoding(self, path: str, headers: Mapping[bytes, bytes]) -> None:
-        encoding = headers.get(b"content-encoding", b"identity").decode("latin-1")
-        if encoding != "identity":
-            problem = f"its encoding is {encoding}, which was not asked for"
+        encoding = headers.get(b"content-encoding", b"identity")
+        if encoding != b"identity":
+            problem = f"its encoding is {encoding.decode('latin-1')}, which was not asked for"
             raise self.failures.unexpected(path, problem)
 
     def _decode(self, path: str, body: bytes, reply_type: type[T]) -> T:

@@ -7,6 +7,8 @@ from itertools import islice
 from ttc_client.clients import wire
 from ttc_client.clients.http import Server
 from ttc_client.clients.replies import Unexpected
+from ttc_client.clients.vllm import served_model
+from ttc_client.errors import ConfigError, ServerError
 from ttc_client.search.ports import ScoreRequest, Scores
 from ttc_client.types import Usage
 
@@ -45,10 +47,18 @@ def probability(score: float) -> float:
 
 @dataclass(frozen=True, slots=True)
 class ScoreProtocol:
-    """A PRM behind `POST /score` (see `ttc_client.clients.wire`)."""
+    """A PRM behind `POST /score` (see `ttc_client.clients.wire`); open one with `connect`."""
 
     server: Server
-    facts = PRMFacts()
+    facts: PRMFacts = PRMFacts()
+
+    @classmethod
+    async def connect(cls, server: Server) -> "ScoreProtocol":
+        """Ask the server for its model; the protocol does not require an answer."""
+        try:
+            return cls(server, PRMFacts(*await served_model(server, None)))
+        except (ServerError, ConfigError):
+            return cls(server)
 
     @property
     def name(self) -> str:

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import msgspec
 
 from ttc_client.clients.http import Server
-from ttc_client.clients.prompts import render_llama3
+from ttc_client.clients.prompts import render_for, render_llama3
 from ttc_client.clients.replies import Unexpected, in_order
 from ttc_client.clients.usage import TokenUsage
 from ttc_client.errors import ConfigError, ContextLengthError, RequestError
@@ -101,22 +101,24 @@ class VLLMPolicy:
     async def root(self, messages: Sequence[Message]) -> Trajectory:
         """Return the empty trajectory of a prompt, templated and tokenized.
 
-        Llama 3 gets the fixed template of the blog post; other models the server's own, in
-        which a single turn meets neither of the traps that the fixed one avoids.
+        Llama 3 gets the fixed template of the blog post; other models the server's own, which may
+        trim earlier answers in the conversation, but not what is sampled.
         """
         turns = tuple(messages)
-        if not self.is_llama3:
-            chat = [{"role": turn.role, "content": turn.content} for turn in turns]
-            ids = await tokenize_chat(self.server, chat, add_generation_prompt=True)
-            return Trajectory(Prompt(turns, "", ids))
-        prompt = render_llama3(turns)
         try:
-            ids = await tokenize(self.server, prompt, add_special_tokens=True)
+            return Trajectory(await self._prompt(turns))
         except RequestError as error:
             if error.status != 404:
                 raise
-            ids = ()  # behind a gateway: the first reply tells the ids of the prompt's text
-        return Trajectory(Prompt(turns, prompt, ids))
+        # behind a gateway: the first reply tells the ids of the prompt's text
+        return Trajectory(Prompt(turns, render_for(self.model, turns)))
+
+    async def _prompt(self, turns: tuple[Message, ...]) -> Prompt:
+        if self.is_llama3:
+            text = render_llama3(turns)
+            return Prompt(turns, text, await tokenize(self.server, text, add_special_tokens=True))
+        chat = [{"role": turn.role, "content": turn.content} for turn in turns]
+        return Prompt(turns, "", await tokenize_chat(self.server, chat, add_generation_prompt=True))
 
     async def room(self, trajectory: Trajectory, wanted: int) -> int:
         """Return how many tokens may follow a trajectory, `wanted` at most; below 1 if none."""

@@ -1,5 +1,6 @@
-"""Examine model servers before they are trusted with a run: what is wrong, and how to fix it.
+"""Find what is wrong with model servers before a run, and how to fix it.
 
-Each check is one async function from a client to a `Check`; `examine` runs all of them for
-`ttc doctor`, `preflight` the cheap ones at the start of every search.
+Each check is one async function from a client to a `Check`, which raises ServerError if the
+server fails. `examine` runs all of them for `ttc doctor`, `preflight` the cheap ones at the start
+of every search.
 """

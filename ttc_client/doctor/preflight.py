@@ -60,9 +60,11 @@ async def _policy(client: PolicyClient, params: SearchParams) -> Sequence[Check]
 
 async def _prm(policies: Policies, server: Server, client: PRMClient) -> Sequence[Check]:
     found, model = await prm.judge(client), client.facts.model
-    models = [policy.model for _, policy in policies]
-    pair = await roles(policies[0][0], found, models, [model] if model else [])
-    labels, judgement = await prm.labels(client), prm.judgement(found)
-    if "fail" not in (labels.status, pair.status) and judgement.status == "fail":
+    checks = [await prm.labels(client)]
+    if policies:  # not a function
+        models = [policy.model for _, policy in policies]
+        checks.append(await roles(policies[0][0], found, models, [model] if model else []))
+    judgement = prm.judgement(found)
+    if all(check.status != "fail" for check in checks) and judgement.status == "fail":
         _LOG.warning("%s: %s; %s", server.url, judgement.seen, judgement.fix)
-    return [labels, pair]
+    return checks

@@ -161,7 +161,9 @@ def _vote_style(curve: Curve) -> dict[str, object]:
     if not curve.is_scored:
         return {**style(curve), "label": f"{curve.strategy} strategy"}
     label = f"{curve.measure}{curve.label and f' · {curve.label}'}"
-    return {**style(curve), "color": vote_colour(curve.measure), "label": label}
+    drawn = style(curve)
+    above = 0 if drawn["linestyle"] == "-" else 1  # dashes can be seen on a line, not below it
+    return {**drawn, "color": vote_colour(curve.measure), "label": label, "zorder": 2 + above / 2}
 
 
 def _estimate(values: Values) -> Estimate:

@@ -143,8 +143,8 @@ def comparison_table(points: Points) -> Table:
         *("strategy", "against", "N", "difference", "low", "high", "p", "better", "worse"),
         "problems",
     )
-    main = {c: by_n for c, by_n in points.items() if c.is_main and c.strategy != "greedy"}
-    greedy = {c.label: (c, by_n[1]) for c, by_n in points.items() if c.strategy == "greedy"}
+    main = {c: by_n for c, by_n in points.items() if c.is_main and not c.is_baseline}
+    greedy = {c.label: (c, by_n[1]) for c, by_n in points.items() if c.is_baseline and 1 in by_n}
     rows: list[tuple[Cell, ...]] = []
     for curve, by_n in main.items():
         if curve.label in greedy or len(greedy) == 1:

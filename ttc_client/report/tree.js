@@ -49,8 +49,16 @@ const ttc = (() => {
 
   function rich(text) {
     const made = document.createDocumentFragment();
-    for (const part of parts(text))
-      made.append(typeof part === "string" ? clean(part) : formula(formulaOf(part)));
+    for (const part of parts(text)) {
+      const before = made.lastChild;
+      const [ending] = typeof part === "string" && before?.className === "math"
+        && before.childElementCount === 1 && /^[.,;:!?)]+/.exec(part) || [""];
+      if (ending) {  // stays on the line of its formula
+        before.classList.add("ended");
+        before.append(ending);
+      }
+      made.append(typeof part === "string" ? clean(part.slice(ending.length)) : formula(formulaOf(part)));
+    }
     return made;
   }
 

@@ -12,10 +12,11 @@ from ttc_client.runtime.stack import open_servers
 from ttc_client.sal.modes import MODES, Mode
 from ttc_client.search import results
 from ttc_client.search.ballot import Ballot
+from ttc_client.search.found import Found
 from ttc_client.search.params import SearchParams
 from ttc_client.search.search import Ports, Search
 from ttc_client.search.strategies import find_strategy
-from ttc_client.search.strategy import Found, Strategy
+from ttc_client.search.strategy import Strategy
 from ttc_client.search.voting import choices, ranked
 from ttc_client.search.watch import Watch
 from ttc_client.settings.servers import Servers

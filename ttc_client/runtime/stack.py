@@ -2,11 +2,12 @@
 
 import asyncio
 import random
-from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, Literal, TypeVar
+from itertools import count
+from typing import Literal, TypeVar
 
 from ttc_client.clients.connect import PolicyClient, PRMClient, connect_policy, connect_prm
 from ttc_client.clients.functions import FunctionPolicy, FunctionVerifier
@@ -35,19 +36,6 @@ C = TypeVar("C")
 
 
 @dataclass(frozen=True, slots=True)
-class _RootRequest:
-    """Ask a policy for the empty trajectory of a prompt: hardly any work for the server."""
-
-    messages: tuple[Message, ...]
-    num_sequences: int = 0
-    num_tokens: int = 0
-
-    @property
-    def session(self) -> str:
-        return self.messages[-1].content if self.messages else ""
-
-
-@dataclass(frozen=True, slots=True)
 class OpenServers:
     """The open servers of a run; each search gets ports of its own that count what it spends.
 
@@ -60,7 +48,7 @@ class OpenServers:
     policy_name: str
     verifier_name: str | None
     _timeout_s: float
-    _root: Callable[[_RootRequest], Awaitable[Trajectory]]
+    _root: Callable[[Sequence[Message]], Awaitable[Trajectory]]
     _policy: Policy
     _asks_singly: Callable[[], bool]
     _verifier: Verifier | None
@@ -72,14 +60,9 @@ class OpenServers:
         """How many sequences may be in flight at the policy's servers, as things stand."""
         return sum(limiter.capacity for limiter in self._limiters)
 
-    def root(self, meter: Meter) -> Callable[[Sequence[Message]], Coroutine[Any, Any, Trajectory]]:
+    def root(self, meter: Meter) -> Callable[[Sequence[Message]], Awaitable[Trajectory]]:
         """Return what gives a search the empty trajectory of a prompt."""
-        ask = self._retrying(self._root, meter)
-
-        async def root(messages: Sequence[Message]) -> Trajectory:
-            return await ask(_RootRequest(tuple(messages)))
-
-        return root
+        return retrying(self._root, self._timeout_s, self._budget, meter.retried)
 
     def policy(self, meter: Meter) -> Policy:
         """Return the policy for one search."""
@@ -178,7 +161,7 @@ def _stacked(
         policy_name=_named(servers, policies[0].model, policy_names),
         verifier_name=_named(servers, prms[0].name, prm_names) if prms else None,
         _timeout_s=servers.timeout_s,
-        _root=balanced(policy_replicas, [_root(policy) for policy in policies]),
+        _root=_root(policies, policy_replicas.members),
         _policy=balanced(policy_replicas, sample),
         _asks_singly=lambda: any(policy.asks_singly for policy in policies),
         _verifier=balanced(prm_replicas, score) if prms else None,
@@ -190,9 +173,21 @@ def _named(servers: Servers, model: str, names: Sequence[str]) -> str:
     return model if servers.is_demo else f"{model} at {', '.join(names)}"
 
 
-def _root(policy: PolicyClient) -> Callable[[_RootRequest], Awaitable[Trajectory]]:
-    async def root(request: _RootRequest) -> Trajectory:
-        return await policy.root(request.messages)
+def _root(
+    policies: Sequence[PolicyClient], replicas: Sequence[Replica]
+) -> Callable[[Sequence[Message]], Awaitable[Trajectory]]:
+    """Have any replica render a prompt, which is hardly any work: another where one fails."""
+    turns = count()
+
+    async def root(messages: Sequence[Message]) -> Trajectory:
+        turn = next(turns)
+        places = sorted(
+            range(len(policies)), key=lambda i: (replicas[i].failures, (i - turn) % len(policies))
+        )
+        for place in places[:-1]:
+            with suppress(TransientServerError):
+                return await policies[place].root(messages)
+        return await policies[places[-1]].root(messages)
 
     return root
 

@@ -6,13 +6,13 @@ from itertools import chain, count, cycle, islice
 from typing import Any
 
 from ttc_client.errors import TTCError
+from ttc_client.search.found import Found, Pick
 from ttc_client.search.params import SearchParams
 from ttc_client.search.ports import ScoreRequest, Verifier
 from ttc_client.search.rewards import reduce_scores
 from ttc_client.search.search import Search
 from ttc_client.search.steps import STEP_DELIMITER
 from ttc_client.search.stepwise import StepwiseSettings
-from ttc_client.search.strategy import Found, Pick
 from ttc_client.together import together
 from ttc_client.types import Trajectory
 

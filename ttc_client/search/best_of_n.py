@@ -3,15 +3,10 @@
 from itertools import chain
 from typing import Any
 
+from ttc_client.search.found import Found
 from ttc_client.search.results import merge_alike
 from ttc_client.search.search import Search
-from ttc_client.search.strategy import (
-    Found,
-    Strategy,
-    by_majority,
-    independent,
-    largest_budget,
-)
+from ttc_client.search.strategy import Strategy, by_majority, independent, largest_budget
 from ttc_client.together import surviving
 
 

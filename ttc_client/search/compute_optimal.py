@@ -5,10 +5,11 @@ from dataclasses import dataclass, field
 from itertools import chain
 
 from ttc_client.errors import ConfigError
+from ttc_client.search.found import Found
 from ttc_client.search.params import SearchParams
 from ttc_client.search.search import Search
 from ttc_client.search.stepwise import StepwiseSettings, with_lookahead
-from ttc_client.search.strategy import Found, Strategy
+from ttc_client.search.strategy import Strategy
 from ttc_client.search.table import Table
 from ttc_client.together import surviving
 from ttc_client.types import Trajectory

@@ -4,9 +4,10 @@ from collections.abc import Coroutine
 from itertools import chain, count
 from typing import Any
 
+from ttc_client.search.found import Found
 from ttc_client.search.search import Search
 from ttc_client.search.stepwise import StepwiseSettings, multiples_of_m, with_lookahead
-from ttc_client.search.strategy import Found, Strategy
+from ttc_client.search.strategy import Strategy
 from ttc_client.together import surviving
 from ttc_client.types import Trajectory
 

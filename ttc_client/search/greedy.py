@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 from typing import Any
 
+from ttc_client.search.found import Found
 from ttc_client.search.params import SearchParams
 from ttc_client.search.search import Search
-from ttc_client.search.strategy import Found, Kind, Strategy, by_majority
+from ttc_client.search.strategy import Kind, Strategy, by_majority
 
 
 async def greedy(search: Search[Any]) -> Found:

@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 from itertools import zip_longest
 
 from ttc_client.search.ballot import Ballot
+from ttc_client.search.found import Found, Pick
 from ttc_client.search.params import SearchParams
 from ttc_client.search.rewards import reduce_scores
 from ttc_client.search.steps import split_steps
-from ttc_client.search.strategy import Found, Pick
 from ttc_client.search.voting import grouped
 from ttc_client.types import (
     AnswerGroup,

@@ -6,18 +6,19 @@ depend on the strategy alone, never on which reply came first.
 """
 
 import random
-from collections.abc import Callable, Coroutine, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any, Generic, Literal
 
 from ttc_client.search.ballot import Ballot
+from ttc_client.search.found import Found, Pick
 from ttc_client.search.params import SearchParams
 from ttc_client.search.ports import Policy, SampleRequest, ScoreRequest, Verifier
 from ttc_client.search.results import Rules, as_ended, candidates, completions, merge_alike
 from ttc_client.search.rewards import reduce_scores
 from ttc_client.search.seeds import Numbers, request_seed
 from ttc_client.search.steps import STEP_DELIMITER, split_steps
-from ttc_client.search.strategy import Found, Pick, S, Strategy
+from ttc_client.search.strategy import S, Strategy
 from ttc_client.search.voting import ranked
 from ttc_client.search.watch import Watch
 from ttc_client.together import together
@@ -37,7 +38,7 @@ class Ports:
 
     policy: Policy
     verifier: Verifier | None
-    root: Callable[[Sequence[Message]], Coroutine[Any, Any, Trajectory]]
+    root: Callable[[Sequence[Message]], Awaitable[Trajectory]]
     ballot: Ballot
     watch: Watch
     find: Callable[[str], Strategy[Any]]
@@ -236,8 +237,12 @@ class Search(Generic[S]):
     async def _roll_out(self, trajectory: Trajectory, lookahead: int) -> Trajectory:
         """Continue greedily by up to `lookahead` steps, whose paths no expansion ever takes."""
         for _ in range(lookahead):
-            if not trajectory.finished:
-                (trajectory,) = await self._sample(trajectory, 1, -1, "step", 0.0)
+            if trajectory.finished:
+                break
+            steps = await self._sample(trajectory, 1, -1, "step", 0.0)
+            if not steps:  # it failed, and the text so far is ranked
+                break
+            trajectory = steps[0]
         return trajectory
 
     async def _score(

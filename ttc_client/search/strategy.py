@@ -2,14 +2,12 @@
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
+from typing import Any, Generic, Literal, TypeVar
 
 from ttc_client.errors import ConfigError
+from ttc_client.search.found import Found
 from ttc_client.search.params import SearchParams, StrategySettings
-from ttc_client.types import Allocation, Trajectory, Vote
-
-if TYPE_CHECKING:
-    from ttc_client.search.search import Search
+from ttc_client.types import Vote
 
 S = TypeVar("S", bound=StrategySettings)
 
@@ -17,33 +15,6 @@ Kind = Literal["fixed", "independent", "tree", "chains"]
 """How samples depend on chance and on each other. A "fixed" one is the same for all seeds. The
 smaller budgets of a search whose samples are "independent" can be read off it; a "tree" and
 "chains" are what they are at their own N alone."""
-
-
-@dataclass(frozen=True, slots=True)
-class Pick:
-    """A candidate as a strategy hands it over.
-
-    `votes` is how many samples, or copies of a particle, it stands for; `weight` what each counts
-    in the weighted vote, None for its reward.
-    """
-
-    trajectory: Trajectory
-    votes: float = 1
-    weight: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Found:
-    """What a search found.
-
-    `sampled` holds what the outcome rests on, never what was closed early, and `picks` the
-    candidates. `note` says what is worth knowing, such as "decided after 20 of 64".
-    """
-
-    sampled: Sequence[Trajectory]
-    picks: Sequence[Pick]
-    note: str = ""
-    allocation: Allocation | None = None
 
 
 def whole_budget(params: SearchParams, settings: Any) -> float:
@@ -85,7 +56,8 @@ def by_majority(params: SearchParams) -> Vote:
 class Strategy(Generic[S]):
     """A strategy: how it searches, and what everybody else needs to know of it.
 
-    `about` is its line in the help. `search` is a module-level function, so that it pickles.
+    `about` is its line in the help. `search` is called with a `Search` of these settings; it is a
+    module-level function, so that it pickles.
     `needs` says what the verifier must be able to score: nothing, whole solutions, or prefixes of
     them. `settings` is the class of its own settings, of which its flags, recipe keys, defaults
     and checks are made. `samples` says how its samples depend on each other, `budgets` which N of
@@ -95,7 +67,7 @@ class Strategy(Generic[S]):
 
     name: str
     about: str
-    search: Callable[["Search[S]"], Awaitable[Found]]
+    search: Callable[[Any], Awaitable[Found]]
     needs: Literal["nothing", "solutions", "prefixes"] = "prefixes"
     settings: type[S] = StrategySettings  # pyright: ignore[reportAssignmentType] - S is that then
     samples: Callable[[SearchParams, S], Kind] = tree

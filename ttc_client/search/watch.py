@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from ttc_client.search.strategy import Pick
+from ttc_client.search.found import Pick
 from ttc_client.types import Trajectory
 
 

@@ -35,7 +35,7 @@ class Servers:
     """Say where policy and verifier are, and how to reach them.
 
     `policy` and `prm` hold the URLs of one or more replicas each, or an async function in their
-    place (`runtime.functions` says what it gets and returns); without any, small servers of our
+    place (`clients.functions` says what it gets and returns); without any, small servers of our
     own are started for the demo models. `concurrency` bounds the sequences in flight at each
     server, or is "auto" to find what it can use; `timeout_s` bounds one request, its repetitions
     and the pauses between them. `session_header` names a header by which a router keeps requests

@@ -24,20 +24,18 @@ def find_task(name: str, **options: Any) -> Task:
     known = set(getattr(found, "__dataclass_fields__", ())) if is_class else set[str]()
     if unknown := given.keys() - known:
         raise ConfigError(f"task is {name!r}, which has no {min(unknown)}: leave it out")
-    found = _made(name, found, given) if is_class else found
-    if lacking := [method for method in _METHODS if not callable(getattr(found, method, None))]:
+    task = _made(name, found, given) if is_class else found
+    if lacking := [method for method in _METHODS if not callable(getattr(task, method, None))]:
         raise ConfigError(f"task is {name!r}, which is no task: it has no {lacking[0]}()")
-    return found
+    return task
 
 
 _METHODS = ("messages", "extract", "keys", "grade")
 
 
-def _made(name: str, kind: Callable[..., Any], options: dict[str, Any]) -> Any:
+def _made(name: str, kind: Callable[..., Any], arguments: dict[str, str]) -> Any:
     try:
-        return kind(**options)
-    except ConfigError:
-        raise
+        return kind(**arguments)
     except Exception as error:
         raise ConfigError(f"task is {name!r}, which cannot be made: {error}") from error
 

@@ -10,10 +10,11 @@ from dataclasses import replace
 from typing import Any
 
 from ttc_client.errors import ServerError
+from ttc_client.search.found import Found
 from ttc_client.search.params import SearchParams
 from ttc_client.search.ports import Policy, SampleRequest, ScoreRequest, Verifier
 from ttc_client.search.steps import STEP_DELIMITER
-from ttc_client.search.strategy import Found, Strategy
+from ttc_client.search.strategy import Strategy
 from ttc_client.tasks.task import Task
 from ttc_client.tasks.workers import Workers
 from ttc_client.testing.ports import ScriptedPolicy, ScriptedVerifier, perfect, walk

@@ -7,11 +7,12 @@ from typing import Any
 from ttc_client.answers import extract_answer
 from ttc_client.sal.modes import MODES
 from ttc_client.search.ballot import Ballot
+from ttc_client.search.found import Found
 from ttc_client.search.params import SearchParams
 from ttc_client.search.ports import Policy, Verifier
 from ttc_client.search.search import Ports, Search
 from ttc_client.search.strategies import find_strategy
-from ttc_client.search.strategy import Found, Strategy
+from ttc_client.search.strategy import Strategy
 from ttc_client.search.watch import Watch
 from ttc_client.types import Message, Problem, Prompt, Trajectory
 
