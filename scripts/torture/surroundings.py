@@ -29,12 +29,10 @@ from unittest import mock
 import msgspec
 
 from scripts.torture.mutations import spoiled_body, spoiled_value
-from ttc_client.bench.journal import Journal
+from scripts.torture.small_run import write_run
 from ttc_client.bench.runs import encode_settings
 from ttc_client.cli.app import run as run_command
-from ttc_client.runtime.records import Cost, GradedAnswer, Key, Record, Sample, Trace
 from ttc_client.settings.config import SETTINGS
-from ttc_client.types import Problem, TreeNode, Usage, Vote
 
 LONGEST_S = 60
 _REPORTED = 0.2
@@ -137,7 +135,7 @@ Case = tuple[list[str], Mapping[str, str]]
 def damaged_runs(luck: random.Random, directory: Path) -> list[Case]:
     """Return what reads a run, one of whose files is spoiled in one place or some."""
     path = directory / "run"
-    asyncio.run(_write_run(path))
+    asyncio.run(write_run(path))
     for _ in range(luck.choice((1, 1, 3))):
         _spoil(path / luck.choice(NAMES), luck)
     said = [["export", str(path), "--format", kind] for kind in ("sal", "sft", "prm")]
@@ -178,64 +176,6 @@ def _spoil(file: Path, luck: random.Random) -> None:
                 file.mkdir()
             return
     file.write_bytes(b"".join(lines))
-
-
-async def _write_run(path: Path) -> None:
-    """Write a small run of three strategies over twelve problems."""
-    problems = [
-        Problem(question=f"{i} + 1?", id=f"={i}", gold=str(i + 1), level=str(i % 3))
-        for i in range(12)
-    ]
-    settings = {
-        "dataset": "d",
-        "strategy": ["best-of-n", "beam", "majority"],
-        "n": [4],
-        "seed": [0],
-        "m": 2,
-        "temperature": 0.8,
-        "compat": None,
-        "reduction": "last",
-        "policy": "p",
-        "task": {"name": "math", "system_prompt": ""},
-        "own": {"beam": {}},
-        "prm": "q",
-    }
-    with Journal(path, settings, problems, resume=False) as book:
-        for strategy in ("best-of-n", "beam", "majority"):
-            for problem in problems:
-                key = Key(strategy, 4, 0, problem.id)
-                await book.write(_record(key), _cost(key), _trace(key))
-
-
-def _record(key: Key) -> Record:
-    scored = key.strategy != "majority"
-    samples = tuple(
-        Sample(
-            i % 2, 0.25 * i if scored else None, (0.25 * i,) if scored else (), "eos", 1, 9, (i,)
-        )
-        for i in range(4)
-    )
-    right = float(len(key.id) % 2)
-    votes: list[Vote] = ["majority", "weighted", "prm"] if scored else ["majority"]
-    return Record(
-        **key._asdict(),
-        vote="weighted" if scored else "majority",
-        choices=dict.fromkeys(votes, "1"),
-        grades=dict.fromkeys(votes, right),
-        answers=(GradedAnswer("1", right), GradedAnswer("2", 1.0)),
-        samples=samples,
-    )
-
-
-def _cost(key: Key) -> Cost:
-    return Cost(**key._asdict(), usage=Usage(9, 9, 1, 9, 1, 2, 2), wall_s=1.0)
-
-
-def _trace(key: Key) -> Trace:
-    tree = tuple(
-        TreeNode((i,), f"So.\n\nIt is {i}.", 0.25 * i, "eos", 1, kept=True) for i in range(4)
-    )
-    return Trace(**key._asdict(), tree=tree)
 
 
 def configurations(luck: random.Random, directory: Path) -> list[Case]:

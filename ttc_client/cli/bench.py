@@ -181,7 +181,8 @@ def print_accuracies(out: Path, *, json: bool, all_votes: bool = False) -> None:
         print_table(every, Console(width=None if sys.stdout.isatty() else 160))
     else:
         print_table(short_table(points, run.settings.get("n", ())), console)
-    console.print(Text(f"\nThe run is in {out}. To draw it:\n  ttc report {out} --out report"))
+    said = f"\nThe run is in {out}. To draw it:\n  ttc report {out} --out report"
+    console.print(Text(said), soft_wrap=True)  # a command to copy
 
 
 def _pairs(texts: list[str] | None) -> dict[str, str] | None:
