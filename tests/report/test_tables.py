@@ -15,10 +15,12 @@ from ttc_client.report.tables import (
     accuracy_table,
     comparison_table,
     failure_table,
+    grader_table,
     group_table,
     side_by_side,
 )
 from ttc_client.report.terminal import clean, print_json
+from ttc_client.runtime.records import GradedAnswer
 
 WON, LOST = (True, True, True), (False, False, False)
 FOUR = [(0, 0.9), (1, 0.5), (1, 0.6), (-1, 0.99)]
@@ -151,3 +153,13 @@ def test_json_on_a_terminal_is_the_same_json_without_what_terminals_act_on(capsy
     line = capsys.readouterr().out
     assert json.loads(line) == {"answer": hostile}
     assert clean(line) == line
+
+
+def test_answers_on_which_another_grader_differs_from_our_own_are_listed_and_counted():
+    graded = (GradedAnswer("1", 1.0, own=0.0), GradedAnswer("2", 0.0, own=0.0))
+    records = [
+        replace(record("best-of-n", 2, [(0, 0.9), (1, 0.1)], seed=seed), answers=graded)
+        for seed in (0, 1)
+    ]
+    table = grader_table([run(*records, task={"grader_name": "math-verify 0.9.0"})])
+    assert table.rows == (("a", "1", "1", "math-verify 0.9.0", 1.0, 0.0, 2),)

@@ -167,6 +167,21 @@ def failure_table(runs: Iterable[Run]) -> Table:
     return Table("failures", ("run", "problem", "search", "ungraded", "error"), tuple(rows))
 
 
+def grader_table(runs: Iterable[Run]) -> Table:
+    """Return the answers on which the run's grader and our own differ, and in how many searches."""
+    counts: dict[tuple[str, str, str, str, float, float], int] = {}
+    for run in runs:
+        grader = str(run.settings.get("task", {}).get("grader_name"))
+        for record in run.records.values():
+            for graded in record.answers:
+                if graded.own is not None and graded.own != graded.grade:
+                    gold = run.problems[record.id].gold
+                    row = (record.id, graded.answer, gold, grader, graded.grade, graded.own)
+                    counts[row] = counts.get(row, 0) + 1
+    header = ("problem", "answer", "gold", "grader", "its grade", "own grade", "searches")
+    return Table("graders", header, tuple((*row, count) for row, count in counts.items()))
+
+
 def _comparison(
     one: Curve, other: Curve, n: int, one_point: Point, other_point: Point
 ) -> list[tuple[Cell, ...]]:

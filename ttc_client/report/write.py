@@ -22,6 +22,7 @@ from ttc_client.report.tables import (
     accuracy_table,
     comparison_table,
     failure_table,
+    grader_table,
     group_table,
     side_by_side,
 )
@@ -47,7 +48,8 @@ def write_report(
     optimal = optimal_curves(evidence) if evidence else {}
     validated = validate(evidence) if evidence else []
     first = [accuracy_table({**points, **optimal}, sizes), comparison_table(points)]
-    last = [*([validation_table(validated)] if evidence else []), failure_table(runs)]
+    last = [*([validation_table(validated)] if evidence else [])]
+    last += [grader_table(runs), failure_table(runs)]
     draws = _figures(runs, points, groupings, baselines, sizes)
     if optimal:
         draws["compute-optimal"] = partial(figures.optimal_figure, points, optimal)
