@@ -124,5 +124,7 @@ def _problem(argument: str | None, file: Path | None) -> str:
         raise ConfigError("no problem: give it as an argument, with --file, or on stdin")
     try:
         return read_small(sys.stdin.buffer).decode()
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"stdin is no UTF-8 text: {error}") from error
     except ValueError as error:
         raise ConfigError(f"stdin holds no problem: {error}") from error
