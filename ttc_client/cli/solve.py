@@ -12,6 +12,7 @@ import typer
 from ttc_client.cli import PrintingError
 from ttc_client.cli.options import ConfigFile, Json, Quiet, out_path
 from ttc_client.errors import ConfigError
+from ttc_client.files import read_small
 
 if TYPE_CHECKING:
     from ttc_client.runtime.store import RunDirectory
@@ -116,12 +117,14 @@ def _problem(argument: str | None, file: Path | None) -> str:
         return argument
     if file is not None:
         try:
-            return file.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
+            return read_small(file).decode()
+        except (OSError, ValueError) as error:
             raise ConfigError(f"file is {file}: {error}") from error
     if sys.stdin.isatty():
         raise ConfigError("no problem: give it as an argument, with --file, or on stdin")
     try:
-        return sys.stdin.buffer.read().decode()
+        return read_small(sys.stdin.buffer).decode()
     except UnicodeDecodeError as error:
         raise ConfigError(f"stdin is no UTF-8 text: {error}") from error
+    except ValueError as error:
+        raise ConfigError(f"stdin holds no problem: {error}") from error

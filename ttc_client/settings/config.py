@@ -14,6 +14,7 @@ from typing import Any, Final, cast, get_args
 import msgspec
 
 from ttc_client.errors import ConfigError
+from ttc_client.files import read_small
 from ttc_client.sal.modes import MODES
 from ttc_client.search.params import SearchParams
 from ttc_client.search.strategies import STRATEGIES, find_strategy
@@ -146,7 +147,7 @@ def merge_settings(
 def read_toml(path: Path, names: Sequence[str], *, required: bool) -> dict[str, Any]:
     """Read a TOML file that may set the names given; raises ConfigError for others and secrets."""
     try:
-        table = tomllib.loads(path.read_bytes().decode("utf-8-sig"))
+        table = tomllib.loads(read_small(path).decode("utf-8-sig"))
     except FileNotFoundError:
         if required:
             raise ConfigError(f"config is {path}: there is no such file") from None

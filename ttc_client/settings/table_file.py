@@ -5,6 +5,7 @@ from pathlib import Path
 import msgspec
 
 from ttc_client.errors import ConfigError
+from ttc_client.files import read_small
 from ttc_client.search.compute_optimal import TableSettings
 from ttc_client.search.params import SearchParams
 from ttc_client.search.strategies import find_strategy
@@ -14,7 +15,7 @@ from ttc_client.search.table import Table
 def read_table(path: Path) -> Table:
     """Read a table; raises ConfigError, naming the file, for one that is missing or wrong."""
     try:
-        table = msgspec.json.decode(path.read_bytes(), type=Table)
+        table = msgspec.json.decode(read_small(path), type=Table)
         _check_choices(table)
         return table
     except FileNotFoundError:

@@ -1,0 +1,20 @@
+"""Read files that are small by nature, whatever a path turns out to be."""
+
+from pathlib import Path
+from typing import BinaryIO
+
+MOST_BYTES = 16 << 20
+
+
+def read_small(source: Path | BinaryIO) -> bytes:
+    """Read a file or a stream; raises OSError, and ValueError for one that does not end soon.
+
+    Devices such as /dev/zero never end; a pipe, as of a shell's `<(...)`, is no device.
+    """
+    if isinstance(source, Path):
+        with source.open("rb") as file:
+            return read_small(file)
+    data = source.read(MOST_BYTES + 1)
+    if len(data) > MOST_BYTES:
+        raise ValueError(f"it has more than {MOST_BYTES >> 20} MB")
+    return data
