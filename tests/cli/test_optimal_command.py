@@ -10,7 +10,7 @@ from tests.tables import table
 from ttc_client.settings.table_file import read_table, write_table
 
 PROBLEM = r"Compute $\frac{3}{4} + \frac{5}{6}$."
-DEMO = {"policy": "ttc-demo-policy", "prm": "a PRM (scoring protocol)"}
+DEMO = {"policy": "ttc-demo-policy", "prm": "ttc-demo-prm (scoring protocol)"}
 
 
 @pytest.fixture
@@ -94,7 +94,7 @@ async def test_a_problem_is_searched_by_the_table_and_the_result_says_how(tmp_pa
     [
         ({}, ["-n", "3"], "n is 3, but the table's smallest budget is 4"),
         ({}, ["--reduction", "min"], "reduction is min, but the table's bins"),
-        ({"prm": "RLHFlow"}, [], "fitted for the PRM RLHFlow, and this one is a PRM (scoring"),
+        ({"prm": "RLHFlow"}, [], "fitted for the PRM RLHFlow, and this one is ttc-demo-prm"),
         ({"policy": "llama"}, [], "fitted for the policy llama, and this one is ttc-demo"),
     ],
 )

@@ -62,8 +62,8 @@ class ScoreProtocol:
 
     @property
     def name(self) -> str:
-        """How the PRM is asked; the protocol names no model."""
-        return "a PRM (scoring protocol)"
+        """The model, if the server names it, and how it is asked."""
+        return f"{self.facts.model or 'a PRM'} (scoring protocol)"
 
     async def score(self, request: ScoreRequest) -> Scores:
         """Score all steps of all items in one request; raises ServerError."""
