@@ -3,6 +3,15 @@
 A message names the value seen and the fix; it never holds an API key.
 """
 
+import difflib
+from collections.abc import Iterable
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """Return a hint at the nearest of the known names, "" if none is near."""
+    close = difflib.get_close_matches(name, list(known), n=1)
+    return f"; did you mean {close[0]}?" if close else ""
+
 
 class TTCError(Exception):
     """Base of all errors that this package raises on purpose."""

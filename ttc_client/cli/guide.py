@@ -1,12 +1,11 @@
 """`ttc guide`: the pages of the guide, in the terminal."""
 
-import difflib
 from importlib.resources import files
 from typing import Annotated
 
 import typer
 
-from ttc_client.errors import ConfigError
+from ttc_client.errors import ConfigError, did_you_mean
 
 
 def guide(
@@ -30,8 +29,7 @@ def guide(
         console.print("\nttc guide TOPIC shows one.")
         return
     if topic not in pages:
-        close = difflib.get_close_matches(topic, pages, n=1)
-        hint = f"; did you mean {close[0]}?" if close else ""
+        hint = did_you_mean(topic, pages)
         raise ConfigError(f"topic is {topic!r}: it must be one of {', '.join(pages)}{hint}")
     text = pages[topic]
     console.print(Markdown(text) if console.is_terminal else text)

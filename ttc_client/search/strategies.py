@@ -1,11 +1,10 @@
 """The table of strategies. A new one is a file with its record, and a line here."""
 
-import difflib
 from collections.abc import Mapping
 from importlib import import_module
 from typing import Any, Final, cast
 
-from ttc_client.errors import ConfigError
+from ttc_client.errors import ConfigError, did_you_mean
 from ttc_client.search.beam import BEAM
 from ttc_client.search.best_of_n import BEST_OF_N, MAJORITY
 from ttc_client.search.compute_optimal import COMPUTE_OPTIMAL
@@ -31,8 +30,7 @@ def find_strategy(name: str, among: Table = STRATEGIES) -> Strategy[Any]:
         return among[name]
     if ":" in name:
         return _imported(name)
-    close = difflib.get_close_matches(name, among, n=1)
-    hint = f"; did you mean {close[0]}?" if close else ""
+    hint = did_you_mean(name, among)
     raise ConfigError(f"strategy is {name!r}: it must be one of {', '.join(among)}{hint}")
 
 

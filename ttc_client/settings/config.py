@@ -4,7 +4,6 @@ The flags of the command line, the keys of a TOML file and the variables of the 
 made from the fields of `SearchParams`, of the strategies' own settings, and of `Servers`.
 """
 
-import difflib
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import Field, dataclass, fields, replace
@@ -13,7 +12,7 @@ from typing import Any, Final, cast, get_args
 
 import msgspec
 
-from ttc_client.errors import ConfigError
+from ttc_client.errors import ConfigError, did_you_mean
 from ttc_client.files import read_small
 from ttc_client.sal.modes import MODES
 from ttc_client.search.params import SearchParams
@@ -170,12 +169,6 @@ def read_toml(path: Path, names: Sequence[str], *, required: bool) -> dict[str, 
 def is_text(value: str) -> bool:
     """Whether what the system handed over was text: its bytes that are none become surrogates."""
     return not any("\ud800" <= char <= "\udfff" for char in value)
-
-
-def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """Return a hint at the nearest of the known names, "" if none is near."""
-    close = difflib.get_close_matches(name, list(known), n=1)
-    return f"; did you mean {close[0]}?" if close else ""
 
 
 def _check_environment(environment: Mapping[str, str]) -> None:
