@@ -188,6 +188,25 @@ class ServerContract:
         other = (await policy.sample(replace(request, seed=7))).steps
         assert [step.token_ids for step in other] != [step.token_ids for step in first]
 
+    async def test_log_probabilities_change_no_sample_and_are_those_of_its_tokens(
+        self, policy: VLLMPolicy
+    ) -> None:
+        request = ask(await policy.root(messages(PROBLEM)), stop=())
+        (plain,) = (await policy.sample(request)).steps
+        (rated,) = (await policy.sample(replace(request, top_logprobs=1))).steps
+        assert plain
+        assert rated
+        assert (plain.logprobs, plain.confidences) == ((), ())
+        assert rated.token_ids == plain.token_ids
+        assert len(rated.logprobs) == rated.num_tokens  # greedy: each is the likeliest
+        assert rated.confidences == tuple(-logprob for logprob in rated.logprobs)
+        (wide,) = (await policy.sample(replace(request, top_logprobs=20))).steps
+        assert wide
+        assert all(
+            rare > likeliest
+            for rare, likeliest in zip(wide.confidences, rated.confidences, strict=True)
+        )
+
     async def test_a_beam_search_finds_its_prompts_in_the_cache(self, servers: Servers) -> None:
         async with Session() as session, Client(servers.named()) as client:
             server = Server(session, servers.policy, timeout_s=60)

@@ -79,7 +79,9 @@ class Step:
 
     A completion sampled whole is a single `Step` with several steps in its text.
     `token_ids` is empty where the server speaks text only. `multiplicity` counts the siblings
-    that were sampled alike, this one included.
+    that were sampled alike, this one included. `logprobs` holds the log-probability of each token
+    and `confidences` the negative mean of its likeliest alternatives (DeepConf, arXiv 2508.15260);
+    each is empty where it was not asked for, or not given.
     """
 
     text: str
@@ -87,6 +89,8 @@ class Step:
     num_tokens: int
     token_ids: tuple[int, ...] = ()
     multiplicity: int = 1
+    logprobs: tuple[float, ...] = ()
+    confidences: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

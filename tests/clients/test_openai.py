@@ -236,6 +236,26 @@ async def test_an_error_and_a_line_without_end_are_refused_too(silent, head, mon
             await client.sample(ask(await client.root(QUESTION), n=1))
 
 
+async def test_a_chat_gives_the_log_probabilities_of_its_tokens_where_they_are_asked_for():
+    alternatives = [{"token": "x", "logprob": -0.5}, {"token": "y", "logprob": -1.5}]
+    tokens = [{"token": "x", "logprob": -0.5, "top_logprobs": alternatives}] * 3
+    choice = {
+        "index": 0,
+        "message": {"role": "assistant", "content": "xxx"},
+        "finish_reason": "stop",
+        "logprobs": {"content": tokens},
+    }
+    async with policy(**{"/v1/chat/completions": lambda _: {"choices": [choice]}}) as opened:
+        server, client = opened
+        request = ask(await client.root(QUESTION), n=1, stop=())
+        (silent,) = (await client.sample(request)).steps
+        (rated,) = (await client.sample(replace(request, top_logprobs=2))).steps
+        plain, asked = server.payloads("/v1/chat/completions")
+    assert (silent.logprobs, silent.confidences) == ((), ())
+    assert (rated.logprobs, rated.confidences) == ((-0.5,) * 3, (1.0,) * 3)
+    assert asked == plain | {"logprobs": True, "top_logprobs": 2}
+
+
 async def test_chat_alone_gives_whole_completions_and_no_steps():
     def chat(payload):
         return {

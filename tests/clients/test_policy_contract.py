@@ -130,6 +130,28 @@ async def test_without_a_seed_none_is_sent_and_a_temperature_of_zero_is_greedy(k
     assert (only.seed, only.temperature) == (None, 0.0)
 
 
+async def test_each_token_has_its_log_probability_and_confidence_where_they_are_asked_for(kind):
+    async with policy(kind) as (_, client, sample):
+        request = ask(await client.root(QUESTION))
+        silent, own, rated = [
+            (await sample(replace(request, top_logprobs=top))).steps for top in (None, 0, 3)
+        ]
+    assert {(step.logprobs, step.confidences) for step in silent} == {((), ())}
+    assert {logprob for step in own for logprob in step.logprobs} == {-0.5}
+    assert {step.confidences for step in own} == {()}
+    for step in rated:
+        assert len(step.logprobs) == len(step.confidences) == step.num_tokens > 0
+        assert {*step.confidences} == {(0.5 + 1.5 + 2.5) / 3}
+
+
+async def test_nothing_of_log_probabilities_is_sent_unless_they_are_asked_for(kind):
+    async with policy(kind) as (server, client, sample):
+        await sample(ask(await client.root(QUESTION)))
+        for _, payload in server.requests:
+            asked_for = {**payload, **payload.get("parameters", {})} if payload else {}
+            assert not asked_for.keys() & {"logprobs", "top_logprobs", "top_n_tokens"}
+
+
 async def test_cancelling_closes_every_request(kind):
     arrived, released = asyncio.Event(), asyncio.Event()
 

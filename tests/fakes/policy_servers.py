@@ -7,7 +7,7 @@ from typing import Any
 
 from aiohttp import web
 
-from tests.fakes.scripted_server import Handler, completions, models, tokenize
+from tests.fakes.scripted_server import Handler, completions, logprobs, models, tokenize
 from tests.fakes.tgi_server import generated, tgi
 from ttc_client.types import Finish
 
@@ -81,7 +81,7 @@ def _sglang(write: Write) -> dict[str, Handler]:
             {
                 "index": i,
                 "text": text.removesuffix("\n\n") if finish == "stop" else text,
-                "logprobs": None,
+                "logprobs": logprobs(text, payload.get("logprobs")),
                 "finish_reason": "length" if finish == "length" else "stop",
                 "matched_stop": matched[finish],
             }
@@ -114,18 +114,24 @@ def llama_cpp(write: Write) -> dict[str, Handler]:
         if payload.get("stream"):
             written = text + "more\n\n" * (finish == "stop" and not payload.get("stop"))
             chunks = [(piece, None) for piece in written] + [("", reason)]
-            lines = [f"data: {json.dumps(_completion(*chunk))}\n\n" for chunk in chunks]
+            top = payload.get("logprobs")
+            lines = [f"data: {json.dumps(_completion(*chunk, top))}\n\n" for chunk in chunks]
             body = "".join(lines) + "data: [DONE]\n\n"
             return web.Response(text=body, content_type="text/event-stream")
         usage = {"prompt_tokens": 7, "completion_tokens": len(text), "total_tokens": 7 + len(text)}
         cut = text.removesuffix("\n\n") if finish == "stop" else text
-        return _completion(cut, reason) | {"usage": usage}
+        return _completion(cut, reason, payload.get("logprobs")) | {"usage": usage}
 
     return {"/v1/models": models(), "/v1/completions": complete}
 
 
-def _completion(text: str, reason: str | None) -> dict[str, Any]:
-    choice = {"index": 0, "text": text, "logprobs": None, "finish_reason": reason}
+def _completion(text: str, reason: str | None, top: int | None) -> dict[str, Any]:
+    choice = {
+        "index": 0,
+        "text": text,
+        "logprobs": logprobs(text, top),
+        "finish_reason": reason,
+    }
     return {
         "id": "x",
         "object": "text_completion",
@@ -140,7 +146,12 @@ def _tgi(write: Write) -> dict[str, Handler]:
 
     def generate(payload: dict[str, Any]) -> dict[str, Any]:
         text, finish = write(payload["parameters"].get("seed"))
-        return generated(text, reasons[finish])
+        top = payload["parameters"].get("top_n_tokens")
+        likeliest = {chr(ord("a") + rank): -0.5 - rank for rank in range(top)} if top else None
+        said = generated(text, reasons[finish], top=likeliest)
+        if likeliest:
+            said["details"]["top_tokens"] *= len(text)
+        return said
 
     return tgi(generate)
 

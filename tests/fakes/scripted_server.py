@@ -90,6 +90,22 @@ def models(name: str = "model", max_model_len: int = 4096) -> Handler:
     return lambda _: {"data": [{"id": name, "max_model_len": max_model_len}]}
 
 
+def logprobs(text: str, top: int | None) -> dict[str, Any] | None:
+    """Say that each character had -0.5, and of `top` alternatives the likeliest too, then -1.5 …
+
+    As vLLM does, it adds what was sampled to the alternatives.
+    """
+    if top is None:
+        return None
+    likeliest = {f"token_id:{rank}": -0.5 - rank for rank in range(max(top, 1))}
+    return {
+        "token_logprobs": [-0.5 for _ in text],
+        "tokens": [*text],
+        "top_logprobs": [likeliest for _ in text],
+        "text_offset": [*range(len(text))],
+    }
+
+
 def completions(write: Callable[[dict[str, Any], int], tuple[str, str, Any]]) -> Handler:
     """Answer like vLLM; `write(payload, i)` gives text, finish_reason and stop_reason."""
 
@@ -105,7 +121,7 @@ def completions(write: Callable[[dict[str, Any], int], tuple[str, str, Any]]) ->
                     "stop_reason": stop,
                     "token_ids": [ord(character) % 1000 for character in text],
                     "prompt_token_ids": payload["prompt"],
-                    "logprobs": None,
+                    "logprobs": logprobs(text, payload.get("logprobs")),
                 }
             )
         generated = sum(len(choice["token_ids"]) for choice in choices)

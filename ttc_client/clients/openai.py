@@ -14,6 +14,7 @@ import openai
 
 from ttc_client.clients.connection import MAX_BODY_BYTES
 from ttc_client.clients.http import Server
+from ttc_client.clients.logprobs import TokenLogprobs, read_logprobs
 from ttc_client.clients.openai_replies import (
     Chat,
     Chunk,
@@ -144,7 +145,14 @@ class OpenAIPolicy:
         )
 
     def _prompt(self, request: SampleRequest) -> dict[str, Any]:
-        return {"prompt": request.text, "stop": list(request.stop) or None, "extra_body": _NEUTRAL}
+        prompt: dict[str, Any] = {
+            "prompt": request.text,
+            "stop": list(request.stop) or None,
+            "extra_body": _NEUTRAL,
+        }
+        if request.top_logprobs is not None:
+            prompt["logprobs"] = request.top_logprobs
+        return prompt
 
     def _sampling(self, request: SampleRequest) -> dict[str, Any]:
         sampling: dict[str, Any] = {
@@ -166,6 +174,7 @@ class OpenAIPolicy:
         sampling: dict[str, Any] = {**self._sampling(request), **self._prompt(request)}
         sampling["stop"] = None
         text, num_tokens, num_chunks = "", 0, 0
+        logprobs: list[TokenLogprobs] = []
         with our_errors(self.server, _PATH):
             stream: Any = await self.client.completions.create(**sampling, stream=True)
             async with stream:
@@ -175,12 +184,16 @@ class OpenAIPolicy:
                         _check_text(piece.text or "")
                         seen = max(0, len(text) - len(STEP_DELIMITER))
                         text += piece.text or ""
-                        num_tokens += bool(piece.text)
+                        if piece.text:
+                            num_tokens += 1
+                            logprobs.append(read_logprobs(piece.logprobs, request.top_logprobs))
                         _check_length(request.max_tokens, len(text), num_tokens)
                         if (end := text.find(STEP_DELIMITER, seen)) >= 0:
-                            return _one(text[: end + len(STEP_DELIMITER)], "stop", num_tokens)
+                            text = text[: end + len(STEP_DELIMITER)]
+                            return _one(text, "stop", num_tokens, logprobs)
                         if piece.finish_reason:
-                            return _one(text, whole_finish(piece.finish_reason), num_tokens)
+                            finish = whole_finish(piece.finish_reason)
+                            return _one(text, finish, num_tokens, logprobs)
                     if num_chunks > request.max_tokens + _SPARE_CHUNKS:
                         raise Unexpected(f"{num_chunks} chunks for {request.max_tokens} tokens")
         raise TransientServerError(
@@ -189,17 +202,22 @@ class OpenAIPolicy:
 
     async def _chat(self, request: SampleRequest) -> Samples:
         messages: list[Any] = [{"role": m.role, "content": m.content} for m in request.messages]
+        sampling = self._sampling(request)
+        if request.top_logprobs is not None:
+            sampling |= {"logprobs": True, "top_logprobs": request.top_logprobs}
         with our_errors(self.server, _CHAT_PATH):
             response = await self.client.chat.completions.with_raw_response.create(
-                **self._sampling(request), messages=messages, n=request.n, stream=False
+                **sampling, messages=messages, n=request.n, stream=False
             )
         with self.server.answer(_CHAT_PATH, response.content, Chat) as reply:
             return whole_completions(request, reply)
 
 
-def _one(text: str, finish: Finish, num_tokens: int) -> Samples:
+def _one(text: str, finish: Finish, num_tokens: int, pieces: Sequence[TokenLogprobs]) -> Samples:
     usage = Usage(completion_tokens=num_tokens, policy_requests=1)
-    return Samples((Step(text, finish, num_tokens),), (), usage)
+    read = TokenLogprobs.of_pieces(pieces)
+    step = Step(text, finish, num_tokens, logprobs=read.own, confidences=read.confidences)
+    return Samples((step,), (), usage)
 
 
 def _check_text(text: str) -> None:

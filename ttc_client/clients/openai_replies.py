@@ -4,11 +4,12 @@ Servers differ in the fields that they leave out. Knows nothing of HTTP or of th
 """
 
 from collections.abc import Sequence
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from ttc_client.clients.logprobs import read_logprobs
 from ttc_client.clients.replies import Unexpected, in_order
 from ttc_client.clients.usage import TokenUsage
 from ttc_client.search.ports import SampleRequest, Samples
@@ -26,6 +27,7 @@ class _Choice(msgspec.Struct):
     index: int = _NO_INDEX
     stop_reason: int | str | UnsetType | None = UNSET
     matched_stop: int | str | UnsetType | None = UNSET
+    logprobs: msgspec.Raw = msgspec.Raw(b"null")
 
 
 class Completion(msgspec.Struct):
@@ -43,6 +45,7 @@ class _ChatChoice(msgspec.Struct):
     message: _Message
     finish_reason: str | None
     index: int = _NO_INDEX
+    logprobs: msgspec.Raw = msgspec.Raw(b"null")
 
 
 class Chat(msgspec.Struct):
@@ -55,6 +58,7 @@ class Chat(msgspec.Struct):
 class _Piece(msgspec.Struct):
     text: str | None = None
     finish_reason: str | None = None
+    logprobs: Any = None
 
 
 class Chunk(msgspec.Struct):
@@ -71,7 +75,8 @@ def written(request: SampleRequest, reply: Completion) -> Samples:
     usage = (reply.usage or TokenUsage()).by_policy()
     share = _share(request, usage)
     choices = _in_order(reply.choices, request.n)
-    return Samples(tuple(_step(c.text, _finish(request, c), share) for c in choices), (), usage)
+    steps = (_step(request, c, c.text, _finish(request, c), share) for c in choices)
+    return Samples(tuple(steps), (), usage)
 
 
 def whole_completions(request: SampleRequest, reply: Chat) -> Samples:
@@ -79,7 +84,10 @@ def whole_completions(request: SampleRequest, reply: Chat) -> Samples:
     usage = (reply.usage or TokenUsage()).by_policy()
     share = _share(request, usage)
     choices = _in_order(reply.choices, request.n)
-    steps = (_step(c.message.content or "", whole_finish(c.finish_reason), share) for c in choices)
+    steps = (
+        _step(request, c, c.message.content or "", whole_finish(c.finish_reason), share)
+        for c in choices
+    )
     return Samples(tuple(steps), (), usage)
 
 
@@ -121,8 +129,15 @@ def says_what_stopped_it(choice: _Choice) -> bool:
     return choice.finish_reason == "length" or said
 
 
-def _step(text: str, finish: Finish, num_tokens: int) -> Step:
+def _step(request: SampleRequest, choice: C, text: str, finish: Finish, num_tokens: int) -> Step:
     """Return a step with its delimiter, which most servers cut off."""
     if finish == "stop" and not text.endswith(STEP_DELIMITER):
         text += STEP_DELIMITER
-    return Step(text, finish, num_tokens)
+    logprobs = read_logprobs(choice.logprobs, request.top_logprobs)
+    return Step(
+        text,
+        finish,
+        len(logprobs.own) or num_tokens,
+        logprobs=logprobs.own,
+        confidences=logprobs.confidences,
+    )

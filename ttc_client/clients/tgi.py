@@ -6,12 +6,13 @@ text, so the template is rendered here, without one. The stop string is part of 
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 import msgspec
 
 from ttc_client.clients.http import Answer, Server
+from ttc_client.clients.logprobs import token_logprobs
 from ttc_client.clients.prompts import render_for
 from ttc_client.clients.replies import Unexpected
 from ttc_client.clients.usage import Count
@@ -23,6 +24,8 @@ from ttc_client.types import Finish, Message, Prompt, Step, Trajectory, Usage
 T = TypeVar("T")
 
 _FINISHES: dict[str, Finish] = {"stop_sequence": "stop", "eos_token": "eos", "length": "length"}
+_MAX_TOP_TOKENS = 5
+"""What a TGI server allows unless it was started with more."""
 _SEED_ZERO = 1 << 52
 """Sent for the seed 0, which TGI refuses; all other seeds of a run are below it."""
 
@@ -34,9 +37,15 @@ class _Info(msgspec.Struct):
     max_concurrent_requests: int = 128
 
 
+class _Token(msgspec.Struct):
+    logprob: float | None = None
+
+
 class _Details(msgspec.Struct):
     finish_reason: str
     generated_tokens: Count
+    tokens: list[_Token] = []
+    top_tokens: list[list[_Token]] | None = None
 
 
 class _Generated(msgspec.Struct):
@@ -170,7 +179,13 @@ def _step(request: SampleRequest, max_tokens: int, reply: _Generated) -> Step:
         raise Unexpected("a text that ended by a stop string, not asked for or cut off")
     if num_tokens > max_tokens:
         raise Unexpected(f"{num_tokens} tokens where {max_tokens} were allowed")
-    return Step(reply.generated_text, finish, num_tokens)
+    step = Step(reply.generated_text, finish, num_tokens)
+    if request.top_logprobs is None:
+        return step
+    own = [token.logprob for token in reply.details.tokens]
+    likeliest = [[token.logprob for token in top] for top in reply.details.top_tokens or ()]
+    logprobs = token_logprobs(own, likeliest, request.top_logprobs)
+    return replace(step, logprobs=logprobs.own, confidences=logprobs.confidences)
 
 
 def _parameters(request: SampleRequest, max_tokens: int) -> dict[str, Any]:
@@ -190,4 +205,6 @@ def _parameters(request: SampleRequest, max_tokens: int) -> dict[str, Any]:
         parameters["top_p"] = request.top_p
     if request.seed is not None:
         parameters["seed"] = request.seed or _SEED_ZERO
+    if request.top_logprobs:
+        parameters["top_n_tokens"] = min(request.top_logprobs, _MAX_TOP_TOKENS)
     return parameters

@@ -12,6 +12,7 @@ from typing import Annotated, Any
 import msgspec
 
 from ttc_client.clients.http import Server
+from ttc_client.clients.logprobs import read_logprobs
 from ttc_client.clients.prompts import render_for, render_llama3
 from ttc_client.clients.replies import Unexpected, in_order
 from ttc_client.clients.usage import TokenUsage
@@ -44,6 +45,7 @@ class _Choice(msgspec.Struct):
     token_ids: tuple[_TokenId, ...] | None = None
     prompt_token_ids: msgspec.Raw = msgspec.Raw(b"null")
     """Repeated in every choice; decoded only where the prompt was sent as text."""
+    logprobs: msgspec.Raw = msgspec.Raw(b"null")
 
 
 class _Completion(msgspec.Struct):
@@ -176,6 +178,9 @@ class VLLMPolicy:
         }
         if request.seed is not None:
             payload["seed"] = request.seed
+        if request.top_logprobs is not None:
+            payload["logprobs"] = request.top_logprobs
+            payload["return_tokens_as_token_ids"] = True  # tokens that read alike stay apart
         return payload
 
 
@@ -197,7 +202,15 @@ def _step(request: SampleRequest, max_tokens: int, choice: _Choice) -> Step:
         raise Unexpected("a text without tokens")
     if len(ids) > max_tokens:
         raise Unexpected(f"{len(ids)} tokens where {max_tokens} were allowed")
-    return Step(choice.text, _finish(request, choice), len(ids), ids)
+    logprobs = read_logprobs(choice.logprobs, request.top_logprobs)
+    return Step(
+        choice.text,
+        _finish(request, choice),
+        len(ids),
+        ids,
+        logprobs=logprobs.own,
+        confidences=logprobs.confidences,
+    )
 
 
 def _finish(request: SampleRequest, choice: _Choice) -> Finish:

@@ -19,7 +19,8 @@ class SampleRequest:
 
     Each ends after the first of the `stop` strings, which it keeps, at the policy's own end, or
     after `max_tokens`. Continuation i is sampled with `seed + i`; None leaves it to the server.
-    Requests of one `session` share a long prefix.
+    Requests of one `session` share a long prefix. `top_logprobs` asks for the log-probability of
+    each token, and for its confidence from so many alternatives (0: none); None asks for neither.
     """
 
     trajectory: Trajectory
@@ -30,6 +31,7 @@ class SampleRequest:
     stop: tuple[str, ...]
     seed: int | None
     session: str = ""
+    top_logprobs: int | None = None
 
     @property
     def messages(self) -> tuple[Message, ...]:

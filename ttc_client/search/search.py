@@ -34,6 +34,8 @@ class Ports:
     """What a search reaches the world through; `verifier` is None where there is none.
 
     `root` returns the empty trajectory of a prompt, as the policy's server reads it.
+    `top_logprobs` is what the verifier reads of the policy's log-probabilities, as in
+    `SampleRequest`.
     """
 
     policy: Policy
@@ -43,6 +45,7 @@ class Ports:
     watch: Watch
     find: Callable[[str], Strategy[Any]]
     rules: Rules
+    top_logprobs: int | None = None
 
 
 class Search(Generic[S]):
@@ -67,6 +70,8 @@ class Search(Generic[S]):
         self.settings: S = strategy.settings_of(params)
         self.ports = ports
         self.verifier = None if strategy.needs == "nothing" else ports.verifier
+        read = (strategy.top_logprobs, ports.top_logprobs if self.verifier else None)
+        self._top_logprobs = max((top for top in read if top is not None), default=None)
         self.rng = random.Random(repr((params.seed, problem.key, params.strategy, first)))
         self._first = first
         self.numbers = Numbers({(): first}, last)
@@ -216,6 +221,7 @@ class Search(Generic[S]):
                 stop=() if to_end else (STEP_DELIMITER,),
                 seed=request_seed(params, self.problem, parent.path, first),
                 session=self.session(parent.path or (first,)),
+                top_logprobs=self._top_logprobs,
             )
         )
         prompt = parent.prompt

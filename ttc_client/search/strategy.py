@@ -63,6 +63,8 @@ class Strategy(Generic[S]):
     and checks are made. `samples` says how its samples depend on each other, `budgets` which N of
     a grid it runs at (raises ConfigError where there is none), `spends` bounds what a search
     samples, in generations as long as the longest one, and `vote` is what decides by default.
+    `top_logprobs` is how many alternatives of each token it reads, beside the token's own
+    log-probability; None for neither.
     """
 
     name: str
@@ -74,6 +76,7 @@ class Strategy(Generic[S]):
     budgets: Callable[[SearchParams, S, Sequence[int]], Sequence[int]] = every_budget
     spends: Callable[[SearchParams, S], float] = whole_budget
     vote: Callable[[SearchParams], Vote] = by_reward
+    top_logprobs: int | None = None
 
     def settings_of(self, params: SearchParams) -> S:
         """Return the strategy's own settings; raises ConfigError for those of another one."""

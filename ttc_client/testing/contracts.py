@@ -158,7 +158,10 @@ async def _check_failure(strategy: Strategy[Any], params: SearchParams) -> None:
 
 
 async def check_policy(policy: Policy, root: Trajectory) -> None:
-    """Check that a policy writes what is asked for: n steps in order, each with a true finish."""
+    """Check that a policy writes what is asked for: n steps in order, each with a true finish.
+
+    Log-probabilities come only where they are asked for, and then one per token or none at all.
+    """
     request = SampleRequest(root, 2, 0.8, 1.0, 64, (STEP_DELIMITER,), seed=1)
     samples = await policy(request)
     assert len(samples.steps) == request.n, f"{len(samples.steps)} steps, {request.n} asked for"
@@ -167,10 +170,15 @@ async def check_policy(policy: Policy, root: Trajectory) -> None:
             stopped = step.finish == "stop"
             assert not stopped or step.text.endswith(STEP_DELIMITER), "a step lost its delimiter"
             assert step.num_tokens <= request.max_tokens, "a step is longer than allowed"
+            assert not step.logprobs + step.confidences, "log-probabilities were not asked for"
     whole = await policy(replace(request, n=1, stop=()))
     assert all(step is None or step.finish != "stop" for step in whole.steps), (
         "a completion ended at a stop string that was not asked for"
     )
+    rated = await policy(replace(request, top_logprobs=2))
+    for step in filter(None, rated.steps):
+        assert len(step.logprobs) in (0, step.num_tokens), "not one log-probability per token"
+        assert len(step.confidences) in (0, len(step.logprobs)), "not one confidence per token"
 
 
 async def check_verifier(verifier: Verifier, problem: Problem) -> None:

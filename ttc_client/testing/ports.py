@@ -21,12 +21,14 @@ class ScriptedPolicy:
     """Write continuation i of a request by `write(request, i)`.
 
     `gate` may name an event that a request waits for. What was asked, and what was closed before
-    it was answered, is in `requests` and `cancelled`; `tokens` says how long a text counts as.
+    it was answered, is in `requests` and `cancelled`; `tokens` says how long a text counts as, and
+    `logprob` how likely each of its tokens was, where a request asks.
     """
 
     write: Write
     gate: Callable[[SampleRequest], asyncio.Event | None] = _at_once
     tokens: Callable[[str], int] = lambda text: 1
+    logprob: Callable[[str], float] = lambda text: -1.0
     requests: list[SampleRequest] = field(default_factory=list[SampleRequest])
     cancelled: list[SampleRequest] = field(default_factory=list[SampleRequest])
     in_flight: int = 0
@@ -46,11 +48,19 @@ class ScriptedPolicy:
             raise
         finally:
             self.in_flight -= request.n
-        steps = tuple(self._step(*self.write(request, i)) for i in range(request.n))
+        steps = tuple(self._step(request, *self.write(request, i)) for i in range(request.n))
         return Samples(steps, request.trajectory.token_ids, Usage(policy_requests=1))
 
-    def _step(self, text: str, finish: Finish) -> Step:
-        return Step(text, finish, self.tokens(text), token_ids=(hash(text) % 1000,))
+    def _step(self, request: SampleRequest, text: str, finish: Finish) -> Step:
+        num_tokens, logprob = self.tokens(text), self.logprob(text)
+        return Step(
+            text,
+            finish,
+            num_tokens,
+            token_ids=(hash(text) % 1000,),
+            logprobs=() if request.top_logprobs is None else (logprob,) * num_tokens,
+            confidences=(-logprob,) * num_tokens if request.top_logprobs else (),
+        )
 
 
 @dataclass

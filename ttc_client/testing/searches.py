@@ -34,9 +34,11 @@ async def run_search(
     question: str = "p",
     strategy: Strategy[Any] | None = None,
     watch: Watch | None = None,
+    top_logprobs: int | None = None,
 ) -> Found:
     """Return what a strategy finds; it is looked up by the params' name unless it is given.
 
+    `top_logprobs` is what the verifier reads of the policy's log-probabilities.
     Answers are the text in the last box, and equal if they read the same. Raises ConfigError for
     params that the strategy cannot run with.
     """
@@ -52,6 +54,7 @@ async def run_search(
         watch=watch or Watch(),
         find=partial(find_strategy, among=table),
         rules=mode.rules,
+        top_logprobs=top_logprobs,
     )
     root = await _root(problem.messages)
     return await strategy.search(Search(problem, root, strategy.checked(params), ports))
