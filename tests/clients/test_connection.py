@@ -2,15 +2,24 @@
 
 import asyncio
 import random
+import tracemalloc
 from collections import Counter
 from contextlib import asynccontextmanager, suppress
 
 import pytest
 
 from ttc_client.clients import connection
-from ttc_client.clients.connection import BrokenOffError, Connection, Reply, TooLongError
+from ttc_client.clients.connection import (
+    TURN_BYTES,
+    BrokenOffError,
+    Connection,
+    Reply,
+    TooLongError,
+)
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi"
+CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nX: y\r\n\r\n"
+ENDS = b"0\r\n\r\n"
 REPLIES = (
     OK,
     b"HTTP/1.1 503 No\r\nRetry-After: 1\r\nContent-Length: 3\r\n\r\nwhy",
@@ -53,11 +62,11 @@ async def connected(*pieces: bytes, pause_s: float = 0.0, closes: bool = False):
 
 
 async def stream(opened: Connection, timeout_s: float = 5.0, silence_s: float = 5.0):
-    return await opened.stream(b"GET / HTTP/1.1\r\n\r\n", timeout_s, silence_s)
+    return await opened.send(b"GET / HTTP/1.1\r\n\r\n", timeout_s, silence_s, is_streamed=True)
 
 
 async def ask(opened: Connection, timeout_s: float = 5.0, silence_s: float = 5.0):
-    return await opened.exchange(b"GET / HTTP/1.1\r\n\r\n", timeout_s, silence_s)
+    return await opened.send(b"GET / HTTP/1.1\r\n\r\n", timeout_s, silence_s)
 
 
 @pytest.mark.parametrize("pause_s", [0.0, 0.02])
@@ -110,14 +119,17 @@ async def test_after_some_replies_the_connection_is_not_used_again(first):
         reply = await ask(opened)
         assert (reply.body, reply.headers["content-length"]) == (b"hi", "2")
         assert not opened.usable
+        assert opened.repeats == (first != OK and first.startswith(OK))
 
 
-async def test_what_comes_unasked_closes_the_connection():
-    async with connected(OK, OK, pause_s=0.1) as opened:
+@pytest.mark.parametrize("unasked", [OK, b"HTTP/1.1 408 Closing\r\n\r\n", b"\r\n"])
+async def test_what_comes_unasked_closes_the_connection(unasked):
+    async with connected(OK, unasked, pause_s=0.1) as opened:
         await ask(opened)
         assert opened.usable
         await asyncio.wait_for(opened.gone.wait(), 5)
         assert not opened.usable
+        assert opened.repeats == (unasked == OK)
 
 
 @pytest.mark.parametrize(
@@ -140,15 +152,67 @@ async def test_what_is_no_whole_reply_is_broken_off(pieces):
         assert not opened.usable
 
 
+async def test_a_body_without_end_is_refused(monkeypatch):
+    monkeypatch.setattr(connection, "MAX_BODY_BYTES", 1000)
+    async with connected(OK.replace(b"2", b"2000"), b" " * 1999) as opened:
+        with pytest.raises(TooLongError, match=r"more than 1000 bytes$"):
+            await ask(opened)
+
+
 @pytest.mark.parametrize(
     "pieces",
-    [(b"HTTP/1.1 200 OK\r\n", b"X: y\r\n" * 1000), (OK.replace(b"2", b"2000"), b" " * 1999)],
+    [
+        (b"HTTP/1.1 200 OK\r\n", b"X: y\r\n" * 11_000),
+        (b"HTTP/1.1 200 OK\r\nX: ", b"y" * 70_000),
+        (b"HTTP/1.1 100 Continue\r\n\r\n" * 3000,),
+    ],
 )
-async def test_headers_and_bodies_without_end_are_refused(pieces, monkeypatch):
-    monkeypatch.setattr(connection, "MAX_BODY_BYTES", 1000)
+async def test_headers_without_end_are_refused(pieces):
     async with connected(*pieces) as opened:
-        with pytest.raises(TooLongError, match="more than 1000 bytes"):
+        with pytest.raises(TooLongError, match="more than 65536 bytes of headers"):
             await ask(opened)
+
+
+async def test_what_stands_behind_a_body_is_not_kept():
+    trailers = b"".join(b"X%d: y\r\n" % number for number in range(1000))
+    async with connected(CHUNKED + b"2\r\nhi\r\n0\r\n" + trailers + b"\r\n") as opened:
+        reply = await ask(opened)
+        assert (reply.body, reply.headers) == (b"hi", {"transfer-encoding": "chunked", "x": "y"})
+        assert opened.usable
+
+
+async def test_a_body_in_small_chunks_takes_no_more_memory_than_in_one():
+    chunks = b"2\r\nhi\r\n" * 100_000
+    async with connected(CHUNKED, chunks, ENDS) as opened:
+        tracemalloc.start()
+        try:
+            reply = await ask(opened)
+            _, peak = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+        assert len(reply.kept) == 200_000
+        assert peak < 1_000_000
+
+
+async def test_other_tasks_get_their_turn_while_much_of_a_stream_is_read():
+    async with connected(CHUNKED, b"100000\r\n" + b"x" * (1 << 20) + b"\r\n", ENDS) as opened:
+        reply = await stream(opened)
+        while not reply.is_over:
+            await asyncio.sleep(0.01)
+        turns = 0
+
+        async def others() -> None:
+            nonlocal turns
+            while True:
+                turns += 1
+                await asyncio.sleep(0)
+
+        beside = asyncio.create_task(others())
+        sizes = [len(piece) async for piece in reply]
+        beside.cancel()
+        assert sum(sizes) == 1 << 20
+        assert max(sizes) == TURN_BYTES
+        assert turns >= len(sizes) - 1
 
 
 async def test_silence_is_borne_for_a_while_only_and_talk_not_for_ever():
@@ -175,10 +239,6 @@ async def test_the_server_sees_that_an_exchange_is_cancelled():
         await asyncio.wait_for(opened.gone.wait(), 5)
         assert exchange.cancelled()
         assert not opened.usable
-
-
-CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nX: y\r\n\r\n"
-ENDS = b"0\r\n\r\n"
 
 
 async def test_the_pieces_of_a_stream_are_handed_on_as_they_come():
@@ -289,7 +349,7 @@ async def test_a_stream_that_nobody_reads_is_bounded(monkeypatch):
     async with connected(CHUNKED, *[b"64\r\n" + b"x" * 100 + b"\r\n"] * 20) as opened:
         reply = await stream(opened)
         await asyncio.wait_for(opened.gone.wait(), 5)
-        assert sum(map(len, reply.pieces)) <= 1000
+        assert len(reply.kept) <= 1000
         with pytest.raises(TooLongError, match="more than 1000 bytes"):
             assert [piece async for piece in reply]
 
@@ -320,8 +380,8 @@ def spoiled(luck: random.Random) -> bytes:
 
 async def streamed(opened: Connection) -> Reply:
     reply = await stream(opened)
-    body = b"".join([piece async for piece in reply])
-    return Reply(reply.status, reply.raw_headers, body)
+    reply.kept += b"".join([piece async for piece in reply])
+    return reply
 
 
 @pytest.mark.parametrize("how", [ask, streamed])

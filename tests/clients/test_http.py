@@ -4,6 +4,7 @@ import asyncio
 import gzip
 import json
 import time
+import tracemalloc
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from traceback import format_exception
@@ -13,10 +14,11 @@ import pytest
 from aiohttp import web
 
 from tests.fakes.scripted_server import own_ca, scripted_server
-from ttc_client.clients import connection, failures, session
+from ttc_client.clients import connection, decoding, failures, opening
 from ttc_client.clients.http import Server
+from ttc_client.clients.opening import tls_context
 from ttc_client.clients.replies import Unexpected, in_order
-from ttc_client.clients.session import Session, tls_context
+from ttc_client.clients.session import Session
 from ttc_client.errors import (
     ConfigError,
     ContextLengthError,
@@ -41,11 +43,11 @@ async def answering(reply, **how):
 
 
 @asynccontextmanager
-async def sending(raw: bytes):
+async def sending(raw: bytes, after: bytes = b"\r\n\r\n"):
     """Open a client of a server that sends these bytes and hangs up."""
 
     async def serve(reader, writer):
-        await reader.readuntil(b"\r\n\r\n")
+        await (reader.readuntil(after) if after else reader.read(1000))
         writer.write(raw)
         await writer.drain()
         writer.close()
@@ -129,11 +131,69 @@ async def test_a_body_that_is_not_json_is_garbled(body):
     assert raised.value.cause == "garbled"
 
 
-async def test_a_body_that_is_compressed_unasked_is_refused_in_words():
-    packed = {"body": gzip.compress(b'{"value": 7}'), "headers": {"Content-Encoding": "gzip"}}
-    async with answering(lambda _: web.Response(**packed)) as server:
-        with pytest.raises(ProtocolError, match="its encoding is gzip, which was not asked for"):
+def packed(body: bytes, encoding: str = "gzip", **how) -> web.Response:
+    return web.Response(body=body, headers={"Content-Encoding": encoding}, **how)
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "GZIP", "x-gzip"])
+async def test_a_body_may_be_compressed(encoding):
+    body = gzip.compress(b'{"value": 7}')
+    async with answering(lambda _: packed(body, encoding)) as server:
+        assert (await ask(server)).value == 7
+        assert b"".join([piece async for piece in server.stream("/ask", b"{}", {})])[-2:] == b"7}"
+
+
+async def test_a_refusal_may_be_compressed():
+    said = gzip.compress(b'{"error": "no room"}')
+    async with answering(lambda _: packed(said, status=503)) as server:
+        with pytest.raises(TransientServerError, match="answered 503: no room"):
             await ask(server)
+
+
+async def test_another_encoding_is_refused_in_words():
+    async with answering(lambda _: packed(b"{}", "br")) as server:
+        with pytest.raises(ProtocolError, match="its encoding is br, which was not asked for"):
+            await ask(server)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        *(b"", b'{"value": 7}', gzip.compress(b'{"value": 7}')[:-1]),
+        *(gzip.compress(b"{}") * 2, gzip.compress(b"{}") + b"more"),
+    ],
+)
+async def test_damaged_gzip_is_garbled(body):
+    async with answering(lambda _: packed(body)) as server:
+        with pytest.raises(GarbledError, match="its gzip is damaged"):
+            await ask(server)
+        with pytest.raises(GarbledError, match="its gzip is damaged"):
+            assert [piece async for piece in server.stream("/ask", b"{}", {})]
+
+
+async def test_a_decompression_bomb_is_bounded(monkeypatch):
+    monkeypatch.setattr(decoding, "MAX_BODY_BYTES", 1 << 20)
+    bomb = gzip.compress(bytes(1 << 24))
+    async with answering(lambda _: packed(bomb)) as server:
+        tracemalloc.start()
+        try:
+            with pytest.raises(ProtocolError, match="more than 1048576 bytes once decompressed"):
+                await ask(server)
+            stream = server.stream("/ask", b"{}", {})
+            with pytest.raises(ProtocolError, match="more than 1048576 bytes once decompressed"):
+                assert max([len(piece) async for piece in stream])
+            _, peak = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+    assert peak < 5 << 20
+
+
+async def test_a_stream_is_decompressed_as_it_comes():
+    text = b"".join(b"%d " % number for number in range(100_000))
+    async with answering(lambda _: packed(gzip.compress(text))) as server:
+        pieces = [piece async for piece in server.stream("/ask", b"{}", {})]
+    assert b"".join(pieces) == text
+    assert max(map(len, pieces)) <= connection.TURN_BYTES
 
 
 @pytest.mark.parametrize("body", [b"{}", b'{"value": "7"}', b"[]", b"null", b'{"value": 1e999}'])
@@ -209,7 +269,7 @@ async def test_a_server_that_is_silent_is_given_up():
 
 
 async def test_a_server_that_accepts_no_connection_is_given_up(monkeypatch):
-    for module in (failures, session):
+    for module in (failures, opening):
         monkeypatch.setattr(module, "CONNECT_TIMEOUT_S", 0.1)
     release = asyncio.Event()
 
@@ -303,6 +363,30 @@ async def test_certificates_are_verified_and_a_ca_of_ones_own_may_be_named(tmp_p
                 await ask(Server(opened, url, 5))
         async with Session(tls_context(bundle)) as opened:
             assert (await ask(Server(opened, url, 5))).value == 7
+            with pytest.raises(RequestError, match=r"another host .*127\.0\.0\.1.*use a name"):
+                await ask(Server(opened, scripted.url, 5))
+
+
+ALERT = b"\x15\x03\x01\x00\x02\x02"
+
+
+@pytest.mark.parametrize(
+    ("alert", "says"),
+    [
+        (b"\x46", "speaks no version of TLS that is allowed here"),
+        (b"\x28", "the TLS handshake with .* failed: .*HANDSHAKE_FAILURE"),
+    ],
+)
+async def test_a_server_that_finds_no_common_tls_is_named_as_such(alert, says):
+    async with sending(ALERT + alert, after=b"") as server:
+        with pytest.raises(RequestError, match=says):
+            await ask(replace(server, url=server.url.replace("http:", "https:")))
+
+
+async def test_tls_where_none_is_wanted_is_named_as_such():
+    async with sending(ALERT + b"\x0a") as server:
+        with pytest.raises(TransientServerError, match="is its URL one with https://"):
+            await ask(server)
 
 
 def test_a_ca_bundle_that_is_none_is_refused(tmp_path):

@@ -17,8 +17,9 @@ from tests.fakes.scripted_server import models, own_ca, scripted_server
 from ttc_client.clients import connection, openai
 from ttc_client.clients.http import Server
 from ttc_client.clients.openai import OpenAIPolicy
+from ttc_client.clients.opening import tls_context
 from ttc_client.clients.prompts import question
-from ttc_client.clients.session import Session, tls_context
+from ttc_client.clients.session import Session
 from ttc_client.errors import (
     OneChoiceError,
     ProtocolError,

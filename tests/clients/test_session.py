@@ -11,10 +11,11 @@ from aiohttp import web
 
 from scripts.torture.soak import num_files
 from tests.fakes.scripted_server import own_ca, scripted_server
-from ttc_client.clients import session
+from ttc_client.clients import opening
 from ttc_client.clients.http import Server
+from ttc_client.clients.opening import tls_context
 from ttc_client.clients.routes import find_route
-from ttc_client.clients.session import Session, tls_context
+from ttc_client.clients.session import Session
 from ttc_client.errors import RequestError, ServerError, TransientServerError
 
 
@@ -36,7 +37,7 @@ async def a_proxy(answer: bytes):
         tasks.add(asyncio.current_task())
         asked.append((await reader.readuntil(b"\r\n\r\n")).decode())
         writer.write(answer)
-        if b" 200 " not in answer:
+        if b" 200 " not in answer:  # the answer that counts is the last
             writer.close()
             return
         host, port = asked[-1].split()[1].split(":")
@@ -61,6 +62,64 @@ async def test_a_connection_is_used_again_until_it_has_been_idle_for_long():
             for _ in range(3):
                 await ask(opened, server.url)
             assert opened.num_opened == 3
+
+
+@asynccontextmanager
+async def raw_server(*answers: bytes, closes: bool):
+    """Run a server that answers the requests of each connection so, and then all alike."""
+    num_requests = 0
+
+    async def serve(reader, writer):
+        nonlocal num_requests
+        turn = 0
+        with closing(writer), suppress(ConnectionError, asyncio.IncompleteReadError):
+            while True:
+                await reader.readuntil(b"\r\n\r\n")
+                num_requests += 1
+                writer.write(answers[min(turn, len(answers) - 1)])
+                turn += 1
+                if closes:
+                    return
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    async with server:
+        yield "http://{}:{}".format(*server.sockets[0].getsockname()), lambda: num_requests
+
+
+HELLO = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
+
+
+async def test_a_server_that_closes_after_each_reply_without_saying_so_is_asked_at_once_again():
+    async with raw_server(HELLO, closes=True) as (url, num_requests), Session() as opened:
+        assert [await ask(opened, url) for _ in range(50)] == ["{}"] * 50
+        assert await asyncio.gather(*(ask(opened, url) for _ in range(50))) == ["{}"] * 50
+    assert num_requests() == 100
+
+
+async def test_what_breaks_on_a_new_connection_or_after_the_first_byte_is_not_sent_again():
+    async with raw_server(b"", closes=True) as (url, num_requests), Session() as opened:
+        with pytest.raises(TransientServerError, match="broke off"):
+            await ask(opened, url)
+    assert num_requests() == 1
+    cut = HELLO, HELLO[:9] + b"?"
+    async with raw_server(*cut, closes=False) as (url, num_requests), Session() as opened:
+        await ask(opened, url)
+        with pytest.raises(TransientServerError, match="broke off"):
+            await ask(opened, url)
+        assert opened.num_opened == 1
+    assert num_requests() == 2
+
+
+async def test_no_connection_is_used_twice_once_a_server_has_repeated_a_reply(caplog):
+    async with raw_server(HELLO + HELLO, closes=False) as (url, _), Session() as opened:
+        assert [await ask(opened, url) for _ in range(5)] == ["{}"] * 5
+        assert opened.num_opened == 5
+    assert [record.levelname for record in caplog.records] == ["WARNING"]
+    assert "replies that were not asked for" in caplog.text
+    late = HELLO, HELLO + HELLO, HELLO
+    async with raw_server(*late, closes=False) as (url, _), Session() as opened:
+        assert [await ask(opened, url) for _ in range(5)] == ["{}"] * 5
+        assert opened.num_opened == 4
 
 
 async def test_what_is_idle_for_long_is_closed_without_being_asked_for():
@@ -117,11 +176,14 @@ async def test_a_streams_connection_is_used_again_if_it_ended_and_else_closed():
                 await asyncio.sleep(0.01)
 
 
+ANNOUNCED = b"HTTP/1.1 100 Continue\r\nX: y\r\n\r\n"
+
+
 async def test_tls_passes_through_a_proxy_and_is_verified_behind_it(tmp_path):
     tls, bundle = own_ca(tmp_path)
     async with (
         scripted_server({"/ask": lambda _: {}}, tls=tls) as server,
-        a_proxy(b"HTTP/1.1 200 Connection established\r\n\r\n") as (proxy, asked),
+        a_proxy(ANNOUNCED + b"HTTP/1.1 200 Connection established\r\n\r\n") as (proxy, asked),
     ):
         url = server.url.replace("127.0.0.1", "localhost")
         async with Session(tls_context(bundle)) as opened:
@@ -140,22 +202,36 @@ async def test_tls_passes_through_a_proxy_and_is_verified_behind_it(tmp_path):
 @pytest.mark.parametrize(
     ("answer", "error", "says"),
     [
-        (b"HTTP/1.1 407 No\r\n\r\n", RequestError, "proxy .* answered 407"),
-        (b"HTTP/1.1 502 No\r\n\r\n", TransientServerError, "proxy .* answered 502"),
-        (b"", TransientServerError, "nothing answers at https://localhost"),
-        (b"\x00", TransientServerError, "nothing answers at https://localhost"),
+        (b"HTTP/1.1 407 No\r\n\r\n", RequestError, "answered 407"),
+        (b"HTTP/1.1 502 No\r\n\r\n", TransientServerError, "answered 502"),
+        (b"", TransientServerError, "closed the connection"),
+        (b"\x00", TransientServerError, "Expected HTTP/"),
+        (b"HTTP/1.1 200 \r\n" + b"X: y\r\n" * 20_000, TransientServerError, "bytes of headers"),
     ],
 )
 async def test_a_proxy_that_opens_no_tunnel_is_named_without_its_password(answer, error, says):
     async with a_proxy(answer) as (proxy, _), Session() as opened:
-        with pytest.raises(error, match=says) as raised:
+        named = rf"the proxy 127\.0\.0\.1:\d+ opens no way to https://localhost:1: .*{says}"
+        with pytest.raises(error, match=named) as raised:
             await ask(opened, "https://localhost:1", proxy)
+    assert "secret" not in str(raised.value)
+
+
+@pytest.mark.parametrize("url", ["http://policy.invalid", "https://policy.invalid"])
+async def test_a_proxy_that_is_down_is_named_without_its_password(url):
+    with closing(socket.create_server(("127.0.0.1", 0))) as nobody:
+        port = nobody.getsockname()[1]
+    async with Session() as opened:
+        with pytest.raises(
+            TransientServerError, match=rf"the proxy 127\.0\.0\.1:{port} .*"
+        ) as raised:
+            await ask(opened, url, f"http://me:secret@127.0.0.1:{port}")
     assert "secret" not in str(raised.value)
 
 
 async def test_a_server_without_tls_where_tls_is_wanted_is_said_to_be_none():
     async with scripted_server({"/ask": lambda _: {}}) as server, Session() as opened:
-        with pytest.raises(TransientServerError, match=r"nothing answers .*SSL"):
+        with pytest.raises(RequestError, match=r"does not speak TLS .*SSL"):
             await ask(opened, server.url.replace("http:", "https:"))
 
 
@@ -213,7 +289,7 @@ async def test_a_name_that_takes_long_to_look_up_holds_up_no_other(monkeypatch):
 
 
 async def test_a_cancellation_that_the_connecting_loses_is_not_lost(monkeypatch):
-    connect = session.start_connection
+    connect = opening.start_connection
 
     async def swallows(addresses, **how):
         sock = await connect(addresses, **how)
@@ -222,7 +298,7 @@ async def test_a_cancellation_that_the_connecting_loses_is_not_lost(monkeypatch)
             await asyncio.sleep(0)
         return sock
 
-    monkeypatch.setattr(session, "start_connection", swallows)
+    monkeypatch.setattr(opening, "start_connection", swallows)
     async with scripted_server({"/ask": lambda _: {}}) as server, Session() as opened:
         before = num_files("/proc/self/fd")
         task = asyncio.create_task(ask(opened, server.url))

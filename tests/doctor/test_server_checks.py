@@ -9,7 +9,8 @@ from tests.fakes.fake_vllm import fake_vllm
 from tests.fakes.scripted_server import own_ca, scripted_server
 from ttc_client.clients.connect import connect_prm
 from ttc_client.clients.http import Server
-from ttc_client.clients.session import Session, tls_context
+from ttc_client.clients.opening import tls_context
+from ttc_client.clients.session import Session
 from ttc_client.doctor import pair, prm
 from ttc_client.doctor.prm import Judgement
 from ttc_client.doctor.server import keep_alive, reachable, speed, versioned

@@ -1,25 +1,27 @@
 """One connection to a server over HTTP/1.1, which carries one exchange at a time.
 
-A request leaves in one write. Its reply comes back whole (`exchange`), or piece by piece
-(`stream`). asyncio carries the bytes and TLS, httptools (the parser of Node.js) reads them. Why
-this is not a general client: .github/decisions/own-connection.md. Knows nothing of addresses or
-JSON.
+A request leaves in one write. Its reply comes back whole, or as a stream. asyncio carries the
+bytes and TLS, httptools (the parser of Node.js) reads them. Why this is not a general client:
+.github/decisions/own-connection.md. Knows nothing of addresses or JSON.
 """
 
 import asyncio
 import ssl
 from collections.abc import AsyncGenerator
-from dataclasses import dataclass
 from typing import cast
 
 import httptools
 
 MAX_BODY_BYTES = 1 << 26
-"""A larger reply, headers included, is refused before it fills the memory."""
+"""A larger reply is refused before it fills the memory: as received, and as decompressed."""
 
+TURN_BYTES = 1 << 14
+"""Bytes of a stream that are handed on before other tasks get their turn."""
+
+_MAX_HEAD_BYTES = 1 << 16
+"""The same for what comes before a reply's body: each header costs far more than its bytes."""
 _SHOWN = 1 << 13
 """Bytes kept of a reply that is not HTTP; long enough to redact whole keys."""
-
 _CLOSED = "it closed the connection"
 _LENGTHS = {b"content-length", b"transfer-encoding"}
 
@@ -29,36 +31,18 @@ class BrokenOffError(ConnectionError):
 
 
 class TooLongError(Exception):
-    """A reply has more than `MAX_BODY_BYTES`; `body` is its beginning."""
+    """A reply has more than `limit` bytes in some `part`; `body` is the beginning of its body."""
 
-    def __init__(self, body: bytes) -> None:
-        super().__init__(f"more than {MAX_BODY_BYTES} bytes")
-        self.body = body
-
-
-def _text(raw_headers: dict[bytes, bytes]) -> dict[str, str]:
-    return {k.decode("latin-1"): v.decode("latin-1") for k, v in raw_headers.items()}
+    def __init__(self, limit: int, body: bytes | bytearray = b"", part: str = "") -> None:
+        super().__init__(f"more than {limit} bytes{part}")
+        self.body = bytes(body[:_SHOWN])
 
 
-@dataclass(slots=True)
 class Reply:
-    """What a server answered."""
+    """What a server answers; the whole of it, or a stream that is still being received.
 
-    status: int
-    raw_headers: dict[bytes, bytes]
-    body: bytes
-
-    @property
-    def headers(self) -> dict[str, str]:
-        """The headers, their names in lower case."""
-        return _text(self.raw_headers)
-
-
-class Incoming:
-    """A reply that is being received; iterate over one of `Connection.stream` for its body.
-
-    The pieces are kept until they are read, `MAX_BODY_BYTES` at most. Iterating raises what
-    `Connection.exchange` raises, after the pieces that came before.
+    Iterate over a stream for its body. What is not yet read is kept, `MAX_BODY_BYTES` at most.
+    Iterating raises what `Connection.send` raises, after what came before.
     """
 
     status = 0
@@ -68,21 +52,29 @@ class Incoming:
 
     def __init__(self, waiter: asyncio.Future[None], *, is_streamed: bool) -> None:
         self.is_streamed = is_streamed
-        self.pieces: list[bytes] = []
+        self.kept = bytearray()
         self.waiter = waiter
         """Done when there is more of a streamed reply, or when the whole has ended."""
 
     @property
     def headers(self) -> dict[str, str]:
         """The headers, their names in lower case."""
-        return _text(self.raw_headers)
+        return {k.decode("latin-1"): v.decode("latin-1") for k, v in self.raw_headers.items()}
+
+    @property
+    def body(self) -> bytes:
+        """What has come of the body and is not yet read."""
+        return bytes(self.kept)
 
     async def __aiter__(self) -> AsyncGenerator[bytes]:
-        while self.pieces or not self.is_over:
-            pieces, self.pieces = self.pieces, []
-            for piece in pieces:
+        while self.kept or not self.is_over:
+            piece = bytes(self.kept[:TURN_BYTES])
+            del self.kept[:TURN_BYTES]
+            if piece:
                 yield piece
-            if not (self.pieces or self.is_over):
+            if self.kept:
+                await asyncio.sleep(0)
+            elif not self.is_over:
                 self.waiter = asyncio.get_running_loop().create_future()
                 await self.waiter
         if self.error is not None:
@@ -98,17 +90,19 @@ class Connection(asyncio.BufferedProtocol):
     """An open connection; `usable` says whether it may carry another exchange.
 
     An exchange that fails or is cancelled closes the connection, which tells the server to stop.
-    `buffer` is what the connection reads into. All connections may share one, because what is
-    read is parsed at once.
+    `num_bytes` counts what came of the last reply, and `repeats` says whether another came that
+    was not asked for. `buffer` is what the connection reads into. All connections may share one,
+    because what is read is parsed at once.
     """
 
     usable = False
+    repeats = False
     idle_since_s = 0.0
-    _num_bytes: int
+    num_bytes = 0
     _num_bytes_seen: int
     _transport: asyncio.Transport
     _parser: httptools.HttpResponseParser
-    _incoming: Incoming | None = None
+    _reply: Reply | None = None
     _headers: dict[bytes, bytes]
     _has_body = False
 
@@ -116,25 +110,39 @@ class Connection(asyncio.BufferedProtocol):
         self._buffer = buffer
         self._loop = asyncio.get_running_loop()
 
-    async def exchange(
-        self, request: bytes, timeout_s: float, silence_s: float, *, is_connect: bool = False
+    async def send(
+        self,
+        request: bytes,
+        timeout_s: float,
+        silence_s: float,
+        *,
+        is_streamed: bool = False,
+        is_connect: bool = False,
     ) -> Reply:
-        """Send a request and return its reply; a reply to CONNECT has no body.
+        """Send a request; return its reply, or a stream of it once its headers are there.
+
+        A reply to CONNECT has no body. Close the connection to stop a stream early.
 
         Raises TimeoutError unless the reply begins within `silence_s`, goes on without such a
         silence, and ends within `timeout_s`. Raises BrokenOffError and TooLongError.
         """
+        now_s = self._loop.time()
+        self.usable = False
+        self.num_bytes = self._num_bytes_seen = 0
         self._is_connect = is_connect
-        reply = await self._begin(request, timeout_s, silence_s, is_streamed=False)
-        return Reply(reply.status, reply.raw_headers, b"".join(reply.pieces))
-
-    async def stream(self, request: bytes, timeout_s: float, silence_s: float) -> Incoming:
-        """Send a request and return its reply once its headers are there.
-
-        Time-outs and other failures are those of `exchange`. Close the connection to stop early.
-        """
-        self._is_connect = False
-        return await self._begin(request, timeout_s, silence_s, is_streamed=True)
+        self._silence_s, self._end_s = silence_s, now_s + timeout_s
+        self._timer = self._loop.call_at(now_s + min(silence_s, timeout_s), self._check_time)
+        waiter = self._loop.create_future()
+        self._reply = reply = Reply(waiter, is_streamed=is_streamed)
+        self._transport.write(request)
+        try:
+            await waiter
+        except BaseException:
+            self.close()
+            raise
+        if reply.error is not None and not (is_streamed and reply.status):
+            raise reply.error  # else after what came before it
+        return reply
 
     async def start_tls(self, context: ssl.SSLContext, host: str) -> None:
         """Switch to TLS with the server at the other end of a tunnel.
@@ -150,40 +158,20 @@ class Connection(asyncio.BufferedProtocol):
         """Close the connection at once."""
         self._fail(BrokenOffError("closed by the client"))
 
-    async def _begin(
-        self, request: bytes, timeout_s: float, silence_s: float, *, is_streamed: bool
-    ) -> Incoming:
-        now_s = self._loop.time()
-        self.usable = False
-        self._num_bytes = self._num_bytes_seen = 0
-        self._silence_s, self._end_s = silence_s, now_s + timeout_s
-        self._timer = self._loop.call_at(now_s + min(silence_s, timeout_s), self._check_time)
-        waiter = self._loop.create_future()
-        self._incoming = reply = Incoming(waiter, is_streamed=is_streamed)
-        self._transport.write(request)
-        try:
-            await waiter
-        except BaseException:
-            self.close()
-            raise
-        if reply.error is not None and not (is_streamed and reply.status):
-            raise reply.error  # else after what came before it
-        return reply
-
     def _check_time(self) -> None:
         """Give up after `timeout_s`, or if nothing has come since the last check."""
         now_s = self._loop.time()
-        if now_s >= self._end_s or self._num_bytes == self._num_bytes_seen:
+        if now_s >= self._end_s or self.num_bytes == self._num_bytes_seen:
             self._fail(TimeoutError())
         else:
-            self._num_bytes_seen = self._num_bytes
+            self._num_bytes_seen = self.num_bytes
             next_s = min(now_s + self._silence_s, self._end_s)
             self._timer = self._loop.call_at(next_s, self._check_time)
 
     def _finish(self, error: Exception | None = None) -> None:
         """End the reply that is being received, if there is one."""
-        if reply := self._incoming:
-            self._incoming = None
+        if reply := self._reply:
+            self._reply = None
             self._timer.cancel()
             reply.is_over, reply.error = True, error
             reply.wake()
@@ -204,21 +192,24 @@ class Connection(asyncio.BufferedProtocol):
         return self._buffer
 
     def buffer_updated(self, nbytes: int) -> None:
-        reply = self._incoming
+        reply = self._reply
         if reply is None:
+            self.repeats = _begins_reply(self._buffer[:nbytes])
             self.close()
             return
-        self._num_bytes += nbytes
-        if self._num_bytes > MAX_BODY_BYTES:
-            self._fail(TooLongError(b"".join(reply.pieces)))
+        self.num_bytes += nbytes
+        if self.num_bytes > MAX_BODY_BYTES:
+            self._fail(TooLongError(MAX_BODY_BYTES, reply.kept))
             return
         try:
             self._parser.feed_data(self._buffer[:nbytes])
         except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
             self._fail(BrokenOffError(f"{error}: {bytes(self._buffer[:nbytes][:_SHOWN])!r}"))
-        else:
-            if reply.is_streamed and reply.pieces:
-                reply.wake()
+            return
+        if not reply.status and self.num_bytes > _MAX_HEAD_BYTES:
+            self._fail(TooLongError(_MAX_HEAD_BYTES, part=" of headers"))
+        elif reply.is_streamed and reply.kept:
+            reply.wake()
 
     def connection_lost(self, exc: Exception | None) -> None:
         if exc is None and self._has_body and not _LENGTHS & self._headers.keys():
@@ -230,16 +221,17 @@ class Connection(asyncio.BufferedProtocol):
 
     def on_message_begin(self) -> None:
         self._headers = {}
-        self._has_body = False
-        self.usable = False  # also where this reply is one too many
+        self._has_body = self.usable = False
+        self.repeats = self._reply is None  # this one is one too many
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        self._headers[name.lower()] = value
+        if not self._has_body:  # else it stands behind the body
+            self._headers[name.lower()] = value
 
     def on_headers_complete(self) -> None:
         status = self._parser.get_status_code()
         self._has_body = status >= 200  # 1xx announces the reply
-        if self._has_body and (reply := self._incoming):
+        if self._has_body and (reply := self._reply):
             reply.status, reply.raw_headers = status, self._headers
             if self._is_connect:
                 self._finish()
@@ -247,11 +239,16 @@ class Connection(asyncio.BufferedProtocol):
                 reply.wake()
 
     def on_body(self, body: bytes) -> None:
-        if self._incoming is not None:
-            self._incoming.pieces.append(body)
+        if self._reply is not None:
+            self._reply.kept += body
 
     def on_message_complete(self) -> None:
         if self._has_body:
-            self.usable = self._incoming is not None and self._parser.should_keep_alive()
+            self.usable = self._reply is not None and self._parser.should_keep_alive()
             self._has_body = False
             self._finish()
+
+
+def _begins_reply(unasked: memoryview) -> bool:
+    """Whether it is a reply to a request; servers may announce that they close by a 408."""
+    return bytes(unasked[:10]).startswith((b"HTTP/1.1 2", b"HTTP/1.0 2"))

@@ -9,16 +9,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from ttc_client.clients.connection import TooLongError
-from ttc_client.clients.replies import error_message, seconds_to_wait, shown
-from ttc_client.clients.routes import InvalidProxyError
-from ttc_client.clients.session import (
+from ttc_client.clients.decoding import NotGzipError
+from ttc_client.clients.opening import (
     CONNECT_TIMEOUT_S,
     ConnectTimeoutError,
-    ProxyRefusedError,
+    HandshakeError,
+    ProxyError,
     UnreachableError,
 )
+from ttc_client.clients.replies import error_message, seconds_to_wait, shown
+from ttc_client.clients.routes import InvalidProxyError
 from ttc_client.errors import (
     ContextLengthError,
+    GarbledError,
     ProtocolError,
     RequestError,
     ServerError,
@@ -26,9 +29,19 @@ from ttc_client.errors import (
     TransientServerError,
 )
 
-BROKEN_OFF = (TooLongError, InvalidProxyError, ProxyRefusedError, OSError)
-"""What a `Session` raises, including time-outs and ssl.CertificateError."""
+BROKEN_OFF = (
+    *(TooLongError, NotGzipError, InvalidProxyError, ProxyError, HandshakeError),
+    OSError,  # time-outs and ssl.CertificateError too
+)
+"""What comes of a `Session`, or of decompressing what it brought."""
 
+_PROXIES = "HTTP_PROXY and HTTPS_PROXY name it, NO_PROXY the hosts that need none"
+_OTHER_HOST = (62, 64)
+"""OpenSSL's X509_V_ERR_HOSTNAME_MISMATCH and X509_V_ERR_IP_ADDRESS_MISMATCH."""
+_NO_COMMON_VERSION = re.compile("PROTOCOL_VERSION|UNSUPPORTED_PROTOCOL|NO_PROTOCOLS")
+_NO_TLS = re.compile("WRONG_VERSION_NUMBER|HTTP_REQUEST|PACKET_LENGTH|RECORD_LAYER")
+_TLS_ALERT = r": b'\x15\x03"
+"""How `BrokenOffError` shows what a server that speaks TLS answers to a plain request."""
 _TRANSIENT = frozenset({408, 425, 429})
 _TOO_LONG = re.compile(r"context length|input_tokens|too long|max_model_len", re.IGNORECASE)
 _HINTS = {
@@ -76,6 +89,8 @@ class Failures:
         """
         if isinstance(error, TooLongError):
             return self.unexpected(path, str(error), error.body)
+        if isinstance(error, NotGzipError):
+            return self.unexpected(path, f"its gzip is damaged: {error}", kind=GarbledError)
         kind, text = self._cause(path, timeout_s, silence_s, error)
         return kind(shown(self._redacted(text), limit=1000), url=self.url)
 
@@ -85,9 +100,10 @@ class Failures:
         url = self.url
         match error:
             case ConnectTimeoutError():
+                proxy = f" through the proxy {error.proxy}" if error.proxy else ""
                 return TimedOutError, (
-                    f"{url} accepted no connection within {CONNECT_TIMEOUT_S:g} s: is the server "
-                    "running, and the host and port right?"
+                    f"{url} accepted no connection{proxy} within {CONNECT_TIMEOUT_S:g} s: is the "
+                    "server running, and the host and port right?"
                 )
             case TimeoutError():
                 return TimedOutError, (
@@ -101,21 +117,23 @@ class Failures:
                     "HTTPS_PROXY"
                 )
             case ssl.CertificateError():
-                return RequestError, (
-                    f"the certificate of {url} is not trusted ({error}): name the CA that signed "
-                    "it with --ca-bundle"
+                return RequestError, f"{_certificate(url, error)}"
+            case HandshakeError():
+                return RequestError, _handshake(url, error)
+            case ProxyError():
+                may_pass = error.status is None or _may_pass(error.status)
+                return TransientServerError if may_pass else RequestError, (
+                    f"the proxy {error.proxy} opens no way to {url}: {error} ({_PROXIES})"
                 )
-            case ProxyRefusedError():
-                kind = TransientServerError if _may_pass(error.status) else RequestError
-                return kind, f"the proxy on the way to {url} answered {error.status}"
             case UnreachableError():
                 return TransientServerError, (
                     f"nothing answers at {url} ({error}): is the server running, and the host and "
                     "port right?"
                 )
             case _:
+                hint = ": is its URL one with https:// ?" if _TLS_ALERT in str(error) else ""
                 return TransientServerError, (
-                    f"{url}{path} broke off the exchange ({type(error).__name__}: {error})"
+                    f"{url}{path} broke off the exchange ({type(error).__name__}: {error}){hint}"
                 )
 
     def unexpected(
@@ -155,3 +173,28 @@ class Failures:
 
 def _may_pass(status: int) -> bool:
     return status in _TRANSIENT or (status >= 500 and status != 501)
+
+
+def _certificate(url: str, error: ssl.CertificateError) -> str:
+    code = getattr(error, "verify_code", None)
+    said = getattr(error, "verify_message", "") or str(error)
+    if code in _OTHER_HOST:
+        return (
+            f"the certificate of {url} is that of another host ({said}): use a name that the "
+            "certificate holds"
+        )
+    return (
+        f"the certificate of {url} is not trusted ({said}): name the CA that signed it with "
+        "--ca-bundle"
+    )
+
+
+def _handshake(url: str, error: HandshakeError) -> str:
+    if _NO_TLS.search(error.reason):
+        return f"{url} does not speak TLS ({error}): is its URL one with http:// ?"
+    if _NO_COMMON_VERSION.search(error.reason):
+        return (
+            f"{url} speaks no version of TLS that is allowed here ({error}): it needs TLS 1.2 or "
+            "later"
+        )
+    return f"the TLS handshake with {url} failed: {error}"

@@ -36,8 +36,9 @@ class Route(NamedTuple):
     """Connect to `first`, and from there through a tunnel to `behind`, if there is one.
 
     `base` begins the target of every request, and `headers` are lines that every request has;
-    `connect` is the request that opens the tunnel. Equal routes share their connections: a tuple,
-    because it is hashed for every request, and a dataclass takes four times as long.
+    `connect` is the request that opens the tunnel. `proxy` names `first` where it is a proxy.
+    Equal routes share their connections: a tuple, because it is hashed for every request, and a
+    dataclass takes four times as long.
     """
 
     first: Hop
@@ -45,6 +46,7 @@ class Route(NamedTuple):
     headers: str
     behind: Hop | None = None
     connect: str = ""
+    proxy: str = ""
 
 
 def base_url(url: str, what: str) -> str:
@@ -76,8 +78,9 @@ def find_route(url: str, proxy: str | None) -> Route:
     credentials = _credentials(urlsplit(proxy))
     if server.tls:
         connect = f"CONNECT {server.authority} HTTP/1.1\r\n{host}{credentials}\r\n"
-        return Route(via, path, host, server, connect)
-    return Route(via, f"http://{server.authority}{path}", host + credentials)
+        return Route(via, path, host, server, connect, via.authority)
+    target = f"http://{server.authority}{path}"
+    return Route(via, target, host + credentials, proxy=via.authority)
 
 
 def _hop(url: str) -> Hop | None:

@@ -1,67 +1,38 @@
 """The pool of connections that all servers of a process share. POSIX only."""
 
 import asyncio
+import logging
 import resource
-import socket
 import ssl
-from collections import defaultdict, deque
+from collections import deque
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager, suppress
-from functools import partial
-from itertools import chain
-from pathlib import Path
-from typing import Any, Self
+from dataclasses import dataclass, field
+from typing import Self
 
-from aiohappyeyeballs import start_connection  # pyright: ignore[reportUnknownVariableType]
+from ttc_client.clients.connection import BrokenOffError, Connection, Reply
+from ttc_client.clients.opening import Opener, tls_context
+from ttc_client.clients.routes import Route
 
-from ttc_client.clients.connection import Connection, Incoming, Reply
-from ttc_client.clients.routes import Hop, Route
-from ttc_client.errors import ConfigError
-
-CONNECT_TIMEOUT_S = 10.0
 KEEP_ALIVE_S = 4.0
 """Below the 5 s after which vLLM closes an idle connection."""
 
-_ADDRESSES_KEPT_S = 10.0
-"""A thousand connections that open at once look their host up once."""
-_NEXT_ADDRESS_S = 0.25
-"""Delay before a host's next address is tried as well (RFC 8305)."""
-_READ_BYTES = 1 << 18
 _MOST_FILES = 1 << 14
 
-
-class ConnectTimeoutError(TimeoutError):
-    """The server accepted no connection in time."""
+_LOG = logging.getLogger(__name__)
 
 
-class UnreachableError(ConnectionError):
-    """The server accepted no connection."""
+@dataclass(slots=True)
+class _Pool:
+    """The idle connections of a route.
 
-
-class ProxyRefusedError(Exception):
-    """The proxy opened no tunnel; `status` is that of its answer."""
-
-    def __init__(self, status: int) -> None:
-        super().__init__(f"the proxy answered {status}")
-        self.status = status
-
-
-def tls_context(ca_bundle: Path | None) -> ssl.SSLContext:
-    """Return a context that trusts the system's CAs and those in a file.
-
-    SSL_CERT_FILE and SSL_CERT_DIR name the system's CAs, as everywhere with OpenSSL. Raises
-    ConfigError for a file without certificates.
+    Once its server has sent a reply that was not asked for, none is used again: another one could
+    be taken for the reply to the next request.
     """
-    context = ssl.create_default_context()
-    if ca_bundle is not None:
-        try:
-            context.load_verify_locations(ca_bundle)
-        except OSError as error:  # ssl.SSLError is one
-            raise ConfigError(
-                f"ca_bundle is {ca_bundle}: it must be a file of certificates in PEM format "
-                f"({error.strerror or error})"
-            ) from error
-    return context
+
+    route: Route
+    idle: deque[Connection] = field(default_factory=deque[Connection])
+    server_repeats: bool = False
 
 
 class Session:
@@ -76,11 +47,9 @@ class Session:
     ) -> None:
         self.num_opened = 0
         self.tls = tls or tls_context(None)
+        self._opener = Opener(self.tls)
         self._keep_alive_s = keep_alive_s
-        self._idle: defaultdict[Route, deque[Connection]] = defaultdict(deque)
-        self._addresses: dict[Hop, tuple[float, list[Any]]] = {}
-        self._looking_up: defaultdict[Hop, asyncio.Lock] = defaultdict(asyncio.Lock)
-        self._buffer = memoryview(bytearray(_READ_BYTES))
+        self._pools: dict[Route, _Pool] = {}
         self._loop = asyncio.get_running_loop()
         self._clean_up: asyncio.TimerHandle | None = None
         _raise_file_limit()
@@ -91,135 +60,114 @@ class Session:
     async def __aexit__(self, *_: object) -> None:
         if self._clean_up:
             self._clean_up.cancel()
-        for connection in chain.from_iterable(self._idle.values()):
-            connection.close()
+        for route in self._pools:
+            self.close_idle(route)
         await asyncio.sleep(0)  # lets the sockets close
 
     async def exchange(
         self, route: Route, request: bytes, timeout_s: float, silence_s: float
     ) -> Reply:
-        """Send a request and return its reply.
+        """Send a request and return its reply; raises what `Opener.open` and `Connection.send` do.
 
-        Raises ConnectTimeoutError, UnreachableError, ProxyRefusedError, ssl.CertificateError, and
-        what `Connection.exchange` raises.
+        It is sent again, at once, where the server had closed the idle connection meanwhile.
         """
-        idle = self._idle[route]
-        connection = self._reusable(idle) or await self._connect(route)
-        reply = await connection.exchange(request, timeout_s, silence_s)
-        self._put_back(idle, connection)
+        pool = self._pool(route)
+        connection, reply = await self._sent(pool, request, timeout_s, silence_s)
+        self._put_back(pool, connection)
         return reply
 
     @asynccontextmanager
     async def stream(
         self, route: Route, request: bytes, timeout_s: float, silence_s: float
-    ) -> AsyncGenerator[Incoming]:
+    ) -> AsyncGenerator[Reply]:
         """Send a request and give its reply, whose body is read by iterating over it.
 
         Leaving the block before the body has ended closes the connection at once. Raises what
         `exchange` raises, in part while the body is read.
         """
-        idle = self._idle[route]
-        connection = self._reusable(idle) or await self._connect(route)
-        reply = await connection.stream(request, timeout_s, silence_s)
+        pool = self._pool(route)
+        connection, reply = await self._sent(pool, request, timeout_s, silence_s, streamed=True)
         try:
             yield reply
         finally:
-            self._put_back(idle, connection)
+            self._put_back(pool, connection)
 
-    def _reusable(self, idle: deque[Connection]) -> Connection | None:
-        """Take the connection that was used last: it is the least likely to be closed by now."""
+    def close_idle(self, route: Route) -> None:
+        """Close the connections of a route that carry no exchange."""
+        idle = self._pool(route).idle
         while idle:
-            connection = idle.pop()
+            idle.pop().close()
+
+    def _pool(self, route: Route) -> _Pool:
+        pool = self._pools.get(route)
+        if pool is None:
+            pool = self._pools[route] = _Pool(route)
+        return pool
+
+    async def _sent(
+        self,
+        pool: _Pool,
+        request: bytes,
+        timeout_s: float,
+        silence_s: float,
+        *,
+        streamed: bool = False,
+    ) -> tuple[Connection, Reply]:
+        if connection := self._reusable(pool):
+            try:
+                reply = await connection.send(request, timeout_s, silence_s, is_streamed=streamed)
+                return connection, reply
+            except BrokenOffError:
+                if connection.num_bytes:
+                    raise
+        connection = await self._opener.open(pool.route)
+        self.num_opened += 1
+        reply = await connection.send(request, timeout_s, silence_s, is_streamed=streamed)
+        return connection, reply
+
+    def _reusable(self, pool: _Pool) -> Connection | None:
+        """Take the connection that was used last: it is the least likely to be closed by now."""
+        while pool.idle:
+            connection = pool.idle.pop()
             if connection.usable and not self._is_old(connection):
                 return connection
-            connection.close()
+            self._drop(pool, connection)
         return None
 
-    def _put_back(self, idle: deque[Connection], connection: Connection) -> None:
+    def _put_back(self, pool: _Pool, connection: Connection) -> None:
         """Keep a connection for the next request, or close it if it cannot carry one."""
-        if not connection.usable:
-            connection.close()
+        if pool.server_repeats or not connection.usable:
+            self._drop(pool, connection)
             return
         connection.idle_since_s = self._loop.time()
-        idle.append(connection)
+        pool.idle.append(connection)
         if self._clean_up is None:
             self._clean_up = self._later()
+
+    def _drop(self, pool: _Pool, connection: Connection) -> None:
+        connection.close()
+        if connection.repeats and not pool.server_repeats:
+            pool.server_repeats = True
+            self.close_idle(pool.route)
+            server = pool.route.behind or pool.route.first
+            _LOG.warning(
+                "%s sends replies that were not asked for: each request gets a new connection",
+                server.authority,
+            )
 
     def _is_old(self, connection: Connection) -> bool:
         return self._loop.time() - connection.idle_since_s >= self._keep_alive_s
 
     def _close_old(self) -> None:
         """Close connections that were idle for too long, and check again while others are idle."""
-        for idle in self._idle.values():
-            while idle and self._is_old(idle[0]):
-                idle.popleft().close()
-        self._clean_up = self._later() if any(self._idle.values()) else None
+        for pool in self._pools.values():
+            while pool.idle and self._is_old(pool.idle[0]):
+                self._drop(pool, pool.idle.popleft())
+        are_idle = any(pool.idle for pool in self._pools.values())
+        self._clean_up = self._later() if are_idle else None
 
     def _later(self) -> asyncio.TimerHandle:
         return self._loop.call_later(self._keep_alive_s, self._close_old)
-
-    async def _connect(self, route: Route) -> Connection:
-        try:
-            async with asyncio.timeout(CONNECT_TIMEOUT_S):
-                connection = await self._open(route.first)
-                if route.behind:
-                    await self._tunnel(connection, route.connect, route.behind)
-        except TimeoutError as error:
-            raise ConnectTimeoutError from error
-        except ssl.CertificateError:
-            raise
-        except OSError as error:
-            raise UnreachableError(error.strerror or str(error)) from error
-        self.num_opened += 1
-        return connection
-
-    async def _open(self, hop: Hop) -> Connection:
-        addresses = await self._look_up(hop)
-        sock = await _first_to_accept(addresses)
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-        tls: dict[str, Any] = {"ssl": self.tls, "server_hostname": hop.host} if hop.tls else {}
-        _, connection = await self._loop.create_connection(
-            lambda: Connection(self._buffer), sock=sock, **tls
-        )
-        return connection
-
-    async def _look_up(self, hop: Hop) -> list[Any]:
-        async with self._looking_up[hop]:  # one per host: a slow look-up blocks only itself
-            until_s, addresses = self._addresses.get(hop, (0.0, []))
-            if self._loop.time() >= until_s:
-                addresses = await _addresses(hop)
-                self._addresses[hop] = self._loop.time() + _ADDRESSES_KEPT_S, addresses
-            return addresses
-
-    async def _tunnel(self, connection: Connection, request: str, behind: Hop) -> None:
-        """Have a proxy connect to the server behind it, and start TLS with that server."""
-        wait_s = CONNECT_TIMEOUT_S
-        try:
-            reply = await connection.exchange(request.encode(), wait_s, wait_s, is_connect=True)
-            if not 200 <= reply.status < 300:
-                raise ProxyRefusedError(reply.status)
-            await connection.start_tls(self.tls, behind.host)
-        except BaseException:
-            connection.close()
-            raise
-
-
-async def _first_to_accept(addresses: list[Any]) -> socket.socket:
-    task = asyncio.current_task()
-    num_cancelled = task.cancelling() if task else 0
-    sock = await start_connection(addresses, happy_eyeballs_delay=_NEXT_ADDRESS_S)
-    if task and task.cancelling() > num_cancelled:  # `start_connection` can swallow a cancellation
-        sock.close()
-        raise asyncio.CancelledError
-    return sock
-
-
-async def _addresses(hop: Hop) -> list[Any]:
-    find = partial(socket.getaddrinfo, hop.host, hop.port, type=socket.SOCK_STREAM)
-    try:
-        return find(flags=socket.AI_NUMERICHOST)
-    except socket.gaierror:  # a name: looking it up blocks, so it takes a thread
-        return await asyncio.to_thread(find)
 
 
 def _raise_file_limit() -> None:

@@ -6,8 +6,9 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 from ttc_client.clients.http import Server
+from ttc_client.clients.opening import tls_context
 from ttc_client.clients.routes import base_url
-from ttc_client.clients.session import Session, tls_context
+from ttc_client.clients.session import Session
 from ttc_client.errors import TTCError
 from ttc_client.settings.proxies import environment_proxy
 from ttc_client.settings.servers import Place, Servers
