@@ -10,8 +10,8 @@ from tests.tables import table
 from ttc_client.bench.grid import Grid
 from ttc_client.bench.recipe import load_plan
 from ttc_client.errors import ConfigError
-from ttc_client.search.params import StrategySettings
-from ttc_client.search.stepwise import StepwiseSettings
+from ttc_client.search.adaptive import StopSettings
+from ttc_client.search.dvts import SubtreeSettings
 from ttc_client.settings.config import load_settings
 from ttc_client.settings.table_file import write_table
 
@@ -37,13 +37,24 @@ def test_majority_runs_by_itself_where_best_of_n_does_not():
     assert searches(Grid(("majority",), (4, 8), (0,))) == [("majority", 8, 0)]
 
 
+def test_what_stops_early_runs_at_every_n_and_is_read_off_nothing():
+    grid = Grid(("majority", "best-of-n"), (4, 8), (0,))
+    found = searches(grid, stop_at=0.95)
+    assert found == [
+        ("majority", 4, 0),
+        ("majority", 8, 0),
+        ("best-of-n", 4, 0),
+        ("best-of-n", 8, 0),
+    ]
+
+
 def test_settings_are_shared_as_far_as_a_strategy_has_them():
     grid = Grid(("best-of-n", "dvts"), (8,), (0,))
     settings = load_settings({"m": 2, "lookahead": 1, "top_p": 0.9, "vote": "prm"}, {})
     best_of_n, dvts = grid.searches(settings)
     assert (best_of_n.settings, dvts.settings) == (
-        StrategySettings(),
-        StepwiseSettings(lookahead=1),
+        StopSettings(),
+        SubtreeSettings(lookahead=1),
     )
     assert best_of_n.vote is None
     assert dvts.m == 2

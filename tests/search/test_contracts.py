@@ -46,8 +46,8 @@ def settings_of(strategy: Strategy[Any], lookahead: int = 0) -> list[StrategySet
     if strategy.settings is TableSettings:
         tables = [table(*choice, edge=edge) for choice in CHOICES for edge in (0.1, 0.9)]
         return [TableSettings(table=chosen, lookahead=lookahead) for chosen in tables]
-    if strategy.settings is StepwiseSettings:
-        return [StepwiseSettings(lookahead=lookahead)]
+    if issubclass(strategy.settings, StepwiseSettings):
+        return [strategy.settings(lookahead=lookahead)]
     return [strategy.settings()]
 
 
@@ -57,6 +57,15 @@ async def test_every_strategy_keeps_the_contract(name, n):
     strategy = STRATEGIES[name]
     for settings in settings_of(strategy):
         await check_strategy(strategy, SearchParams(n=n, settings=settings))
+
+
+@pytest.mark.parametrize("window", [None, 1, 16])
+@pytest.mark.parametrize("n", [4, 16])
+@pytest.mark.parametrize("name", ["majority", "best-of-n", "dvts"])
+async def test_stopping_early_keeps_it_too(name, n, window):
+    strategy = STRATEGIES[name]
+    settings = strategy.settings(stop_at=0.95, window=window)
+    await check_strategy(strategy, SearchParams(n=n, settings=settings))
 
 
 @pytest.mark.parametrize("lookahead", [1, 2])

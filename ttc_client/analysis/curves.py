@@ -65,7 +65,8 @@ class Curve(NamedTuple):
     @property
     def is_baseline(self) -> bool:
         """Whether the strategy is the same at every N and seed, as greedy decoding is."""
-        return find_strategy(self.strategy).samples(SearchParams(), Any) == "fixed"
+        strategy = find_strategy(self.strategy)
+        return strategy.samples(SearchParams(), strategy.settings()) == "fixed"
 
     @property
     def order(self) -> tuple[int, str, str]:

@@ -42,14 +42,14 @@ class Grid:
         cells = [settings.cell(strategy=name, n=max(self.budgets)) for name in self.strategies]
         searches: list[SearchParams] = []
         for strategy, params in cells:
-            if any(_covers(other, strategy) for other, _ in cells):
-                continue
             own = strategy.settings_of(params)
-            is_fixed = strategy.samples(params, own) == "fixed"
+            kind = strategy.samples(params, own)
+            if kind == "independent" and any(_covers(other, strategy) for other, _ in cells):
+                continue
             searches += [
                 settings.params_for(strategy=params.strategy, n=n, seed=seed, vote=None)
                 for n in strategy.budgets(params, own, self.budgets)
-                for seed in self.seeds[: 1 if is_fixed else None]
+                for seed in self.seeds[: 1 if kind == "fixed" else None]
             ]
         return tuple(searches)
 

@@ -8,6 +8,7 @@ import functools
 import inspect
 from collections.abc import Callable, Collection
 from pathlib import Path
+from types import NoneType
 from typing import Annotated, Any, Literal, get_args, get_origin
 
 import typer
@@ -144,4 +145,5 @@ def _flag_type(name: str, kind: Any) -> Any:
     """Return what the command line reads: numbers as such, lists repeated, the rest as text."""
     if name in ("policy", "prm"):
         return list[str] | None
-    return kind | None if kind in (bool, int, float) else str | None
+    plain = [each for each in get_args(kind) or (kind,) if each is not NoneType]
+    return plain[0] | None if plain in ([bool], [int], [float]) else str | None

@@ -53,7 +53,7 @@ def account(result: SearchResult) -> list[str]:
             f"{counts.first_steps} first steps were {counts.distinct_first_steps} distinct ones: "
             "copies are searched once, and counted"
         )
-    if counts.finished < n and counts.sampled > counts.finished:
+    if counts.finished < n and counts.sampled > counts.finished and not result.note:
         lines.append(
             f"{counts.finished} of N = {n} came to an end: the search left the other steps behind"
         )

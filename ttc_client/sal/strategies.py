@@ -9,8 +9,9 @@ from ttc_client.search.beam import BEAM
 from ttc_client.search.best_of_n import BEST_OF_N, MAJORITY
 from ttc_client.search.dvts import DVTS
 from ttc_client.search.greedy import GREEDY
-from ttc_client.search.params import SearchParams
-from ttc_client.search.strategy import Strategy
+from ttc_client.search.params import SearchParams, StrategySettings
+from ttc_client.search.stepwise import StepwiseSettings, multiples_of_m
+from ttc_client.search.strategy import Strategy, independent, largest_budget
 
 
 def _any_n(params: SearchParams, settings: Any, grid: Sequence[int]) -> Sequence[int]:
@@ -18,13 +19,24 @@ def _any_n(params: SearchParams, settings: Any, grid: Sequence[int]) -> Sequence
     return grid
 
 
+def _whole(strategy: Strategy[Any]) -> Strategy[Any]:
+    """Return the toolkit's version of a strategy that samples whole completions: all of them."""
+    return replace(
+        strategy,
+        search=searches.best_of_n,
+        settings=StrategySettings,
+        samples=independent,
+        budgets=largest_budget,
+    )
+
+
 STRATEGIES: Final[dict[str, Strategy[Any]]] = {
     strategy.name: strategy
     for strategy in (
         replace(GREEDY, search=searches.greedy),
-        replace(MAJORITY, search=searches.best_of_n),
-        replace(BEST_OF_N, search=searches.best_of_n),
+        _whole(MAJORITY),
+        _whole(BEST_OF_N),
         replace(BEAM, search=searches.beam, budgets=_any_n),
-        replace(DVTS, search=searches.dvts),
+        replace(DVTS, search=searches.dvts, settings=StepwiseSettings, budgets=multiples_of_m),
     )
 }

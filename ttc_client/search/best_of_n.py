@@ -1,27 +1,41 @@
 """Best-of-N and majority voting: independent completions, told apart by how they are judged."""
 
+from collections.abc import Sequence
 from itertools import chain
-from typing import Any
 
+from ttc_client.search.adaptive import StopSettings, until_decided
 from ttc_client.search.found import Found
+from ttc_client.search.params import SearchParams
 from ttc_client.search.results import merge_alike
 from ttc_client.search.search import Search
-from ttc_client.search.strategy import Strategy, by_majority, independent, largest_budget
+from ttc_client.search.strategy import Kind, Strategy, by_majority
 from ttc_client.together import surviving
 
 
-async def best_of_n(search: Search[Any]) -> Found:
+async def best_of_n(search: Search[StopSettings]) -> Found:
     """Sample N whole completions, scored as soon as they are written (the post, "Best-of-N").
 
     Majority voting (Wang et al. 2022) is the same without a verifier. They are sampled M to a
-    request, so that the first are scored while others are still being written.
+    request, so that the first are scored while others are still being written; one to a request
+    where they may stop early.
     """
-    n, m = search.params.n, search.params.m
-    groups = await surviving(
-        search.expand(search.root, min(m, n - i), until="end") for i in range(0, n, m)
-    )
+    n, stops = search.params.n, search.settings.stop_at is not None
+    size = 1 if stops else search.params.m
+    work = (search.expand(search.root, min(size, n - i), until="end") for i in range(0, n, size))
+    groups, note = await until_decided(search, work, n) if stops else (await surviving(work), "")
     sampled = merge_alike(chain.from_iterable(groups))
-    return Found(sampled, search.completions(sampled))
+    return Found(sampled, search.completions(sampled), note)
+
+
+def _samples(params: SearchParams, settings: StopSettings) -> Kind:
+    """Stopped early, they are no random subset of N."""
+    return "independent" if settings.stop_at is None else "tree"
+
+
+def _budgets(params: SearchParams, settings: StopSettings, grid: Sequence[int]) -> Sequence[int]:
+    """Run at the largest N alone, off which the smaller ones are read; stopped, at each."""
+    settings.check_vote(params)
+    return (max(grid),) if settings.stop_at is None else grid
 
 
 BEST_OF_N = Strategy(
@@ -29,8 +43,9 @@ BEST_OF_N = Strategy(
     about="N completions, scored by the verifier",
     search=best_of_n,
     needs="solutions",
-    samples=independent,
-    budgets=largest_budget,
+    settings=StopSettings,
+    samples=_samples,
+    budgets=_budgets,
 )
 
 MAJORITY = Strategy(
@@ -38,7 +53,8 @@ MAJORITY = Strategy(
     about="N completions, the most frequent answer; needs no verifier",
     search=best_of_n,
     needs="nothing",
-    samples=independent,
-    budgets=largest_budget,
+    settings=StopSettings,
+    samples=_samples,
+    budgets=_budgets,
     vote=by_majority,
 )

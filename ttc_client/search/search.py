@@ -22,7 +22,7 @@ from ttc_client.search.strategy import S, Strategy
 from ttc_client.search.voting import ranked
 from ttc_client.search.watch import Watch
 from ttc_client.together import together
-from ttc_client.types import AnswerGroup, Message, Problem, Trajectory
+from ttc_client.types import AnswerGroup, Message, Problem, Trajectory, Vote
 
 Until = Literal["step", "end"] | int
 """Where a continuation ends: at the next step delimiter, at the policy's own end, or after so
@@ -140,14 +140,18 @@ class Search(Generic[S]):
         record = self.ports.find(strategy)
         return record.samples(self.params, record.settings()) == "independent"
 
+    @property
+    def decides_by(self) -> Vote:
+        """The vote that chooses the answer."""
+        return self.params.vote or self.ports.find(self.params.strategy).vote(self.params)
+
     async def vote(self, picks: Sequence[Pick]) -> tuple[AnswerGroup, ...]:
         """Return the groups of equivalent answers, the winner first."""
         ports = self.ports
-        strategy = ports.find(self.params.strategy)
         _, groups = await candidates(
             picks, self.params, ports.ballot, ports.rules, scored=self.verifier is not None
         )
-        return ranked(groups, self.params.vote or strategy.vote(self.params))
+        return ranked(groups, self.decides_by)
 
     def completions(self, sampled: Iterable[Trajectory]) -> tuple[Pick, ...]:
         """Return the completions among the trajectories as picks, the best N of them."""

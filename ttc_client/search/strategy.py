@@ -1,7 +1,7 @@
 """What the project knows of a strategy: one record, in the strategy's own file."""
 
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any, Generic, Literal, TypeVar
 
 from ttc_client.errors import ConfigError
@@ -79,14 +79,18 @@ class Strategy(Generic[S]):
     top_logprobs: int | None = None
 
     def settings_of(self, params: SearchParams) -> S:
-        """Return the strategy's own settings; raises ConfigError for those of another one."""
-        if params.settings is None:
+        """Return the strategy's own settings; raises ConfigError for those of another one.
+
+        What it shares with others may be given alone: the rest has its defaults.
+        """
+        given = params.settings
+        if given is None:
             return self.settings()
-        if not isinstance(params.settings, self.settings):
-            raise ConfigError(
-                f"settings is {params.settings!r}: {self.name} takes {self.settings.__name__}"
-            )
-        return params.settings
+        if isinstance(given, self.settings):
+            return given
+        if issubclass(self.settings, type(given)):
+            return self.settings(**{f.name: getattr(given, f.name) for f in fields(given)})
+        raise ConfigError(f"settings is {given!r}: {self.name} takes {self.settings.__name__}")
 
     def checked(self, params: SearchParams) -> SearchParams:
         """Return the params as the strategy runs them, with its N and its own settings.

@@ -1,7 +1,6 @@
 """Choose one answer from scored candidates. Pure; which answers are equivalent is given."""
 
 from collections.abc import Mapping, Sequence
-from operator import attrgetter
 
 from ttc_client.types import AnswerGroup, Candidate, Vote
 
@@ -30,7 +29,12 @@ def ranked(groups: Sequence[AnswerGroup], vote: Vote) -> tuple[AnswerGroup, ...]
     """
     if vote not in _MEASURES:
         raise ValueError(f"vote must be prm, weighted or majority, not {vote!r}")
-    return tuple(sorted(groups, key=attrgetter(_MEASURES[vote]), reverse=True))
+    return tuple(sorted(groups, key=lambda group: support(group, vote), reverse=True))
+
+
+def support(group: AnswerGroup, vote: Vote) -> float:
+    """Return what speaks for a group of equivalent answers in a vote."""
+    return getattr(group, _MEASURES[vote])
 
 
 def choices(groups: Sequence[AnswerGroup], *, scored: bool) -> dict[Vote, str]:

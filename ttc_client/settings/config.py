@@ -103,10 +103,11 @@ class Settings:
         known = {field.name for record in records for field in fields(record.settings)}
         for name in OWN:
             if name not in known and self.origins[name] == "flag":
-                having = [s.name for s in STRATEGIES.values() if name in _fields([s.settings])]
+                among = mode.strategies.values()
+                having = " or ".join(s.name for s in among if name in _fields([s.settings]))
                 raise ConfigError(
                     f"{name} is {self.values[name]}, but {', '.join(strategies)} has no such "
-                    f"setting: leave it out, or use {' or '.join(having)}"
+                    f"setting: leave it out{having and f', or use {having}'}"
                 )
 
 
@@ -198,7 +199,7 @@ def _typed(name: str, value: Any, origin: str) -> Any:
         choices = ", ".join(_choices(wanted))
         wish = f"it must be one of {choices}" if choices else str(error)
         if int in get_args(wanted):
-            wish = f"it must be a whole number, or {choices}"
+            wish = f"it must be a whole number{choices and f', or {choices}'}"
         raise ConfigError(f"{name} is {value!r} (from {origin}): {wish}") from error
 
 

@@ -1,0 +1,125 @@
+"""Adaptive consistency: stop sampling when the vote is decided (Aggarwal et al. 2023)."""
+
+from collections.abc import Coroutine, Iterable, Sequence
+from dataclasses import dataclass, field
+from heapq import nlargest
+from math import exp, lgamma, log
+from typing import Any, Generic, TypeVar
+
+from ttc_client.errors import ConfigError
+from ttc_client.search.found import Pick
+from ttc_client.search.params import SearchParams, StrategySettings, check_count
+from ttc_client.search.results import completions
+from ttc_client.search.search import Search
+from ttc_client.search.voting import support
+from ttc_client.together import in_order
+from ttc_client.types import Trajectory, Vote
+
+_LEAST_WINDOW, _WINDOWS = 2, 16
+"""The default window: a 16th of all, at least 2."""
+_NEGLIGIBLE, _DIGITS = 1e-17, 12
+
+
+@dataclass(frozen=True, kw_only=True)  # without slots, to be combined with other settings
+class StopSettings(StrategySettings):
+    """When to stop early, and how many completions, or subtrees, run ahead of the vote."""
+
+    stop_at: float | None = field(
+        default=None,
+        metadata={
+            "help": "Stop once the leading answer is so sure to stay ahead, such as 0.95; with "
+            "the weighted vote, once no other can catch up."
+        },
+    )
+    window: int | None = field(
+        default=None,
+        metadata={
+            "help": "Completions, or subtrees of dvts, in flight with --stop-at: fewer cost less, "
+            "more are faster. (default: a 16th of them, at least 2)"
+        },
+    )
+
+    def __post_init__(self) -> None:
+        if self.stop_at is not None and not 0.5 < self.stop_at < 1:
+            raise ConfigError(f"stop_at is {self.stop_at}: it must lie between 0.5 and 1")
+        if self.window is not None:
+            check_count("window", self.window)
+            if self.stop_at is None:
+                raise ConfigError(f"window is {self.window}: it needs stop_at, such as 0.95")
+
+    def check_vote(self, params: SearchParams) -> None:
+        """Raise ConfigError for a vote that any one sample may turn."""
+        if self.stop_at is not None and params.vote == "prm":
+            raise ConfigError(
+                "vote is prm, which a last sample may turn, so that stop_at never stops: use "
+                "weighted or majority"
+            )
+
+
+Stops = TypeVar("Stops", bound=StopSettings)
+
+
+async def until_decided(
+    search: Search[Stops],
+    work: Iterable[Coroutine[Any, Any, Sequence[Trajectory]]],
+    num: int,
+    votes: int = 1,
+) -> tuple[Sequence[Sequence[Trajectory]], str]:
+    """Return what `num` pieces of work, of so many votes each, find up to the decision, and a note.
+
+    They are taken in order, so that timing decides nothing. A window of them runs ahead; those in
+    flight at the decision are closed.
+    """
+    settings, tally, taken = search.settings, Tally(search), list[Sequence[Trajectory]]()
+    window = settings.window or max(_LEAST_WINDOW, num // _WINDOWS)
+    async with in_order(work, window) as results:
+        async for sampled in results:
+            taken.append(sampled)
+            await tally.add(completions(sampled, votes))
+            missing = num - len(taken)
+            if missing and tally.is_decided(votes * missing):
+                return taken, f"decided after {len(taken)} of {num}"
+    return taken, ""
+
+
+class Tally(Generic[Stops]):
+    """The support for the two leading answers, as one completion after the other comes."""
+
+    def __init__(self, search: Search[Stops]) -> None:
+        self._search = search
+        self._vote: Vote = search.decides_by
+        self._support: dict[str, float] = {}
+        self._leaders: Sequence[str] = ()
+
+    async def add(self, picks: Sequence[Pick]) -> None:
+        """Count some candidates: votes, or in the weighted vote, their rewards."""
+        groups = await self._search.vote(picks)
+        keys = await self._search.ports.ballot.keys([group.answer for group in groups])
+        for key, group in zip(keys, groups, strict=True):
+            self._support[key] = self._support.get(key, 0.0) + support(group, self._vote)
+            rivals = dict.fromkeys((*self._leaders, key))
+            self._leaders = nlargest(2, rivals, key=self._support.__getitem__)
+
+    def is_decided(self, missing: int) -> bool:
+        """Whether the leader is sure to stay ahead, with so many votes, of at most 1, missing."""
+        first, second = [*(self._support[key] for key in self._leaders), 0.0, 0.0][:2]
+        if self._vote == "weighted":
+            return first > second + missing
+        return posterior(first, second) >= (self._search.settings.stop_at or 1)
+
+
+def posterior(first: float, second: float) -> float:
+    """Return the chance that most voters prefer the leader, given the votes for the two leaders.
+
+    That is P(Beta(v1 + 1, v2 + 1) > 1/2), for counts of votes 1 - sum of C(n, k) / 2^n over k from
+    0 to v2, with n = v1 + v2 + 1. The series of the incomplete beta function gives the same, also
+    for sums of rewards.
+    """
+    n = first + second + 1
+    term = exp(lgamma(n + 1) - lgamma(first + 2) - lgamma(second + 1) - (n + 1) * log(2))
+    tail, index = 0.0, 0
+    while term > tail * _NEGLIGIBLE:
+        tail += term
+        index += 1
+        term *= (n + index) / (2 * (first + 1 + index))
+    return round(1 - tail, _DIGITS)
