@@ -115,7 +115,7 @@ async def test_no_connection_is_used_twice_once_a_server_has_repeated_a_reply(ca
         assert [await ask(opened, url) for _ in range(5)] == ["{}"] * 5
         assert opened.num_opened == 5
     assert [record.levelname for record in caplog.records] == ["WARNING"]
-    assert "replies that were not asked for" in caplog.text
+    assert "sends replies to other requests" in caplog.text
     late = HELLO, HELLO + HELLO, HELLO
     async with raw_server(*late, closes=False) as (url, _), Session() as opened:
         assert [await ask(opened, url) for _ in range(5)] == ["{}"] * 5

@@ -13,10 +13,10 @@ import msgspec
 from ttc_client.clients.connection import Reply
 from ttc_client.clients.decoding import decompressed, decompressing
 from ttc_client.clients.failures import BROKEN_OFF, Failures
-from ttc_client.clients.replies import Unexpected, shown
+from ttc_client.clients.replies import OthersReply, Unexpected, shown
 from ttc_client.clients.routes import Route, find_route
 from ttc_client.clients.session import Session
-from ttc_client.errors import GarbledError
+from ttc_client.errors import GarbledError, ProtocolError
 
 GET_TIMEOUT_S = 20.0
 
@@ -32,7 +32,8 @@ Payload = Mapping[str, Any] | msgspec.Struct
 class Answer(Generic[T]):
     """A decoded answer, checked where it is used: `with await server.ask(…) as reply:`.
 
-    An Unexpected raised in the block leaves it as a ProtocolError that quotes the body.
+    An Unexpected raised in the block leaves it as a ProtocolError that quotes the body; an
+    OthersReply as one that may pass.
     """
 
     __slots__ = ("_body", "_path", "_reply", "_server")
@@ -48,7 +49,12 @@ class Answer(Generic[T]):
 
     def __exit__(self, _: object, error: BaseException | None, traceback: object) -> None:
         if isinstance(error, Unexpected):
-            raise self._server.failures.unexpected(self._path, str(error), self._body) from error
+            kind = ProtocolError
+            if isinstance(error, OthersReply):
+                kind = GarbledError
+                self._server.distrust()
+            failures = self._server.failures
+            raise failures.unexpected(self._path, str(error), self._body, kind) from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +128,10 @@ class Server:
                     yield piece
         except BROKEN_OFF as error:
             raise self.failures.broken_off(path, timeout_s, silence_s, error) from None
+
+    def distrust(self) -> None:
+        """Use no connection twice from now on: one has brought the answer to another request."""
+        self.session.distrust(find_route(self.url, self.proxy))
 
     def session_headers(self, session: str) -> dict[str, str]:
         """Return the header that tells requests that share a prefix, by a hash of `session`."""

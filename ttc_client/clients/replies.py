@@ -20,6 +20,10 @@ class Unexpected(Exception):  # noqa: N818 - `Answer` makes it a ProtocolError, 
     """An answer that decodes but is not what was asked for; the message says what is wrong."""
 
 
+class OthersReply(Unexpected):
+    """The answer to another request: one that came late, twice, or to the wrong client."""
+
+
 class _Indexed(Protocol):
     @property
     def index(self) -> int: ...

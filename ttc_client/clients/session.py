@@ -19,6 +19,8 @@ KEEP_ALIVE_S = 4.0
 
 _MOST_FILES = 1 << 14
 
+_REPEATS = "it sends replies to other requests, so each request gets a new connection"
+
 _LOG = logging.getLogger(__name__)
 
 
@@ -60,8 +62,8 @@ class Session:
     async def __aexit__(self, *_: object) -> None:
         if self._clean_up:
             self._clean_up.cancel()
-        for route in self._pools:
-            self.close_idle(route)
+        for pool in self._pools.values():
+            self._close(pool.idle)
         await asyncio.sleep(0)  # lets the sockets close
 
     async def exchange(
@@ -92,11 +94,14 @@ class Session:
         finally:
             self._put_back(pool, connection)
 
-    def close_idle(self, route: Route) -> None:
-        """Close the connections of a route that carry no exchange."""
-        idle = self._pool(route).idle
-        while idle:
-            idle.pop().close()
+    def distrust(self, route: Route) -> None:
+        """Use no connection of a route twice from now on."""
+        pool = self._pool(route)
+        if not pool.server_repeats:
+            pool.server_repeats = True
+            server = route.behind or route.first
+            _LOG.warning("%s: %s", server.authority, _REPEATS)
+        self._close(pool.idle)
 
     def _pool(self, route: Route) -> _Pool:
         pool = self._pools.get(route)
@@ -146,14 +151,12 @@ class Session:
 
     def _drop(self, pool: _Pool, connection: Connection) -> None:
         connection.close()
-        if connection.repeats and not pool.server_repeats:
-            pool.server_repeats = True
-            self.close_idle(pool.route)
-            server = pool.route.behind or pool.route.first
-            _LOG.warning(
-                "%s sends replies that were not asked for: each request gets a new connection",
-                server.authority,
-            )
+        if connection.repeats:
+            self.distrust(pool.route)
+
+    def _close(self, idle: deque[Connection]) -> None:
+        while idle:
+            idle.pop().close()
 
     def _is_old(self, connection: Connection) -> bool:
         return self._loop.time() - connection.idle_since_s >= self._keep_alive_s

@@ -11,6 +11,7 @@ from typing import Annotated, Any
 
 import msgspec
 
+from ttc_client.clients.echo import Echo
 from ttc_client.clients.http import Server
 from ttc_client.clients.logprobs import read_logprobs
 from ttc_client.clients.prompts import render_for, render_llama3
@@ -51,6 +52,7 @@ class _Choice(msgspec.Struct):
 class _Completion(msgspec.Struct):
     choices: list[_Choice]
     usage: TokenUsage
+    model: str | None = None
 
 
 async def served_model(server: Server, wanted: str | None) -> tuple[str, int | None]:
@@ -88,6 +90,7 @@ class VLLMPolicy:
     model: str
     context_length: int | None
     is_llama3: bool
+    echo: Echo
     asks_singly = False
     speaks_ids = True
 
@@ -98,7 +101,8 @@ class VLLMPolicy:
         Raises ConfigError if it does not serve the model that is named.
         """
         name, context_length = await served_model(server, model)
-        return cls(server, name, context_length, await _is_llama3(server, name))
+        is_llama3 = await _is_llama3(server, name)
+        return cls(server, name, context_length, is_llama3, Echo(name))
 
     async def root(self, messages: Sequence[Message]) -> Trajectory:
         """Return the empty trajectory of a prompt, templated and tokenized.
@@ -138,10 +142,14 @@ class VLLMPolicy:
             if not request.trajectory.steps:
                 raise self._too_long(len(ids))
             return Samples((Step("", "length", 0),) * request.n, ids, Usage())
-        payload = self._payload(request, ids or request.text, max_tokens)
+        sent = msgspec.json.encode(ids)
+        payload = self._payload(request, msgspec.Raw(sent) if ids else request.text, max_tokens)
         answer = await self.server.ask("/v1/completions", payload, _Completion, request.session)
         with answer as reply:
             choices = in_order(reply.choices, request.n)
+            self.echo.check_model(reply.model)
+            if ids:
+                self.echo.check_prompt(sent, choices[0].prompt_token_ids)
             steps = tuple(_step(request, max_tokens, choice) for choice in choices)
             return Samples(steps, ids or _prompt_ids(choices[0]), reply.usage.by_policy())
 
@@ -157,7 +165,7 @@ class VLLMPolicy:
         )
 
     def _payload(
-        self, request: SampleRequest, prompt: tuple[int, ...] | str, max_tokens: int
+        self, request: SampleRequest, prompt: msgspec.Raw | str, max_tokens: int
     ) -> dict[str, Any]:
         """Set every sampling field, because servers fill the others from the model's defaults."""
         payload: dict[str, Any] = {

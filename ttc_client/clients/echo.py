@@ -1,0 +1,35 @@
+"""Tell the reply to another request from our own, by what servers repeat of a request."""
+
+from dataclasses import dataclass
+
+import msgspec
+
+from ttc_client.clients.replies import OthersReply
+
+_NOTHING = b"null"
+
+
+@dataclass(slots=True)
+class Echo:
+    """What a server has to repeat; `model` is the name that is asked for.
+
+    The first reply may have another name, such as a gateway's own for the model; then all must.
+    """
+
+    model: str
+    answered: str | None = None
+
+    def check_model(self, named: str | None) -> None:
+        """Raise OthersReply unless the reply is by the model, as far as it says."""
+        if not named:
+            return
+        if self.answered is None:
+            self.answered = named
+        elif named not in (self.answered, self.model):
+            raise OthersReply(f"it is by the model {named!r}, not {self.answered!r}")
+
+    def check_prompt(self, sent: bytes, repeated: msgspec.Raw) -> None:
+        """Raise OthersReply if the JSON of another prompt is repeated than that which was sent."""
+        said = bytes(repeated)
+        if said not in (sent, _NOTHING) and said.translate(None, b" \n\r\t") != sent:
+            raise OthersReply("it is for another prompt")
