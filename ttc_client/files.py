@@ -1,4 +1,4 @@
-"""Read files that are small by nature, whatever a path turns out to be."""
+"""Read files that are small by nature, whatever the path names."""
 
 from pathlib import Path
 from typing import BinaryIO
@@ -9,7 +9,7 @@ MOST_BYTES = 16 << 20
 def read_small(source: Path | BinaryIO) -> bytes:
     """Read a file or a stream; raises OSError, and ValueError for one that does not end soon.
 
-    Devices such as /dev/zero never end; a pipe, as of a shell's `<(...)`, is no device.
+    Devices such as /dev/zero never end; a pipe, as of a shell's `<(...)`, is not a device.
     """
     if isinstance(source, Path):
         with source.open("rb") as file:

@@ -90,7 +90,7 @@ def test_cells_of_other_kinds_of_file(value, expected):
 
 
 def test_bytes_that_are_no_text_are_none():
-    with pytest.raises(CellError, match="no text"):
+    with pytest.raises(CellError, match="not text"):
         text_of(b"\xff")
 
 
@@ -237,8 +237,8 @@ def test_a_note_about_many_rows_is_short(tmp_path):
     [
         ("p.jsonl", '{"a":' * 100_000, "line 1 is no JSON object: it is nested too deeply"),
         ("p.json", "[" * 100_000, "nested too deeply"),
-        ("p.json", "7", "no list of objects"),
-        ("p.json", "[1, 2]", "no list of objects"),
+        ("p.json", "7", "not a list of objects"),
+        ("p.json", "[1, 2]", "not a list of objects"),
         ("p.json", "{}", "no problem in it"),
         ("p.json", '{"a": [{}], "b": [{}]}', "several lists"),
         ("p.jsonl", b'{"problem": "\xff"}', "cannot be read"),

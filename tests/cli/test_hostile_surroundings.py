@@ -1,4 +1,4 @@
-"""The command line where streams are closed, full or no UTF-8, and where bytes are no text."""
+"""The command line where streams are closed, full or not UTF-8, and where bytes are not text."""
 
 import csv
 import io
@@ -73,7 +73,7 @@ def test_a_closed_stdin_is_an_empty_problem():
 @pytest.mark.parametrize(
     ("arguments", "environment", "says"),
     [
-        ([b"solve", b"\xff\xfe"], {}, "holds bytes that are no UTF-8 text"),
+        ([b"solve", b"\xff\xfe"], {}, "holds bytes that are not UTF-8 text"),
         ([b"config"], {"TTC_MODEL": "\udcff"}, "TTC_MODEL in the environment holds bytes"),
         ([b"solve", b"--out", b"", b"x"], {}, "out is empty"),
         ([b"report", b"x", b"--out="], {}, "out is empty"),
@@ -123,7 +123,7 @@ def test_a_seed_that_no_server_takes_is_refused(seed):
     ("content", "says"),
     [
         (b"a = " + b"[" * 50_000, "nested too deeply"),
-        (b".".join([b"a"] * 5_000) + b" = 1", "no setting"),
+        (b".".join([b"a"] * 5_000) + b" = 1", "not a setting"),
         (b'model = "\xff"', "cannot be read as TOML"),
         (b"n = " + b"9" * 5000, "cannot be read as TOML"),
         (b"n = 1\n\x00", "cannot be read as TOML"),

@@ -121,7 +121,7 @@ async def test_a_table_that_is_none_or_missing_is_one_line_and_exit_2(tmp_path):
     path.write_text("[]")
     code, _, err = await ttc("--table", path, command="config")
     assert code == 2
-    assert "is no table of ttc optimal fit" in err
+    assert "is not a table of ttc optimal fit" in err
 
 
 async def test_another_models_table_is_used_where_that_is_wanted(tmp_path):

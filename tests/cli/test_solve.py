@@ -144,7 +144,7 @@ def test_a_problem_that_is_no_text_is_one_line_and_exit_2():
     command = [sys.executable, "-c", "from ttc_client.cli import main; main()", "solve"]
     done = subprocess.run(command, input=b"\xff", capture_output=True, check=False)
     assert done.returncode == 2
-    assert done.stderr.startswith(b"ttc: stdin is no UTF-8 text")
+    assert done.stderr.startswith(b"ttc: stdin is not UTF-8 text")
 
 
 def test_ctrl_c_while_the_command_is_loaded_is_one_line_and_exit_130():
@@ -220,7 +220,7 @@ def test_a_misspelt_variable_is_named_with_a_near_one(monkeypatch):
     monkeypatch.setenv("TTC_STRATGY", "beam")
     done = ttc("config")
     assert (done.returncode, done.stdout) == (2, "")
-    assert "TTC_STRATGY, which is no setting; did you mean TTC_STRATEGY?" in done.stderr
+    assert "TTC_STRATGY, which is not a setting; did you mean TTC_STRATEGY?" in done.stderr
 
 
 def test_an_unknown_key_in_the_file_is_named_with_a_near_one(tmp_path):

@@ -323,7 +323,7 @@ async def test_a_key_that_json_writes_differently_is_hidden():
 
 async def test_text_that_is_not_unicode_is_refused_here():
     async with answering({"value": 7}) as server:
-        with pytest.raises(RequestError, match="is no character"):
+        with pytest.raises(RequestError, match="is not a character"):
             await ask(server, problem="\udcff")
 
 

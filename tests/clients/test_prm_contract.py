@@ -80,7 +80,7 @@ UNBOUNDED = {name: kind for name, kind in PRM_SERVERS.items() if not kind.bounde
 @pytest.mark.parametrize("score", [1.5, -0.1])
 async def test_a_score_that_is_no_probability_is_refused(kind, score):
     async with prm(kind, lambda _: score) as (_, client):
-        with pytest.raises(ProtocolError, match=f"{score}, which is no probability"):
+        with pytest.raises(ProtocolError, match=f"{score}, which is not a probability"):
             await client.score(REQUEST)
 
 

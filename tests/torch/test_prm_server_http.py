@@ -133,11 +133,11 @@ async def test_the_projects_client_understands_it(loaded):
 @pytest.mark.parametrize(
     ("data", "status", "message"),
     [
-        (b"{", 400, "is no score request"),
+        (b"{", 400, "is not a score request"),
         (b'{"problem": "p"}', 400, "missing required field `items`"),
         (b'{"problem": "p", "items": [], "version": 2}', 400, "speaks version 1, not 2"),
         (b'{"problem": "p", "items": [], "more": 2}', 400, "unknown field `more`"),
-        (b'{"problem": "\xff", "items": []}', 400, "is no score request"),
+        (b'{"problem": "\xff", "items": []}', 400, "is not a score request"),
         (b"x" * (MAX_BODY_BYTES + 1), 413, "send fewer items"),
     ],
 )

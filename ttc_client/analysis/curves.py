@@ -113,7 +113,7 @@ class Spent:
         )
 
     def flops(self, policy_params: float, prm_params: float) -> float:
-        """Return the operations of models of so many parameters: two per parameter and token."""
+        """Return the operations of models of these sizes: two per parameter and token."""
         policy_tokens = self.prompt_tokens + self.completion_tokens
         return 2 * (policy_params * policy_tokens + prm_params * self.prm_tokens)
 

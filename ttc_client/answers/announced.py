@@ -141,7 +141,7 @@ def _formulas_at_start(text: str) -> str:
 
 
 def _without_explanation(phrase: str) -> str:
-    """Cut `72, which is the total` behind its value, but not inside brackets."""
+    """Cut `72, which is the total` after its value, but not inside brackets."""
     for match in _EXPLANATION.finditer(phrase):
         value = phrase[: match.start()]
         if all(value.count(left) <= value.count(right) for left, right in ("()", "[]", "{}")):

@@ -107,7 +107,7 @@ class _Reader:
         return frozenset[str]().union(*map(self.members, parts))
 
     def _set(self, text: str) -> frozenset[str] | None:
-        """Read the sets that are no list: named ones, unions, and what is left of one."""
+        """Read a set that is not a list: a named one, a union or a difference."""
         if text in {r"\emptyset", ""}:
             return frozenset()
         if text in {r"\mathbb{R}", "all real numbers"}:

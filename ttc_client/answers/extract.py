@@ -1,6 +1,6 @@
 r"""Find the final answer in a solution's text.
 
-Knows how models give an answer (`\boxed{...}`, "the final answer is ..."), and what is no part of
+Knows how models give an answer (`\boxed{...}`, "the final answer is ..."), and what is not part of
 a solution: thoughts, special tokens, talk about boxes. Every function is linear in the text, and
 most of a long text is only searched, never scanned in Python.
 """
@@ -89,7 +89,7 @@ def _boxes(text: str) -> Iterator[tuple[int, int, str]]:
 
 
 def _box(text: str) -> tuple[str, int]:
-    """Return what stands in a box, "" where it is no answer, and the length of the box."""
+    """Return what stands in a box, "" where it is not an answer, and the length of the box."""
     opening = _BOX.match(text)
     body = text[opening.end() :] if opening else text
     content, length = _braced(body) if body.startswith("{") else _unbraced(body)

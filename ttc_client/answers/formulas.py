@@ -41,7 +41,7 @@ class Formula(NamedTuple):
 
 
 def formulas(text: str) -> Iterator[Formula]:
-    """Yield the formulas of a text in order; amounts of money are none."""
+    """Yield the formulas of a text in order; amounts of money do not count."""
     position = 0
     while match := _FORMULA.search(text, position):
         position = match.end()

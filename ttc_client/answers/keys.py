@@ -12,7 +12,7 @@ ExpressionKey = Callable[[str, Kind], str]
 
 
 class Refused(ValueError):  # noqa: N818 - a verdict on the text, not a fault
-    """The text is no expression, or one that costs too much: it is compared as a string."""
+    """The text is not an expression, or one that costs too much: it is compared as a string."""
 
 
 def string_key(text: str) -> str:

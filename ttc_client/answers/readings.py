@@ -83,7 +83,7 @@ def comparisons(answer: str, gold: str) -> list[Comparison]:
 
 
 def _equation(answer: _Text, gold: _Text) -> Iterator[Comparison]:
-    """Read `m+n = 277`, `A = \\pi r^2`, `2+2 = 4` as what they end in, if gold is no relation.
+    """Read `m+n = 277`, `A = \\pi r^2`, `2+2 = 4` as what they end in, unless gold is a relation.
 
     Not where a side is neither a name nor equal, since `x-1 = 2x` is not `2x`; not where the end
     is 0, since `x-2 = 0` gives x another value.

@@ -19,7 +19,7 @@ _BARS = frozenset({r"\mid", "|", ":"})
 
 @dataclass(frozen=True, slots=True)
 class _Condition:
-    """A set of keys, and the name that it bounds; no name where it is no set of numbers."""
+    """A set of keys, and the name that it bounds; no name where it is not a set of numbers."""
 
     members: frozenset[str]
     name: str = ""

@@ -64,7 +64,7 @@ def upright_brackets(text: str) -> str:
 
 
 def _tokens(text: str) -> Iterator[tuple[str, int]]:
-    """Yield each token with the depth behind it."""
+    """Yield each token with the depth after it."""
     depth = 0
     for match in _TOKEN.finditer(text):
         token = match.group()

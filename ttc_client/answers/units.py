@@ -1,4 +1,4 @@
-r"""Tell a quantity from what stands behind it: units, counted things, scale words, ordinals.
+r"""Separate a quantity from what follows it: units, counted things, scale words, ordinals.
 
 Units and things are dropped (`5.4\text{ cents}`, `9.8 m/s^2`, `18 dogs`), scale words multiply
 (`10 million`). Letters that may be variables, products and operations are neither (`3\text{n}`,
@@ -106,7 +106,7 @@ def is_lone_unit(letter: str) -> bool:
 
 
 def _factor(unit: str, is_apart: bool) -> str | None:
-    """Return what the unit multiplies its number by, as LaTeX, or None where it is no unit."""
+    """Return what the unit multiplies its number by, as LaTeX, or None where it is not a unit."""
     if unit.startswith("/") or r"\cdot" in unit or "/" in unit or "*" in unit or "^" in unit:
         return "" if _is_compound(unit, is_apart) else None
     is_upright = r"\text" in unit

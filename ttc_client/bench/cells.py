@@ -16,7 +16,7 @@ _WHOLE = re.compile(r"(-?\d+)\.0*")
 
 
 class JSONNumber(str):
-    """A number of a JSON file that is no integer, in the file's own words."""
+    """A number of a JSON file that is not an integer, in the file's own words."""
 
     __slots__ = ()
 
@@ -30,7 +30,7 @@ def text_of(value: Any) -> str:
 
     A list of one is its member, and a longer one its members with commas between. A number is
     written as people write it: 0.00001, not 1e-05, and without a fraction of zero. Raises CellError
-    for an object and for what else is no text.
+    for an object and for anything else that is not text.
     """
     if value is None or isinstance(value, bool):
         return "" if value is None else str(value)
@@ -107,4 +107,4 @@ def _decoded(value: bytes) -> str:
     try:
         return value.decode()
     except UnicodeDecodeError:
-        raise CellError("bytes that are no text") from None
+        raise CellError("bytes that are not text") from None

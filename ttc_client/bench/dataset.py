@@ -44,7 +44,7 @@ _SOLUTION = re.compile(r"\\(?:boxed|fbox)\b|\banswer\s+is\b|\banswer\**\s*:", re
 
 @dataclass(frozen=True, slots=True)
 class ProblemSet:
-    """The problems of a set, and of each row that is none, where it is and what it lacks."""
+    """The problems of a set, and for each row that is not one, where it is and what it lacks."""
 
     problems: tuple[Problem, ...]
     left_out: tuple[str, ...] = ()
@@ -109,7 +109,7 @@ class Selection:
 
 
 def _stratified(problems: Sequence[Problem], count: int) -> list[Problem]:
-    """Return so many of the problems, in order, with each level's share of them."""
+    """Return `count` of the problems, in order, with each level's share of them."""
     by_level: dict[str, list[int]] = {}
     for place, problem in enumerate(problems):
         by_level.setdefault(problem.level, []).append(place)
@@ -177,7 +177,7 @@ def _numbered(found: Sequence[tuple[int, Problem]], given: Iterable[str]) -> Ite
 
 
 class _LackingError(Exception):
-    """A row that is no problem; `short` says where it is and what it lacks."""
+    """A row that is not a problem; `short` says where it is and what it lacks."""
 
     def __init__(self, short: str, message: str) -> None:
         super().__init__(message)
@@ -219,7 +219,7 @@ def _hugging_face(source: str, split: str) -> Iterable[Row]:
 def _problem(row: Row, index: int, columns: Mapping[str, str], source: str, task: Task) -> Problem:
     """Return a row's problem, its id "" where none is given.
 
-    Raises _LackingError for a row without one, and ConfigError for a cell that is no text.
+    Raises _LackingError for a row without one, and ConfigError for a cell that is not text.
     """
 
     def field(name: str) -> str:

@@ -168,7 +168,7 @@ def _sampled(
     seeds = (wanted_seed, checked.seed, _told_seed(path))
     seed = next(seed for seed in seeds if seed is not None)
     if seed not in SEEDS:
-        raise ValueError(f"its seed is {seed}, which is no number of 64 bits")
+        raise ValueError(f"its seed is {seed}, which is not a number of 64 bits")
     unknown: list[Finish] = ["eos"] * count
     unscored: list[list[float]] = [[]] * count
     predicted = (int(m[1]) for m in map(_PREDICTION.fullmatch, fields) if m)

@@ -32,7 +32,7 @@ _GZIP = ".gz"
 _DELIMITERS = ",;\t"
 
 _NO_JSON = re.compile(r'("(?:[^"\\]|\\.)*")|-?(?:NaN|Infinity)')
-"""Strings, and outside of them what Python's json and pandas write for what is no number."""
+"""Strings, and outside of them what Python's json and pandas write for what is not a number."""
 
 _plain_object = msgspec.json.Decoder(dict[str, Any])
 _object = msgspec.json.Decoder(dict[str, Any], float_hook=JSONNumber)
@@ -143,7 +143,7 @@ def _rows_of(value: Any) -> list[Row]:
         if columns and all(isinstance(column, dict) for column in columns):
             return _by_column(members)
         return [members] if members else []
-    raise ValueError("it is no list of objects")
+    raise ValueError("it is not a list of objects")
 
 
 def _is_rows(value: Any) -> bool:

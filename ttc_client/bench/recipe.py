@@ -53,7 +53,7 @@ class Plan:
     settings: Settings
     searches: tuple[SearchParams, ...]
     recorded: dict[str, Any]
-    """What decides the outcome, but for the models and the problems themselves."""
+    """What decides the outcome, except the models and the problems themselves."""
 
 
 def load_plan(

@@ -37,10 +37,10 @@ def main() -> None:
 
 
 def _open_streams() -> None:
-    """Give a process without stdin, stdout or stderr one of each, lest a file take its number.
+    """Give a process without stdin, stdout or stderr one of each, so that no file takes its number.
 
     Nothing can be read from stdin then, and writing to stdout fails as it should: an answer that
-    nobody sees is no success.
+    nobody sees is not a success.
     """
     for number, name in enumerate(("stdin", "stdout", "stderr")):
         try:

@@ -142,7 +142,7 @@ def _text(argument: str) -> str:
         return os.fsencode(argument).decode()
     except UnicodeError:
         shown = argument.encode(errors="replace").decode()
-        raise ConfigError(f"the argument {shown!r} holds bytes that are no UTF-8 text") from None
+        raise ConfigError(f"the argument {shown!r} holds bytes that are not UTF-8 text") from None
 
 
 def _let_go(stream: TextIO) -> None:

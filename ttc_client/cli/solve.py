@@ -125,6 +125,6 @@ def _problem(argument: str | None, file: Path | None) -> str:
     try:
         return read_small(sys.stdin.buffer).decode()
     except UnicodeDecodeError as error:
-        raise ConfigError(f"stdin is no UTF-8 text: {error}") from error
+        raise ConfigError(f"stdin is not UTF-8 text: {error}") from error
     except ValueError as error:
         raise ConfigError(f"stdin holds no problem: {error}") from error

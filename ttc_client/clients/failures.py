@@ -159,7 +159,7 @@ class Failures:
         """Return the error for a request that cannot be encoded as UTF-8."""
         return RequestError(
             f"{self.url}{path} cannot be sent {error.object[error.start : error.end]!r}, which "
-            "is no character: is the problem's text UTF-8?",
+            "is not a character: is the problem's text UTF-8?",
             url=self.url,
         )
 

@@ -1,7 +1,7 @@
 """Render problems and solutions into the exact text that the models were trained on.
 
 Knows the chat formats of the policies and of the PRMs; knows nothing of servers or tokenizers.
-No rendered text holds a BOS token: whoever tokenizes it adds one, once.
+No rendered text holds a BOS token: the server that tokenizes it adds one, once.
 """
 
 from collections.abc import Sequence

@@ -41,7 +41,7 @@ def checked_scores(request: ScoreRequest, flat: Sequence[float]) -> tuple[tuple[
 def probability(score: float) -> float:
     """Return a score; raises Unexpected unless it is in [0, 1]."""
     if not 0 <= score <= 1:  # also true of NaN
-        raise Unexpected(f"a score of {score}, which is no probability")
+        raise Unexpected(f"a score of {score}, which is not a probability")
     return score
 
 

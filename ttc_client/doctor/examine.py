@@ -36,7 +36,7 @@ class _Found:
 async def examine(servers: Servers, params: SearchParams) -> Examination:
     """Examine servers for a search, or the embedded ones if none are named.
 
-    A server that fails has failed checks. Raises ConfigError for a place that is no server, and
+    A server that fails has failed checks. Raises ConfigError for a place that is not a server, and
     TTCError if the embedded servers do not start.
     """
     servers = replace(servers, timeout_s=min(servers.timeout_s, TIMEOUT_S))

@@ -140,7 +140,7 @@ def calibration_figure(found: Calibration, shape: Shape = WIDE) -> Any:
 
 
 def _alone(points: Points) -> Points:
-    """Return the curves of the vote that each strategy decides by, but for greedy's one point."""
+    """Return the curves of the vote that each strategy decides by, without greedy's one point."""
     return {c: by_n for c, by_n in points.items() if c.is_main and not c.is_baseline}
 
 

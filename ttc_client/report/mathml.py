@@ -54,7 +54,7 @@ _BEFORE_OPERANDS = set("([{⟨=<>≤≥≠≈≡∼→⇒⇔+−-±∓,;:⋅·×
 """What a sign belongs to the number after, as in TeX."""
 _BARS = {"|", "‖", "∥"}
 _NOT_OPERATORS = set("∞∅∠∡△")
-"""What the library takes for operators, with room around them, and is none."""
+"""What the library takes for operators, with space around them, but should not."""
 
 
 class _CannotShowError(Exception):
@@ -174,7 +174,7 @@ def _texts(node: Node) -> Iterator[str]:
 
 
 def _broken(row: Node) -> list[Node]:
-    """Part a long row behind its relations and signs, outside brackets, as TeX breaks lines."""
+    """Split a long row after its relations and signs, outside brackets, as TeX breaks lines."""
     children: list[Any] = [child for child in row[1:] if not isinstance(child, dict | str)]
     if len(children) < _FEWEST_TO_BREAK:
         return [row]

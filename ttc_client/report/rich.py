@@ -88,7 +88,7 @@ class Typesetter:
 
 
 def _spans(text: str) -> Iterator[_Span]:
-    """Find the formulas of a text; what is open and never closed is none."""
+    """Find the formulas of a text; an opening that never closes does not count."""
     place = 0
     while found := _OPENING.search(text, place):
         span = _span(text, found)

@@ -6,7 +6,7 @@ code departs from the post, this package follows the code:
 
 | what its code does | here |
 |---|---|
-| N need be no multiple of M in beam search; below M, every beam is kept | `searches.beam` |
+| N need not be a multiple of M in beam search; below M, every beam is kept | `searches.beam` |
 | kept beams are repeated in turn up to N, so that more than N may finish | `searches.beam` |
 | the first N beams that finish are the candidates | `searches` |
 | fewer than N are padded with copies, which vote again | `searches` |

@@ -49,7 +49,7 @@ def expand(
 ) -> Coroutine[Any, Any, list[Trajectory]]:
     """Continue a trajectory in n ways, and score them; siblings that read alike stay apart.
 
-    With `lookahead`, the scores are those of the text that was rolled out so many steps further.
+    With `lookahead`, the scores are those of the text rolled out that many steps further.
     """
     first = search.numbers.take(parent.path, n)
     return _expand(search, parent, n, first, to_end, temperature, lookahead)

@@ -15,7 +15,7 @@ from ttc_client.search.strategy import Strategy, independent, largest_budget
 
 
 def _any_n(params: SearchParams, settings: Any, grid: Sequence[int]) -> Sequence[int]:
-    """Run at every N: it need be no multiple of M."""
+    """Run at every N: it need not be a multiple of M."""
     return grid
 
 

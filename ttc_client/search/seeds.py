@@ -15,7 +15,7 @@ class Numbers:
     last: int | None = None
 
     def take(self, path: tuple[int, ...], count: int) -> int:
-        """Return the number of the first of so many new children."""
+        """Return the number of the first of `count` new children."""
         first = self.next.get(path, 0)
         if not path and self.last is not None and first + count > self.last:
             raise ValueError("a part of a search expands its root into more than its n")

@@ -27,7 +27,7 @@ class Choice:
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """How to spend N: so many samples for a probe, the rest by the choice of the bin it shows.
+    """How to spend N: this many samples for a probe, the rest by the choice of the bin it shows.
 
     `choices` has one for each bin, the easiest first.
     """

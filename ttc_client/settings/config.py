@@ -159,7 +159,7 @@ def read_toml(path: Path, names: Sequence[str], *, required: bool) -> dict[str, 
     for key in table:
         if key not in names:
             hint = did_you_mean(key, names)
-            raise ConfigError(f"{path} sets {key!r}, which is no setting{hint}")
+            raise ConfigError(f"{path} sets {key!r}, which is not a setting{hint}")
         if key in SECRETS:
             raise ConfigError(
                 f"{path} holds {key}: put API keys into {ENVIRONMENT_PREFIX}{key.upper()} instead"
@@ -168,19 +168,19 @@ def read_toml(path: Path, names: Sequence[str], *, required: bool) -> dict[str, 
 
 
 def is_text(value: str) -> bool:
-    """Whether what the system handed over was text: its bytes that are none become surrogates."""
+    """Whether what the system handed over was text: bytes that are not become surrogates."""
     return not any("\ud800" <= char <= "\udfff" for char in value)
 
 
 def _check_environment(environment: Mapping[str, str]) -> None:
-    """Raise ConfigError for a variable that is close to one of ours and is none, or is no text."""
+    """Raise ConfigError for a variable that almost has one of our names, or that is not text."""
     known = {ENVIRONMENT_PREFIX + name.upper() for name in SETTINGS}
     for name, value in environment.items():
         if name in known and not is_text(value):
-            raise ConfigError(f"{name} in the environment holds bytes that are no UTF-8 text")
+            raise ConfigError(f"{name} in the environment holds bytes that are not UTF-8 text")
         is_ours = name.startswith(ENVIRONMENT_PREFIX) and name not in known
         if is_ours and (hint := did_you_mean(name, known)):
-            raise ConfigError(f"the environment sets {name}, which is no setting{hint}")
+            raise ConfigError(f"the environment sets {name}, which is not a setting{hint}")
 
 
 def _typed(name: str, value: Any, origin: str) -> Any:

@@ -24,7 +24,7 @@ def read_table(path: Path) -> Table:
         raise ConfigError(f"table is {path}: {error.strerror}") from error
     except (msgspec.DecodeError, ValueError, RecursionError, ConfigError) as error:
         raise ConfigError(
-            f"table is {path}, which is no table of ttc optimal fit: {error}"
+            f"table is {path}, which is not a table of ttc optimal fit: {error}"
         ) from error
 
 

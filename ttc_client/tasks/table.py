@@ -26,7 +26,7 @@ def find_task(name: str, **options: Any) -> Task:
         raise ConfigError(f"task is {name!r}, which has no {min(unknown)}: leave it out")
     task = _made(name, found, given) if is_class else found
     if lacking := [method for method in _METHODS if not callable(getattr(task, method, None))]:
-        raise ConfigError(f"task is {name!r}, which is no task: it has no {lacking[0]}()")
+        raise ConfigError(f"task is {name!r}, which is not a task: it has no {lacking[0]}()")
     return task
 
 

@@ -187,7 +187,7 @@ async def check_verifier(verifier: Verifier, problem: Problem) -> None:
     scores = await verifier(ScoreRequest(problem, (), items))
     assert [len(item) for item in scores.scores] == [2, 0, 1], "not one score per step"
     flat = [score for item in scores.scores for score in item]
-    assert all(0 <= score <= 1 for score in flat), f"a score is no probability: {flat}"
+    assert all(0 <= score <= 1 for score in flat), f"a score is not a probability: {flat}"
     later = await verifier(ScoreRequest(problem, ("a first step",), (("a second one",),)))
     assert [len(item) for item in later.scores] == [1], "steps of the prefix were scored again"
 

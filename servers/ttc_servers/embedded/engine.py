@@ -83,7 +83,7 @@ class Engine:
         return 1 - self._cache.num_available / self._num_blocks
 
     def has_room(self, num_sequences: int) -> bool:
-        """Return whether so many more sequences may wait."""
+        """Return whether that many more sequences may wait."""
         return self.num_waiting + num_sequences <= MAX_WAITING
 
     async def run(self, job: Job) -> None:

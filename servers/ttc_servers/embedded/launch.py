@@ -23,7 +23,7 @@ _BYTES_KEPT = 4096
 
 @dataclass(frozen=True, slots=True)
 class _Child:
-    """A server's process; its standard error is read all the time, lest a full pipe stop it."""
+    """A server's process; its standard error is read all the time: a full pipe would stop it."""
 
     process: Process
     said: bytearray

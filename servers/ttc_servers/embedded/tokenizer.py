@@ -30,7 +30,7 @@ class Tokenizer:
             elif all(char in alphabet for char in token):
                 self.token_bytes.append(bytes(alphabet[char] for char in token))
             else:
-                raise ValueError(f"{path}: {token!r} is no token of a byte-level tokenizer")
+                raise ValueError(f"{path}: {token!r} is not a token of a byte-level tokenizer")
         longest = max(map(len, [*self.token_bytes, *(t.content for t in added.values())]))
         self._max_tokens = max_tokens
         self._max_chars = None if max_tokens is None else max_tokens * longest

@@ -81,7 +81,7 @@ def load(args: argparse.Namespace) -> tuple[Engine, Info]:
 
 
 def check_access(host: str, port: int, key: str) -> None:
-    """Warn of a server that whoever reaches it can use; raises ValueError for a key that none has.
+    """Warn of a server that anyone can use; raises ValueError for a key no header can carry.
 
     Only loopback addresses are private: a name or an empty host may stand for any.
     """

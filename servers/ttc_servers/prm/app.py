@@ -153,7 +153,7 @@ async def _read_call(request: Request) -> wire.ScoreCall:
     try:
         call = msgspec.json.decode(body, type=wire.ScoreCall)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise _RefusalError(400, f"the body is no score request: {error}") from error
+        raise _RefusalError(400, f"the body is not a score request: {error}") from error
     if call.version != wire.VERSION:
         raise _RefusalError(400, f"this server speaks version {wire.VERSION}, not {call.version}")
     return call

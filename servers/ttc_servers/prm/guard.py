@@ -95,7 +95,7 @@ class GuardedProtocol(HttpToolsProtocol):
 
 
 def guarded(max_connections: int) -> type[GuardedProtocol]:
-    """Return the protocol with so many connections at most, or as many as there are files for."""
+    """Return the protocol with at most that many connections, fewer where files are limited."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = max_connections + _RESERVED_FILES
     if soft != resource.RLIM_INFINITY and soft < wanted:
