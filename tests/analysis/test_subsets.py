@@ -93,3 +93,12 @@ def test_all_k_of_a_large_run_are_quick_and_the_same_each_time():
     first = vote_rates(large, "weighted", ks)
     assert first == vote_rates(large, "weighted", ks)
     assert first != vote_rates(large, "weighted", ks, seed=1)
+
+
+@pytest.mark.parametrize("vote", ["prm", "weighted", "majority"])
+def test_where_fewer_than_k_were_sampled_all_of_them_count(vote: Vote):
+    three = samples([(0, 0.9), (1, 0.2), (1, 0.3)])
+    assert vote_rates(three, vote, [4, 8]) == vote_rates(three, vote, [3, 3])
+    assert pass_rates(three, [4]) == pass_rates(three, [3]) == [1]
+    none = Samples(np.array([], dtype=np.int64), np.array([]), np.array([1.0]))
+    assert (vote_rates(none, vote, [1, 4]), pass_rates(none, [4])) == ([0, 0], [0])

@@ -106,7 +106,7 @@ def test_changed_settings_are_refused_and_named(tmp_path):
 def test_two_runs_on_one_directory_are_refused(tmp_path):
     with (
         journal(tmp_path),
-        pytest.raises(ConfigError, match="another ttc bench"),
+        pytest.raises(ConfigError, match="another ttc"),
         journal(tmp_path, resume=True),
     ):
         pass

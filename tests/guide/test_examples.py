@@ -96,6 +96,14 @@ def options_of(command: Any) -> set[str]:
     } | {"-h", "--help", "--help-all", "--debug", "--version"}
 
 
+def leaves(command: Any) -> Iterator[Any]:
+    """Give the commands of a group, and of the groups in it."""
+    for member in command.commands.values() if hasattr(command, "commands") else ():
+        yield from leaves(member)
+    if not hasattr(command, "commands"):
+        yield command
+
+
 def problem_of(command: Command) -> str:
     """Return the problem that a command is given, "" if it is read from elsewhere."""
     parser, arguments = command_of(command.words)
@@ -116,7 +124,7 @@ def test_a_command_that_is_shown_has_the_flags_that_it_is_shown_with(command: Co
 
 @pytest.mark.parametrize("page", MARKDOWN, ids=lambda p: str(p.relative_to(ROOT)))
 def test_a_flag_that_is_spoken_of_exists(page: Path) -> None:
-    known = set().union(*(options_of(c) for c in TTC.commands.values() if hasattr(c, "params")))
+    known = set().union(*map(options_of, leaves(TTC)))
     for script in SCRIPTS:
         text = (ROOT / "scripts" / script).read_text()
         text += (ROOT / "scripts" / "lib" / "launch.sh").read_text()

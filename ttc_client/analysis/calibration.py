@@ -1,13 +1,13 @@
-"""Say how well the PRM's rewards tell right solutions from wrong ones."""
+"""Say how well the PRM's scores tell right from wrong: of solutions, or of steps."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from math import nan
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ttc_client.analysis.curves import independent_samples, samples_of
+from ttc_client.analysis.metrics import auc
 from ttc_client.bench.runs import Run
 
 _NUM_BINS = 10
@@ -15,10 +15,11 @@ _NUM_BINS = 10
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """Independent samples by their reward: per tenth the mean reward and the share that is right.
+    """Samples by their reward: per tenth the mean reward and the share that is right.
 
     `error` is the expected calibration error, the mean distance of the two; `auc` the chance that
-    a right sample of any problem has a higher reward than a wrong one.
+    a right sample of any problem has a higher reward than a wrong one. Of steps, the same by their
+    score.
     """
 
     rewards: tuple[float, ...]
@@ -41,9 +42,14 @@ def calibration(runs: Iterable[Run]) -> Calibration | None:
     right = np.concatenate([s.grades[v] == 1 for s, v in zip(found, voting, strict=True)])
     if not rewards.size:
         return None
-    tenth = np.minimum((rewards * _NUM_BINS).astype(int), _NUM_BINS - 1)
+    return reliability(rewards, right)
+
+
+def reliability(scores: NDArray[np.float64], right: NDArray[np.bool_]) -> Calibration:
+    """Return the calibration of one or more scores of what is right or wrong."""
+    tenth = np.minimum((scores * _NUM_BINS).astype(int), _NUM_BINS - 1)
     filled = sorted(set(tenth.tolist()))
-    means = [float(rewards[tenth == part].mean()) for part in filled]
+    means = [float(scores[tenth == part].mean()) for part in filled]
     shares = [float(right[tenth == part].mean()) for part in filled]
     counts = [int((tenth == part).sum()) for part in filled]
     gaps = abs(np.array(means) - np.array(shares))
@@ -51,19 +57,6 @@ def calibration(runs: Iterable[Run]) -> Calibration | None:
         rewards=tuple(means),
         right=tuple(shares),
         counts=tuple(counts),
-        error=float((gaps * counts).sum() / rewards.size),
-        auc=_auc(rewards, right),
+        error=float((gaps * counts).sum() / scores.size),
+        auc=float(auc(scores, right)[0]),
     )
-
-
-def _auc(rewards: NDArray[np.float64], right: NDArray[np.bool_]) -> float:
-    """Return the area under the ROC curve; equal rewards count half. NaN without both classes."""
-    _, place, counts = np.unique(rewards, return_inverse=True, return_counts=True)
-    last = counts.cumsum()
-    ranks = (last - (counts - 1) / 2)[place]  # the mean rank of equal rewards
-    num_right = int(right.sum())
-    num_wrong = right.size - num_right
-    if not num_right or not num_wrong:
-        return nan
-    above = ranks[right].sum() - num_right * (num_right + 1) / 2
-    return float(above / (num_right * num_wrong))

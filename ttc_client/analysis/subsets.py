@@ -36,9 +36,12 @@ class Samples:
 
 
 def pass_rates(samples: Samples, ks: Sequence[int]) -> list[float]:
-    """Return pass@k for each k: whether one of k samples is entirely right."""
+    """Return pass@k for each k: whether one of k samples is entirely right.
+
+    Where fewer were sampled, because some failed, it is that of all of them.
+    """
     n, c = len(samples.answers), int((samples.grades == 1).sum())
-    return [pass_at_k(n, c, k) for k in ks]
+    return [pass_at_k(n, c, min(k, n)) if n else 0.0 for k in ks]
 
 
 def vote_rates(samples: Samples, vote: Vote, ks: Sequence[int], seed: int = 0) -> list[float]:
@@ -46,11 +49,14 @@ def vote_rates(samples: Samples, vote: Vote, ks: Sequence[int], seed: int = 0) -
 
     Exact for `prm`, and for k = 1; else the mean over random subsets that `seed` fixes, the same
     ones for both votes. The samples count as drawn in any order: of answers that are equally good
-    each wins as often as one of its samples comes first.
+    each wins as often as one of its samples comes first. Where fewer than k were sampled, all of
+    them vote.
     """
-    if vote == "prm":
-        return [_best_is_right(samples, k) for k in ks]
     n = len(samples.answers)
+    if not n:
+        return [0.0] * len(ks)
+    if vote == "prm":
+        return [_best_is_right(samples, min(k, n)) for k in ks]
     orders = np.random.default_rng(seed).random((_NUM_DRAWS, n)).argsort(axis=1)
     return [
         float(samples.grades.mean()) if k == 1 else _vote_is_right(samples, vote, orders[:, :k])

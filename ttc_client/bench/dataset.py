@@ -10,17 +10,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import count
-from pathlib import Path
 
 from ttc_client.bench.cells import CellError, question_of, text_of
-from ttc_client.bench.readers import (
-    READERS,
-    SPILLED,
-    Row,
-    import_extra,
-    is_readable,
-    read_rows,
-)
+from ttc_client.bench.readers import SPILLED, Row
+from ttc_client.bench.sources import rows_of
 from ttc_client.errors import ConfigError
 from ttc_client.tasks.task import Task
 from ttc_client.types import Problem
@@ -147,7 +140,7 @@ def read_problem_set(
             raise ConfigError(f"column is {field!r}: it must be one of {', '.join(COLUMNS)}")
     found: list[tuple[int, Problem]] = []
     lacking: list[_LackingError] = []
-    for index, row in enumerate(_rows(source, split)):
+    for index, row in enumerate(rows_of(source, split, "demomath")):
         try:
             found.append((index, _problem(row, index, columns or {}, source, task)))
         except _LackingError as error:
@@ -182,38 +175,6 @@ class _LackingError(Exception):
     def __init__(self, short: str, message: str) -> None:
         super().__init__(message)
         self.short = short
-
-
-def _rows(source: str, split: str) -> Iterable[Row]:
-    if source == "demomath":
-        from ttc_servers.demomath import fixed_test_set
-
-        return [problem.row() for problem in fixed_test_set()]
-    path = Path(source)
-    if is_readable(path):
-        try:
-            return read_rows(path)
-        except FileNotFoundError:
-            raise ConfigError(f"dataset is {source}: there is no such file") from None
-        except (OSError, ValueError) as error:
-            raise ConfigError(f"{source} cannot be read: {error}") from error
-    is_file = "\0" not in source and path.is_file()
-    if re.fullmatch(r"[\w.-]+/[\w.-]+(:[\w.-]+)?", source) and not is_file:
-        return _hugging_face(source, split)
-    raise ConfigError(
-        f"dataset is {source}: it must be a file ending in {', '.join(READERS)}, each also with "
-        ".gz, a Hugging Face dataset such as HuggingFaceH4/MATH-500, or demomath"
-    )
-
-
-def _hugging_face(source: str, split: str) -> Iterable[Row]:
-    """Load a split of `owner/name` or `owner/name:config`."""
-    library = import_extra("datasets", "Hugging Face datasets")
-    name, _, config = source.partition(":")
-    try:
-        return library.load_dataset(name, config or None, split=split)
-    except Exception as error:
-        raise ConfigError(f"dataset {source}, split {split}, does not load: {error}") from error
 
 
 def _problem(row: Row, index: int, columns: Mapping[str, str], source: str, task: Task) -> Problem:

@@ -1,12 +1,11 @@
 """Turn runs into data for others: training data, and the published toolkit's JSON lines."""
 
-import warnings
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Literal
 
-from ttc_client.bench.runs import DamagedRunWarning, Run, read_traces
-from ttc_client.errors import ConfigError
-from ttc_client.runtime.records import Record, Trace, key_of, texts
+from ttc_client.bench.runs import Run
+from ttc_client.bench.sampled import Search, is_right, read_searches
+from ttc_client.runtime.records import Record
 from ttc_client.sal.modes import MODES
 from ttc_client.search.rewards import reduce_scores
 from ttc_client.search.voting import choices, grouped
@@ -15,8 +14,6 @@ from ttc_client.types import Candidate, Problem, Vote
 Format = Literal["sal", "sft", "prm"]
 Row = dict[str, Any]
 _KINDS: dict[str, Vote] = {"weighted": "weighted", "maj": "majority", "naive": "prm"}
-Search = tuple[Record, list[Candidate]]
-"""A record, and its samples as candidates: with their texts, without their steps."""
 
 
 def export(run: Run, kind: Format, wanted: Callable[[Record], bool]) -> Iterator[Row]:
@@ -32,20 +29,9 @@ def export(run: Run, kind: Format, wanted: Callable[[Record], bool]) -> Iterator
     - `prm`: a problem's completions, each text once, as steps with their scores, and whether the
       answer is right.
     """
-    searches: dict[str, list[Search]] = {}
-    for trace in read_traces(run.path):
-        record = run.records.get(key_of(trace))
-        if record and not record.error and wanted(record) and _fits(record, trace):
-            searches.setdefault(record.id, []).append((record, _candidates(record, trace)))
-    if not searches:
-        raise ConfigError(
-            f"{run.path} holds no traces of such searches: leave out -s, -n and --seed, or run "
-            "ttc bench without --no-traces"
-        )
     rows = {"sal": _sal, "sft": _sft, "prm": _prm}[kind]
-    for name in run.problems:
-        if name in searches:
-            yield from rows(run, name, searches[name])
+    for name, searches in read_searches(run, wanted).items():
+        yield from rows(run, name, searches)
 
 
 def _problem(problem: Problem) -> Row:
@@ -54,38 +40,6 @@ def _problem(problem: Problem) -> Row:
     fields: Row = {"problem": problem.question, "answer": problem.gold}
     more = {"subject": problem.subject, "level": level, "unique_id": problem.id}
     return fields | {name: value for name, value in more.items() if value != ""}
-
-
-def _fits(record: Record, trace: Trace) -> bool:
-    """Whether the trace holds what the record was made of, as after a crash it may not."""
-    known = {node.path for node in trace.tree}
-    if fits := all(sample.path in known for sample in record.samples):
-        return fits
-    warnings.warn(
-        f"the trace of {', '.join(map(str, key_of(record)))} does not fit its record: the search "
-        "is left out",
-        DamagedRunWarning,
-        stacklevel=3,
-    )
-    return False
-
-
-def _candidates(record: Record, trace: Trace) -> list[Candidate]:
-    text = texts(trace)
-    return [
-        Candidate(
-            text=text[sample.path],
-            steps=(),
-            reward=sample.reward,
-            answer="" if sample.answer is None else record.answers[sample.answer].answer,
-            finish=sample.finish,
-            num_tokens=sample.num_tokens,
-            path=sample.path,
-            weight=sample.weight,
-            group=sample.answer,
-        )
-        for sample in record.samples
-    ]
 
 
 def _sal(run: Run, name: str, searches: list[Search]) -> Iterator[Row]:
@@ -144,7 +98,7 @@ def _sft(run: Run, name: str, searches: list[Search]) -> Iterator[Row]:
     right: dict[str, float | None] = {}
     for record, candidates in searches:
         for candidate in candidates:
-            if _is_right(record, candidate):
+            if is_right(record, candidate):
                 right.setdefault(candidate.text, candidate.reward)
     for text, reward in sorted(right.items(), key=lambda found: -(found[1] or 0.0)):
         messages = [*asked, {"role": "assistant", "content": text}]
@@ -165,12 +119,8 @@ def _prm(run: Run, name: str, searches: list[Search]) -> Iterator[Row]:
                     "problem": run.problems[name].question,
                     "steps": tuple(steps[place].strip() for place in written),
                     "scores": tuple(sample.scores[i] for i in written if i < len(sample.scores)),
-                    "outcome": _is_right(record, candidate),
+                    "outcome": is_right(record, candidate),
                 }
-
-
-def _is_right(record: Record, candidate: Candidate) -> bool:
-    return any(graded.grade == 1 and graded.answer == candidate.answer for graded in record.answers)
 
 
 def _boxed(answer: str) -> str:

@@ -5,16 +5,23 @@ described in `runs`.
 """
 
 import asyncio
-import fcntl
 import hashlib
-import os
-from collections.abc import Generator, Iterable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterable, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Self
 
 import msgspec
 
+from ttc_client.bench.ledger import (
+    changes,
+    drop_torn_line,
+    holds_a_run,
+    lock,
+    our_errors,
+    plain,
+    refuse_orphans,
+)
 from ttc_client.bench.runs import (
     CONFIG,
     COSTS,
@@ -26,13 +33,11 @@ from ttc_client.bench.runs import (
     read_lines,
     read_settings,
 )
-from ttc_client.errors import ConfigError, TTCError
+from ttc_client.errors import ConfigError
 from ttc_client.runtime.lines import LineWriter, write_whole
 from ttc_client.runtime.records import Cost, Key, Record, Trace, key_of
 from ttc_client.types import Problem
 
-_BLOCK = 1 << 16
-_SHOWN = 60
 _GRID = ("strategy", "n", "seed")
 """What a run may grow by; of all other settings, those that decide a search must stay."""
 
@@ -53,7 +58,7 @@ class Journal:
         self.finished: dict[Key, float] = {}
         self._problems = b"".join(msgspec.json.encode(problem) + b"\n" for problem in problems)
         digest = hashlib.sha256(self._problems).hexdigest()
-        self._settings: Settings = _plain({**settings, "problems": digest})
+        self._settings: Settings = plain({**settings, "problems": digest})
         self._resume = resume
         self._resources = ExitStack()
 
@@ -67,7 +72,7 @@ class Journal:
         return self
 
     def __exit__(self, *exception: object) -> None:
-        with self._our_errors():
+        with our_errors(self.path):
             self._resources.close()
 
     async def write(
@@ -76,7 +81,7 @@ class Journal:
         """Append a search; returns once the operating system has it. Raises TTCError."""
         lines = ((COSTS, cost), (TRACES, trace), (RESULTS, record))
         written = self._lines.append([(name, line) for name, line in lines if line is not None])
-        with self._our_errors():
+        with our_errors(self.path):
             await asyncio.wrap_future(written)
 
     def sort(self, plan: Iterable[Key]) -> None:
@@ -88,7 +93,7 @@ class Journal:
         lines = read_lines(results, Record, warn=False)  # `_recover` has warned of damaged ones
         places = {key_of(line.value): (line.start, line.size) for line in lines}
         order = [key for key in dict.fromkeys((*plan, *places)) if key in places]
-        with self._our_errors(), results.open("rb") as unsorted:
+        with our_errors(self.path), results.open("rb") as unsorted:
 
             def line(key: Key) -> bytes:
                 start, size = places[key]
@@ -97,31 +102,13 @@ class Journal:
 
             write_whole(results, map(line, order))
 
-    @contextmanager
-    def _our_errors(self) -> Generator[None]:
-        try:
-            yield
-        except OSError as error:
-            raise TTCError(
-                f"cannot write to {self.path}: {error.strerror}; what was written so far is "
-                "intact: make room and go on with --resume"
-            ) from error
-
     def _open(self, stack: ExitStack) -> None:
-        self.path.mkdir(parents=True, exist_ok=True)
-        lock = stack.enter_context((self.path / "lock").open("wb"))
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise ConfigError(f"out is {self.path}: another ttc bench is writing to it") from None
+        lock(self.path, stack)
         if (self.path / CONFIG).exists():
             self._settings = self._merged_settings()
             self._recover()
-        elif any((self.path / name).exists() for name in (COSTS, TRACES, RESULTS)):
-            raise ConfigError(
-                f"out is {self.path}: it holds results without their settings, for want of "
-                f"{CONFIG}: restore that file from a copy, or name another directory"
-            )
+        else:
+            refuse_orphans(self.path, (COSTS, TRACES, RESULTS))
         write_whole(self.path / PROBLEMS, [self._problems])
         write_whole(self.path / CONFIG, [encode_settings(self._settings)])
         self._lines = LineWriter(self.path, (COSTS, TRACES, RESULTS))
@@ -130,15 +117,12 @@ class Journal:
     def _merged_settings(self) -> Settings:
         """Return the settings of the run with its grid grown; raises ConfigError for others."""
         if not self._resume:
-            raise ConfigError(
-                f"out is {self.path}: it holds a run already; add --resume to go on with it, or "
-                "name another directory"
-            )
+            raise holds_a_run(self.path)
         before, now = read_settings(self.path), self._settings
         own: tuple[dict[str, Any], dict[str, Any]] = before.get("own", {}), now.get("own", {})
-        changed = [*_changes(before, now, {*_GRID, "own"})]
+        changed = [*changes(before, now, frozenset({*_GRID, "own"}))]
         for strategy in own[0].keys() & own[1].keys():
-            changed += _changes(own[0][strategy], own[1][strategy], set())
+            changed += changes(own[0][strategy], own[1][strategy])
         if changed:
             raise ConfigError(f"{self.path} holds a run with other settings: {'; '.join(changed)}")
         grid = {name: _union(before.get(name, []), now.get(name, [])) for name in _GRID}
@@ -148,7 +132,7 @@ class Journal:
         """Drop what a kill left half-written, and find what is finished."""
         for name in (COSTS, TRACES, RESULTS):
             if (self.path / name).exists():
-                _drop_torn_line(self.path / name)
+                drop_torn_line(self.path / name)
         if (self.path / RESULTS).exists():
             for record, *_ in read_lines(self.path / RESULTS, Record):
                 self.finished.pop(key_of(record), None)
@@ -156,37 +140,7 @@ class Journal:
                     self.finished[key_of(record)] = record.grade
 
 
-def _changes(before: Settings, now: Settings, but: set[str]) -> Iterator[str]:
-    """Say which settings were changed."""
-    for name in {**before, **now}:
-        if name not in but and before.get(name) != now.get(name):
-            yield f"{name} was {_short(before.get(name))} and is {_short(now.get(name))}"
-
-
 def _union(before: Sequence[Any], now: Sequence[Any]) -> list[Any]:
     """Return all values once, numbers in order."""
     values = list(dict.fromkeys((*before, *now)))
     return values if any(isinstance(value, str) for value in values) else sorted(values)
-
-
-def _drop_torn_line(path: Path) -> None:
-    """Cut a file after its last whole line."""
-    with path.open("r+b") as file:
-        end = file.seek(0, os.SEEK_END)
-        newline = -1
-        while end > 0 and newline < 0:
-            start = max(0, end - _BLOCK)
-            file.seek(start)
-            newline = file.read(end - start).rfind(b"\n")
-            end = start + newline + 1
-        file.truncate(end)
-
-
-def _plain(settings: Settings) -> Settings:
-    """Return settings as they are read back from a file."""
-    return msgspec.json.decode(msgspec.json.encode(settings))
-
-
-def _short(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= _SHOWN else text[:_SHOWN] + "…"

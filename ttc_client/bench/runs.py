@@ -123,7 +123,7 @@ def read_settings(path: Path) -> Settings:
     return content.settings
 
 
-_WAY_ON = "restore it from a copy, or run ttc bench again with another --out"
+_WAY_ON = "restore it from a copy, or begin again with another --out"
 
 
 class _Config(msgspec.Struct):
@@ -164,7 +164,7 @@ def read_lines(path: Path, kind: type[T], *, warn: bool = True) -> Iterator[Line
     A last line that is torn, as by a kill, is left out without one. Raises ConfigError for a file
     that cannot be read.
     """
-    decoder, check = msgspec.json.Decoder(kind), CHECKS[kind]
+    decoder, check = msgspec.json.Decoder(kind), CHECKS.get(kind, _sound)
     damaged: list[tuple[int, str]] = []
     start = 0
     try:
@@ -190,7 +190,12 @@ def _damage(path: Path, damaged: list[tuple[int, str]]) -> str:
     numbers = ", ".join(str(number) for number, _ in damaged[:_LINES_SHOWN])
     more = f" and {len(damaged) - _LINES_SHOWN} more" if len(damaged) > _LINES_SHOWN else ""
     lines = f"line {numbers} is" if len(damaged) == 1 else f"lines {numbers}{more} are"
-    return f"{path}: {lines} damaged ({damaged[0][1]}): {_WITHOUT[path.name]}"
+    without = _WITHOUT.get(path.name, "what they say is done again with --resume")
+    return f"{path}: {lines} damaged ({damaged[0][1]}): {without}"
+
+
+def _sound(_: object) -> None:
+    """Take a line of a kind that has no check for what it is."""
 
 
 def _latest(path: Path, kind: type[L]) -> dict[Key, L]:

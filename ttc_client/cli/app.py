@@ -5,7 +5,7 @@ import inspect
 import os
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Annotated, TextIO
 
 import typer
@@ -26,11 +26,13 @@ from ttc_client.cli.guide import guide
 from ttc_client.cli.imports import import_
 from ttc_client.cli.lists import datasets, recipes
 from ttc_client.cli.optimal import fit
-from ttc_client.cli.options import search_options
+from ttc_client.cli.options import VERIFIER, search_options
+from ttc_client.cli.prm import evaluate as prm_eval
 from ttc_client.cli.report import report
 from ttc_client.cli.solve import solve
 from ttc_client.cli.up import up
 from ttc_client.errors import ConfigError, TTCError
+from ttc_client.settings.config import SETTINGS
 
 _MORE = "-h shows help, --help-all every setting; --debug, with any command, shows stack traces."
 
@@ -53,9 +55,15 @@ def make_app(*, all_shown: bool = False) -> typer.Typer:
     def add(command: Callable[..., None], to: typer.Typer = app, name: str | None = None) -> None:
         to.command(name, help=_joined(command), no_args_is_help=command in _WITH_ARGUMENTS)(command)
 
-    def add_searching(command: Callable[..., None], *without: str) -> None:
-        with_flags = search_options(command, all_shown=all_shown, without=without)
-        app.command(help=_joined(command), epilog=None if all_shown else _MORE)(with_flags)
+    def add_searching(
+        command: Callable[..., None],
+        *without: str,
+        to: typer.Typer = app,
+        name: str | None = None,
+        only: Collection[str] = tuple(SETTINGS),
+    ) -> None:
+        with_flags = search_options(command, all_shown=all_shown, without=without, only=only)
+        to.command(name, help=_joined(command), epilog=None if all_shown else _MORE)(with_flags)
 
     add(demo)
     add_searching(solve)
@@ -69,6 +77,9 @@ def make_app(*, all_shown: bool = False) -> typer.Typer:
     )
     add(fit, to=optimal)
     app.add_typer(optimal, name="optimal")
+    prm = typer.Typer(no_args_is_help=True, help="Verifiers: how good they are.")
+    add_searching(prm_eval, to=prm, name="eval", only=VERIFIER)
+    app.add_typer(prm, name="prm")
     add_searching(doctor)
     add_searching(config)
     for command in (up, recipes, datasets, guide):

@@ -83,6 +83,13 @@ _HELP: dict[str, tuple[str, str]] = {
     **{name: (STRATEGY, field.metadata["help"]) for name, field in OWN.items()},
 }
 
+VERIFIER = tuple(
+    name
+    for name, (panel, _) in _HELP.items()
+    if panel == SERVERS and name not in ("policy", "prm", "policy_api", "model")
+)
+"""The settings of a command that asks verifiers alone, but for where they are."""
+
 ConfigFile = Annotated[
     Path | None, typer.Option("--config", help="A TOML file with settings. (default: ttc.toml)")
 ]
@@ -100,14 +107,18 @@ Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")]
 
 
 def search_options(
-    command: Callable[..., None], *, all_shown: bool, without: Collection[str] = ()
+    command: Callable[..., None],
+    *,
+    all_shown: bool,
+    without: Collection[str] = (),
+    only: Collection[str] = tuple(_HELP),
 ) -> Callable[..., None]:
     """Give a command a flag per setting; it receives them as `settings`, None where not given.
 
     Unless `all_shown`, its help has those that matter most.
     """
     own = list(inspect.signature(command).parameters.values())[1:]
-    names = [name for name in _HELP if name not in without]
+    names = [name for name in _HELP if name in only and name not in without]
     flags = [_flag(name, hidden=not all_shown and name not in _ALWAYS_SHOWN) for name in names]
 
     @functools.wraps(command)

@@ -83,6 +83,11 @@ class FunctionVerifier:
         return Scores(checked, reply.usage) if isinstance(reply, Scores) else Scores(checked)
 
 
+async def no_policy(request: SampleRequest) -> Sequence[str]:
+    """Stand in the place of a policy where only a verifier is asked; raises ValueError."""
+    raise ValueError("there is no policy: nothing can be sampled")
+
+
 def _samples(request: SampleRequest, reply: Sequence[str | Step]) -> Samples:
     return Samples(tuple(s if isinstance(s, Step) else _step(request, s) for s in reply))
 

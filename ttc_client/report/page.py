@@ -68,8 +68,8 @@ def page(
         "SOURCES": paragraphs(sources(runs), "models") + paragraphs(demo, "demo"),
         "RUNS": paragraphs(summary(runs), "runs"),
         "FINDINGS": said,
-        "FIGURES": "".join(map(_figure, figures)),
-        "TABLES": "".join(map(_table, tables)),
+        "FIGURES": "".join(figure_html(d, _CAPTIONS.get(d.name, d.name)) for d in figures),
+        "TABLES": "".join(map(table_html, tables)),
         "BROWSED": shown(_browsed(problems, runs, typeset)),
     }
     body = filled(asset("report.html"), parts)
@@ -90,14 +90,15 @@ def _browsed(problems: Sequence[ShownProblem], runs: Sequence[Run], typeset: Typ
     )
 
 
-def _figure(drawing: Drawing) -> str:
-    caption = _CAPTIONS.get(drawing.name, drawing.name)
+def figure_html(drawing: Drawing, caption: str) -> str:
+    """Return a figure with its caption; a reader's screen shows the drawing that fits."""
     wide = inline(drawing.wide, f"{drawing.name}-wide", caption)
     narrow = inline(drawing.narrow, f"{drawing.name}-narrow", caption)
     return f"<figure>{wide}{narrow}<figcaption>{shown(caption)}</figcaption></figure>\n"
 
 
-def _table(table: Table) -> str:
+def table_html(table: Table, *, is_open: bool = False) -> str:
+    """Return a table under its name, which opens and closes it."""
     filled_table = table.filled()
     numeric = filled_table.numeric()
     head = "".join(
@@ -115,7 +116,7 @@ def _table(table: Table) -> str:
     )
     content = f"<table><thead><tr>{head}</tr></thead><tbody>\n{rows}</tbody></table>"
     return (
-        f'<details class="table"><summary>{shown(table.name)}</summary>'
+        f'<details class="table"{" open" * is_open}><summary>{shown(table.name)}</summary>'
         f'<div class="scroll" tabindex="0" role="region" aria-label="{shown(table.name)}">'
         f"{content}</div></details>\n"
     )

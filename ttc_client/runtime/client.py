@@ -14,6 +14,7 @@ from ttc_client.search import results
 from ttc_client.search.ballot import Ballot
 from ttc_client.search.found import Found
 from ttc_client.search.params import SearchParams
+from ttc_client.search.ports import ScoreRequest, Scores
 from ttc_client.search.search import Ports, Search
 from ttc_client.search.strategies import find_strategy
 from ttc_client.search.strategy import Strategy
@@ -84,6 +85,14 @@ class Client:
         if not isinstance(self.task, Math) or self.task.grader == "own":
             return None
         return await self.task.own_grades(problem, answers, self._workers)
+
+    async def score(self, request: ScoreRequest, meter: Meter | None = None) -> Scores:
+        """Return the verifier's scores; raises ServerError, and ConfigError where there is none."""
+        verifier = self._servers.verifier(meter or Meter())
+        if verifier is None:
+            raise ConfigError("there is no verifier: add --prm URL")
+        with taking_turns():
+            return await verifier(request)
 
     async def solve(
         self,

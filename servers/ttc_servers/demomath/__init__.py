@@ -18,6 +18,7 @@ from ttc_servers.demomath.problems import (
     is_right,
     split_of,
 )
+from ttc_servers.demomath.solutions import fixed_process_set
 
 __all__ = [
     "FAMILIES",
@@ -29,6 +30,7 @@ __all__ = [
     "check_steps",
     "draw",
     "first_error",
+    "fixed_process_set",
     "fixed_test_set",
     "generate",
     "is_right",

@@ -1,0 +1,145 @@
+"""Keep finished work in a directory as JSON lines, and go on with it after any end.
+
+A directory holds `config.json`, the settings that decide the outcome, and files of lines. A line
+is written whole, or dropped when the directory is opened again: `kill -9` loses what was in flight
+and no more. `Journal` is the same for the searches of a run.
+"""
+
+import asyncio
+import fcntl
+import os
+from collections.abc import Generator, Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any, Self
+
+import msgspec
+
+from ttc_client.bench.runs import CONFIG, Settings, encode_settings, read_lines, read_settings
+from ttc_client.errors import ConfigError, TTCError
+from ttc_client.runtime.lines import LineWriter, write_whole
+
+_BLOCK = 1 << 16
+_SHOWN = 60
+
+
+class Ledger:
+    """Write the lines of some files of a directory, as a context manager.
+
+    `kinds` says of each file what a line is. With `resume`, goes on with what the directory holds,
+    if anything; `kept` has it then. Raises ConfigError for a directory that holds something else,
+    is being written to, or cannot be written, and TTCError when a write fails later.
+    """
+
+    def __init__(
+        self, path: Path, settings: Settings, kinds: Mapping[str, type[Any]], *, resume: bool
+    ) -> None:
+        self.path = path
+        self.kept: dict[str, list[Any]] = {name: [] for name in kinds}
+        self._settings = plain(settings)
+        self._kinds, self._resume = kinds, resume
+        self._resources = ExitStack()
+
+    def __enter__(self) -> Self:
+        with ExitStack() as stack:
+            try:
+                self._open(stack)
+            except OSError as error:
+                raise ConfigError(f"out is {self.path}: {error.strerror}") from error
+            self._resources = stack.pop_all()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        with our_errors(self.path):
+            self._resources.close()
+
+    async def write(self, name: str, line: Any) -> None:
+        """Append a line to a file; returns once the operating system has it. Raises TTCError."""
+        with our_errors(self.path):
+            await asyncio.wrap_future(self._lines.append([(name, line)]))
+
+    def _open(self, stack: ExitStack) -> None:
+        lock(self.path, stack)
+        if (self.path / CONFIG).exists():
+            if not self._resume:
+                raise holds_a_run(self.path)
+            if changed := [*changes(read_settings(self.path), self._settings)]:
+                raise ConfigError(f"{self.path} was made with other settings: {'; '.join(changed)}")
+            for name, kind in self._kinds.items():
+                if (self.path / name).exists():
+                    drop_torn_line(self.path / name)
+                    self.kept[name] = [line.value for line in read_lines(self.path / name, kind)]
+        else:
+            refuse_orphans(self.path, self._kinds)
+        write_whole(self.path / CONFIG, [encode_settings(self._settings)])
+        self._lines = LineWriter(self.path, self._kinds)
+        stack.callback(self._lines.close)
+
+
+def lock(path: Path, stack: ExitStack) -> None:
+    """Make a directory, and be the only one to write to it; raises ConfigError where one is."""
+    path.mkdir(parents=True, exist_ok=True)
+    file = stack.enter_context((path / "lock").open("wb"))
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise ConfigError(f"out is {path}: another ttc is writing to it") from None
+
+
+def holds_a_run(path: Path) -> ConfigError:
+    """Return the error for a directory that is taken."""
+    return ConfigError(
+        f"out is {path}: it holds a run already; add --resume to go on with it, or name another "
+        "directory"
+    )
+
+
+def refuse_orphans(path: Path, names: Iterable[str]) -> None:
+    """Raise ConfigError for files of lines without the settings that they were made with."""
+    if any((path / name).exists() for name in names):
+        raise ConfigError(
+            f"out is {path}: it holds results without their settings, for want of {CONFIG}: "
+            "restore that file from a copy, or name another directory"
+        )
+
+
+@contextmanager
+def our_errors(path: Path) -> Generator[None]:
+    """Say where writing failed, and what to do."""
+    try:
+        yield
+    except OSError as error:
+        raise TTCError(
+            f"cannot write to {path}: {error.strerror}; what was written so far is intact: make "
+            "room and go on with --resume"
+        ) from error
+
+
+def changes(before: Settings, now: Settings, but: frozenset[str] = frozenset()) -> Iterator[str]:
+    """Say which settings were changed."""
+    for name in {**before, **now}:
+        if name not in but and before.get(name) != now.get(name):
+            yield f"{name} was {_short(before.get(name))} and is {_short(now.get(name))}"
+
+
+def drop_torn_line(path: Path) -> None:
+    """Cut a file after its last whole line."""
+    with path.open("r+b") as file:
+        end = file.seek(0, os.SEEK_END)
+        newline = -1
+        while end > 0 and newline < 0:
+            start = max(0, end - _BLOCK)
+            file.seek(start)
+            newline = file.read(end - start).rfind(b"\n")
+            end = start + newline + 1
+        file.truncate(end)
+
+
+def plain(settings: Settings) -> Settings:
+    """Return settings as they are read back from a file."""
+    return msgspec.json.decode(msgspec.json.encode(settings))
+
+
+def _short(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= _SHOWN else text[:_SHOWN] + "…"
