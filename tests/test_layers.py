@@ -11,7 +11,7 @@ import ttc_client
 PACKAGE = Path(ttc_client.__file__).parent
 
 ROOMS = (
-    ("types", "usage", "notebook", "errors", "together", "deadlines", "files"),
+    ("types", "usage", "notebook", "errors", "together", "deadlines", "files", "thoughts"),
     ("answers",),
     ("search",),
     ("tasks",),

@@ -48,7 +48,9 @@ class ServerError(TTCError):
 
     @property
     def cause(self) -> str:
-        """What went wrong, in a word: an HTTP status, "garbled", "time-out" or "connection"."""
+        """What went wrong: an HTTP status, "garbled", "time-out", "connection", an end in words."""
+        if isinstance(self, NoAnswerError):
+            return self.reason
         if isinstance(self, GarbledError):
             return "garbled"
         if isinstance(self, TimedOutError):
@@ -93,6 +95,12 @@ class OneChoiceError(RequestError):
 
 class ProtocolError(ServerError):
     """The server answered, but not what was asked for."""
+
+
+class NoAnswerError(ProtocolError):
+    """The server gave up every continuation of a request; `reason` says how, for counting."""
+
+    reason = "no answer"
 
 
 class GarbledError(ProtocolError):

@@ -122,3 +122,21 @@ def test_the_softmax_over_two_labels_does_not_overflow():
     assert first_of_two(-1.0, -1.0) == 0.5
     assert first_of_two(0.0, -1e4) == 1.0
     assert 0 <= first_of_two(-1e4, 0.0) < 1e-300
+
+
+@pytest.mark.parametrize("none", [-9999.0, -10000.0, -3.4e38])
+async def test_two_labels_without_any_probability_are_no_verdict(none):
+    def complete(payload):
+        labels = {f"token_id:{GOOD}": none, f"token_id:{BAD}": none}
+        choice = {"text": "?", "logprobs": {"top_logprobs": [labels]}}
+        made = [choice | {"index": i} for i, _ in enumerate(payload["prompt"])]
+        return {"choices": made, "usage": {"prompt_tokens": None}}
+
+    async with prm("completions", **{"/v1/completions": complete}) as (_, client):
+        with pytest.raises(ProtocolError, match=r"neither \+ nor - is likely"):
+            await client.score(REQUEST)
+
+
+def test_one_label_without_any_probability_is_a_verdict():
+    assert first_of_two(-0.1, -9999.0) == 1.0
+    assert first_of_two(-9999.0, -0.1) == pytest.approx(0.0)

@@ -10,6 +10,7 @@ import pytest
 from tests.fakes.scripted_server import completions, models, scripted_server, tokenize
 from ttc_client.clients.echo import Echo
 from ttc_client.clients.http import Server
+from ttc_client.clients.manners import Manners
 from ttc_client.clients.replies import OthersReply
 from ttc_client.clients.session import Session
 from ttc_client.clients.vllm import VLLMPolicy
@@ -94,7 +95,7 @@ async def test_no_late_copy_of_a_reply_is_taken_for_the_reply_to_the_next_reques
     listener = await asyncio.start_server(serve, "127.0.0.1", 0)
     url = "http://{}:{}".format(*listener.sockets[0].getsockname())
     async with listener, Session() as opened:
-        policy = VLLMPolicy(Server(opened, url, 5), "m", None, is_llama3=False, echo=Echo("m"))
+        policy = VLLMPolicy(Server(opened, url, 5), "m", None, False, Echo("m"), Manners(url))
         again: list[object] = []
         sample = retrying(policy.sample, 30, RetryBudget(), again.append)
         for number in range(20):

@@ -28,6 +28,23 @@ def test_a_path_is_kept_and_quoted():
 
 
 @pytest.mark.parametrize(
+    ("pasted", "base"),
+    [
+        ("http://gpu:8000/v1/chat/completions", "http://gpu:8000"),
+        ("http://gpu:8000/v1/completions/", "http://gpu:8000"),
+        ("http://gpu:8000/v1/models", "http://gpu:8000"),
+        ("http://gpu:8000/v3/chat/completions", "http://gpu:8000/v3"),
+        ("http://gpu:8000/generate", "http://gpu:8000"),
+        ("http://gpu:8000/prm/score", "http://gpu:8000/prm"),
+        ("http://gpu:8000/models", "http://gpu:8000/models"),
+        ("http://gpu:8000/highscore/v1", "http://gpu:8000/highscore"),
+    ],
+)
+def test_the_url_of_an_endpoint_is_cut_back_to_the_servers(pasted, base):
+    assert base_url(pasted, "policy") == base
+
+
+@pytest.mark.parametrize(
     "url",
     [
         *("gpu:8000", "http://", "http://gpu:80000", "http://gpu:x", "http://[::1"),

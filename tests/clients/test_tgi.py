@@ -114,7 +114,7 @@ async def test_an_unknown_end_is_refused():
     async with policy() as (server, client):
         reply = generated("x") | {"details": {"finish_reason": "bored", "generated_tokens": 1}}
         server.replies["/generate"] = lambda payload: reply
-        with pytest.raises(ProtocolError, match="ended with 'bored'"):
+        with pytest.raises(ProtocolError, match="ended by bored"):
             await client.sample(ask(await client.root(QUESTION), n=1))
 
 

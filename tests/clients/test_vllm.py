@@ -95,14 +95,12 @@ async def test_the_finish_is_taken_from_both_reasons():
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        (lambda r: r["choices"].pop(), "1 answers instead of 2"),
-        (lambda r: r["choices"][0].update(finish_reason="abort"), "ended with 'abort'"),
+        (lambda r: r["choices"].append(r["choices"][0]), "3 answers instead of 2"),
         (lambda r: r["choices"][1].update(token_ids=None), "no token ids"),
         (lambda r: r["choices"][1].update(token_ids=[]), "a text without tokens"),
         (lambda r: r["choices"][1].update(token_ids=[1 << 31]), "Expected `int` <"),
         (lambda r: r["usage"].update(completion_tokens=-1), "completion_tokens"),
         (lambda r: r["choices"][1].update(index=0), "answers instead of"),
-        (lambda r: r.pop("usage"), "usage"),
         (lambda r: r["choices"][0].update(text=7), "str"),
     ],
 )

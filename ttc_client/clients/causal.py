@@ -12,14 +12,18 @@ import msgspec
 
 from ttc_client.clients.formats import PRMFormat, find_format, questions
 from ttc_client.clients.http import Server
+from ttc_client.clients.models import served_model
 from ttc_client.clients.prompts import RLHFLOW_VERDICTS
 from ttc_client.clients.replies import Unexpected, in_order
 from ttc_client.clients.scores import PRMFacts, checked_scores
-from ttc_client.clients.usage import TokenUsage
-from ttc_client.clients.vllm import served_model, tokenize
+from ttc_client.clients.usage import TokenUsage, counted
+from ttc_client.clients.vllm import tokenize
 from ttc_client.errors import ContextLengthError
 from ttc_client.search.ports import ScoreRequest, Scores
 from ttc_client.together import together
+
+_LEAST_LOGP = -100.0
+"""Of the likelier label; servers write no probability at all as -9999 and the like."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +85,7 @@ class _Item(msgspec.Struct):
 
 class _GenerativeScores(msgspec.Struct):
     data: list[_Item]
-    usage: TokenUsage
+    usage: TokenUsage | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,11 +119,11 @@ class GenerativeScoring:
         server, path = self.prm.server, "/generative_scoring"
         with await server.ask(path, payload, _GenerativeScores, request.session) as reply:
             flat = [item.score for item in in_order(reply.data, len(rests))]
-            return Scores(checked_scores(request, flat), reply.usage.by_prm())
+            return Scores(checked_scores(request, flat), counted(reply.usage).by_prm())
 
 
 class _Logprobs(msgspec.Struct):
-    top_logprobs: list[dict[str, float]]
+    top_logprobs: list[dict[str, float] | None]
 
 
 class _ScoredChoice(msgspec.Struct):
@@ -129,7 +133,7 @@ class _ScoredChoice(msgspec.Struct):
 
 class _ScoredCompletion(msgspec.Struct):
     choices: list[_ScoredChoice]
-    usage: TokenUsage
+    usage: TokenUsage | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,10 +168,10 @@ class CompletionScoring:
         server, path = self.prm.server, "/v1/completions"
         with await server.ask(path, payload, _ScoredCompletion, request.session) as reply:
             flat = [self._probability(choice) for choice in in_order(reply.choices, len(rests))]
-            return Scores(checked_scores(request, flat), reply.usage.by_prm())
+            return Scores(checked_scores(request, flat), counted(reply.usage).by_prm())
 
     def _probability(self, choice: _ScoredChoice) -> float:
-        logprobs = choice.logprobs.top_logprobs[0] if choice.logprobs.top_logprobs else {}
+        logprobs = (choice.logprobs.top_logprobs or [None])[0] or {}
         try:
             good, bad = [logprobs[f"token_id:{label}"] for label in self.prm.labels]
         except KeyError as error:
@@ -176,5 +180,11 @@ class CompletionScoring:
 
 
 def first_of_two(good_logp: float, bad_logp: float) -> float:
-    """Return the first component of the softmax over two logprobs."""
+    """Return the first component of the softmax over two logprobs.
+
+    Raises Unexpected where neither has any probability, which says nothing of either.
+    """
+    if max(good_logp, bad_logp) < _LEAST_LOGP:
+        said = f"their logprobs are {good_logp:g} and {bad_logp:g}"
+        raise Unexpected(f"neither + nor - is likely after a step: {said}")
     return 1 / (1 + math.exp(min(bad_logp - good_logp, 700.0)))

@@ -8,18 +8,17 @@ import msgspec
 from ttc_client.clients import wire
 from ttc_client.clients.causal import CausalPRM, CompletionScoring, GenerativeScoring
 from ttc_client.clients.http import Server
+from ttc_client.clients.models import NOT_OFFERED, served_model
 from ttc_client.clients.outcome import TEIPrediction, VLLMClassification
 from ttc_client.clients.pooling import StepPooling, TokenClassification
 from ttc_client.clients.prompts import QWEN_PRM_MARKER
 from ttc_client.clients.scores import PRMFacts, ScoreProtocol
 from ttc_client.clients.tgi import TGIPolicy
 from ttc_client.clients.tgi_scoring import TGIScoring
-from ttc_client.clients.vllm import VLLMPolicy, served_model, tokenize
+from ttc_client.clients.vllm import VLLMPolicy, tokenize
 from ttc_client.errors import ProtocolError, RequestError, TransientServerError
 from ttc_client.search.ports import SampleRequest, Samples, ScoreRequest, Scores
 from ttc_client.types import Message, Trajectory
-
-_NO_SUCH_PATH = (404, 405, 501)
 
 
 class PolicyClient(Protocol):
@@ -135,7 +134,7 @@ async def _answers(server: Server, path: str, payload: Any, reply: type[Any]) ->
     except ProtocolError:
         return False
     except RequestError as error:
-        if error.status not in (400, 422, *_NO_SUCH_PATH):
+        if error.status not in (400, 422, *NOT_OFFERED):
             raise
         return False
     return True
@@ -146,7 +145,7 @@ async def _exists(server: Server, path: str) -> bool:
     try:
         await server.post(path, {}, msgspec.Raw)
     except RequestError as error:
-        return error.status not in _NO_SUCH_PATH
+        return error.status not in NOT_OFFERED
     except TransientServerError as error:
         if error.status != 500:
             raise
@@ -157,7 +156,7 @@ async def _info(server: Server) -> _Info | None:
     try:
         info = await server.get("/info", _Info)
     except RequestError as error:
-        if error.status not in _NO_SUCH_PATH:
+        if error.status not in NOT_OFFERED:
             raise
         return None
     except ProtocolError:

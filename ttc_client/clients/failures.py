@@ -7,6 +7,7 @@ import re
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from ttc_client.clients.connection import TooLongError
 from ttc_client.clients.decoding import NotGzipError
@@ -17,11 +18,19 @@ from ttc_client.clients.opening import (
     ProxyError,
     UnreachableError,
 )
-from ttc_client.clients.replies import error_message, seconds_to_wait, shown
+from ttc_client.clients.replies import (
+    Dropped,
+    OthersReply,
+    Unexpected,
+    error_message,
+    seconds_to_wait,
+    shown,
+)
 from ttc_client.clients.routes import InvalidProxyError
 from ttc_client.errors import (
     ContextLengthError,
     GarbledError,
+    NoAnswerError,
     ProtocolError,
     RequestError,
     ServerError,
@@ -43,12 +52,22 @@ _NO_TLS = re.compile("WRONG_VERSION_NUMBER|HTTP_REQUEST|PACKET_LENGTH|RECORD_LAY
 _TLS_ALERT = r": b'\x15\x03"
 """How `BrokenOffError` shows what a server that speaks TLS answers to a plain request."""
 _TRANSIENT = frozenset({408, 425, 429})
-_TOO_LONG = re.compile(r"context length|input_tokens|too long|max_model_len", re.IGNORECASE)
+_REFUSED = frozenset({400, 413, 422})
+_TOO_LONG = re.compile(
+    r"context.?(length|window|size)|input_tokens|"
+    r"(prompt|input|request|message)s?\b.{0,40} too long|"
+    r"max_model_len|exceed.{0,40}\b(context|maximum (length|number of tokens))|"
+    r"(`inputs`|`max_new_tokens`).{0,60}must|reduce the length",
+    re.IGNORECASE,
+)
 _HINTS = {
     401: "the server wants an API key: set {key_variable}",
     403: "the server refuses this API key: check {key_variable}",
     404: "is this the right server, and its base URL without a path?",
 }
+
+
+P = TypeVar("P", bound=ProtocolError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +96,8 @@ class Failures:
             )
         if location := headers.get("location"):
             text += f" (redirected to {self._redacted(location)}: use that URL)"
-        kind = ContextLengthError if status == 400 and _TOO_LONG.search(said) else RequestError
+        too_long = status in _REFUSED and _TOO_LONG.search(said)
+        kind = ContextLengthError if too_long else RequestError
         return kind(text, url=self.url, status=status, body=said)
 
     def broken_off(
@@ -136,20 +156,32 @@ class Failures:
                     f"{url}{path} broke off the exchange ({type(error).__name__}: {error}){hint}"
                 )
 
+    def not_asked_for(
+        self, path: str, problem: Unexpected, body: bytes | str = ""
+    ) -> ProtocolError:
+        """Return the error for an answer that failed a check, or that holds none."""
+        if isinstance(problem, OthersReply):
+            return self.unexpected(path, str(problem), body, GarbledError)
+        if not isinstance(problem, Dropped):
+            return self.unexpected(path, str(problem), body)
+        error = self.unexpected(path, str(problem), body, NoAnswerError)
+        error.reason = problem.cause
+        return error
+
     def unexpected(
         self,
         path: str,
         problem: str,
         body: bytes | str = "",
-        kind: type[ProtocolError] = ProtocolError,
-    ) -> ProtocolError:
+        kind: type[P] = ProtocolError,
+    ) -> P:
         """Return the error for a 200 that is not the answer that was asked for."""
         start = shown(self._without_key(body.encode() if isinstance(body, str) else body))
         problem = shown(self._redacted(problem), limit=1000)
         return kind(
             f"{self.url}{path} sent an unexpected answer: {problem}"
             + (f"; it begins {start!r}" if start else "")
-            + ". Is it the right kind of server?",
+            + ("" if kind is NoAnswerError else ". Is it the right kind of server?"),
             url=self.url,
             status=200,
             body=start,

@@ -13,10 +13,10 @@ import msgspec
 from ttc_client.clients.connection import Reply
 from ttc_client.clients.decoding import decompressed, decompressing
 from ttc_client.clients.failures import BROKEN_OFF, Failures
-from ttc_client.clients.replies import OthersReply, Unexpected, shown
+from ttc_client.clients.replies import OthersReply, Unexpected, error_status, shown
 from ttc_client.clients.routes import Route, find_route
 from ttc_client.clients.session import Session
-from ttc_client.errors import GarbledError, ProtocolError
+from ttc_client.errors import GarbledError
 
 GET_TIMEOUT_S = 20.0
 
@@ -49,12 +49,9 @@ class Answer(Generic[T]):
 
     def __exit__(self, _: object, error: BaseException | None, traceback: object) -> None:
         if isinstance(error, Unexpected):
-            kind = ProtocolError
             if isinstance(error, OthersReply):
-                kind = GarbledError
                 self._server.distrust()
-            failures = self._server.failures
-            raise failures.unexpected(self._path, str(error), self._body, kind) from error
+            raise self._server.failures.not_asked_for(self._path, error, self._body) from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +61,7 @@ class Server:
     `timeout_s` bounds one exchange from the first byte sent to the last received. The API key
     goes into the request's header and nowhere else; `key_variable` names where it came from.
     Requests go through `proxy`, if there is one. The header `session_header` tells a router which
-    requests share a prefix.
+    requests share a prefix. What is OpenAI's lies below `api`.
 
     Methods raise TransientServerError for a failure that may pass, RequestError for a request
     that the server refuses, and ProtocolError for an answer that is not what was asked for.
@@ -77,6 +74,7 @@ class Server:
     key_variable: str = "the API key"
     proxy: str | None = None
     session_header: str | None = None
+    api: str = "/v1"
 
     @property
     def failures(self) -> Failures:
@@ -196,6 +194,8 @@ class Server:
                 return msgspec.json.decode(body, type=reply_type)
             except msgspec.ValidationError as error:
                 msgspec.json.decode(body, type=msgspec.Raw)  # garbage may begin like JSON
+                if status := error_status(body):
+                    raise self.failures.refused(path, status, body, {}) from error
                 raise self.failures.unexpected(path, str(error), body) from error
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             cut = "cut short" if "truncated" in str(error) else shown(str(error))

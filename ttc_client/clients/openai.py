@@ -4,44 +4,42 @@ Steps go through `/v1/completions`, with the template rendered here. A server th
 chat gives whole completions, which are enough for greedy, majority and best-of-n.
 """
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
+from urllib.parse import urlsplit
 
 import msgspec
 import openai
 
 from ttc_client.clients.connection import MAX_BODY_BYTES
-from ttc_client.clients.http import Server
+from ttc_client.clients.finishes import whole_finish
+from ttc_client.clients.full_context import within_context
+from ttc_client.clients.http import Answer, Server
 from ttc_client.clients.logprobs import TokenLogprobs, read_logprobs
+from ttc_client.clients.manners import NEUTRAL, Fields, Manners, is_for_chat, refuses
+from ttc_client.clients.models import NOT_OFFERED, find_api, served_policy
 from ttc_client.clients.openai_replies import (
     Chat,
     Chunk,
     Completion,
     says_what_stopped_it,
     whole_completions,
-    whole_finish,
     written,
 )
 from ttc_client.clients.openai_sdk import open_sdk, our_errors
 from ttc_client.clients.prompts import render_for
 from ttc_client.clients.replies import Unexpected
-from ttc_client.clients.vllm import served_model
-from ttc_client.errors import OneChoiceError, RequestError, ServerError, TransientServerError
+from ttc_client.errors import RequestError, TransientServerError
 from ttc_client.search.ports import SampleRequest, Samples
 from ttc_client.search.steps import STEP_DELIMITER
 from ttc_client.types import Finish, Message, Prompt, Step, Trajectory, Usage
 
-_NEUTRAL = {"top_k": -1, "min_p": 0.0, "repetition_penalty": 1.0}
-"""Overrides the model's own defaults, which servers use for fields that are not sent."""
+R = TypeVar("R")
 
-_PATH, _CHAT_PATH = "/v1/completions", "/v1/chat/completions"
-
-_ONE_CHOICE = re.compile("only one completion choice", re.IGNORECASE)
-"""The message of llama.cpp, with status 500, for n > 1."""
-
-_NOT_OFFERED = (404, 405, 501)
+_SENT_NEUTRAL = ("top_k", "min_p", "repetition_penalty")
+"""Sent with their neutral values: servers use the model's own defaults for what is not sent."""
 
 _SPARE_CHUNKS = 1000
 """Chunks allowed in a stream beyond one per token: a first, a last, keep-alive messages."""
@@ -52,29 +50,43 @@ class OpenAIPolicy:
     """A policy behind an OpenAI-compatible API; open one with `connect`.
 
     The client remembers what the server turns out not to offer: `chat_only` (no
-    `/v1/completions`), `single` (one choice per request) and `silent` (its finish reason is the
-    same for a stop string and for the model's own end).
+    `/v1/completions`), `silent` (its finish reason is the same for a stop string and for the
+    model's own end), and, in `manners`, what it refuses.
     """
 
     server: Server
     client: openai.AsyncOpenAI
     model: str
+    manners: Manners
     chat_only: bool = False
-    single: bool = False
     silent: bool = False
     context_length = None
     speaks_ids = False
 
     @classmethod
     async def connect(cls, server: Server, model: str | None) -> "OpenAIPolicy":
-        """Open the SDK's client and ask which model is served, unless one is named."""
-        name = model or (await served_model(server, None))[0]
-        return cls(server, open_sdk(server), name)
+        """Open the SDK's client and ask which model is served, unless one is named.
+
+        Raises ConfigError for a server that serves no model that writes.
+        """
+        if model is None:
+            server, model, _ = await served_policy(server, None)
+        elif urlsplit(server.url).path:
+            server = await find_api(server)
+        return cls(server, open_sdk(server), model, Manners(server.url))
 
     @property
     def asks_singly(self) -> bool:
         """Whether a request may ask for one continuation only."""
-        return self.single or self.silent
+        return self.manners.single or self.silent
+
+    @property
+    def _path(self) -> str:
+        return f"{self.server.api}/completions"
+
+    @property
+    def _chat_path(self) -> str:
+        return f"{self.server.api}/chat/completions"
 
     async def room(self, trajectory: Trajectory, wanted: int) -> int:
         """Return `wanted`, because the server does not say how much its model reads."""
@@ -87,14 +99,18 @@ class OpenAIPolicy:
     async def sample(self, request: SampleRequest) -> Samples:
         """Sample `n` continuations, in the best way that the server offers.
 
-        Raises OneChoiceError where it turns out to take one per request, and ServerError.
+        Raises OneChoiceError where it turns out to take one per request, and ServerError. A
+        trajectory that fills the context has empty continuations, cut by length.
         """
+        return await within_context(self._sample, request)
+
+    async def _sample(self, request: SampleRequest) -> Samples:
         refusal: RequestError | None = None
         if not self.chat_only:
             try:
                 return await self._complete(request)
             except RequestError as error:
-                if error.status not in _NOT_OFFERED:
+                if error.status not in NOT_OFFERED and not is_for_chat(error):
                     raise
                 refusal = error
         if request.stop or request.trajectory.steps:
@@ -107,7 +123,8 @@ class OpenAIPolicy:
         try:
             samples = await self._chat(request)
         except RequestError as error:
-            if refusal is None or error.status not in _NOT_OFFERED:
+            if refusal is None or error.status not in NOT_OFFERED:
+                self.chat_only = True
                 raise
             raise RequestError(
                 f"{refusal}; {error}", url=self.server.url, status=error.status
@@ -116,67 +133,73 @@ class OpenAIPolicy:
         return samples
 
     async def _complete(self, request: SampleRequest) -> Samples:
-        if request.n > 1 and (self.single or (self.silent and request.stop)):
-            raise self._one_choice()
+        if request.n > 1 and self.silent and request.stop:
+            raise self.manners.one_choice()
         if request.stop and self.silent:
             return await self._stream(request)
+        fields = self._fields(request) | self._text_logprobs(request)
+        fields["stop"] = list(request.stop) or None
         try:
-            with our_errors(self.server, _PATH):
-                response = await self.client.completions.with_raw_response.create(
-                    **self._sampling(request), **self._prompt(request), n=request.n, stream=False
-                )
-        except ServerError as error:
-            if request.n > 1 and _ONE_CHOICE.search(error.body):
-                self.single = True
-                raise self._one_choice() from error
-            raise
-        with self.server.answer(_PATH, response.content, Completion) as reply:
-            if len(reply.choices) == 1 < request.n:  # the server ignores n
-                self.single = True
-                raise self._one_choice()
-            if not request.stop or all(map(says_what_stopped_it, reply.choices)):
-                return written(request, reply)
+            answer = await self._ask(self._path, Completion, fields, prompt=request.text)
+        except RequestError as error:
+            if not (request.stop and refuses(error, "stop")):
+                raise
+        else:
+            with answer as reply:
+                if len(reply.choices) == 1 < request.n:
+                    raise self.manners.passed_over()
+                if not request.stop or all(map(says_what_stopped_it, reply.choices)):
+                    return written(request, reply)
         self.silent = True
         return await self._complete(request)
 
-    def _one_choice(self) -> OneChoiceError:
-        return OneChoiceError(
-            f"{self.server.url}{_PATH} takes one continuation per request", url=self.server.url
-        )
-
-    def _prompt(self, request: SampleRequest) -> dict[str, Any]:
-        prompt: dict[str, Any] = {
-            "prompt": request.text,
-            "stop": list(request.stop) or None,
-            "extra_body": _NEUTRAL,
-        }
-        if request.top_logprobs is not None:
-            prompt["logprobs"] = request.top_logprobs
-        return prompt
-
-    def _sampling(self, request: SampleRequest) -> dict[str, Any]:
-        sampling: dict[str, Any] = {
-            "model": self.model,
+    def _fields(self, request: SampleRequest) -> dict[str, Any]:
+        fields: dict[str, Any] = {
+            "n": request.n,
             "max_tokens": request.max_tokens,
             "temperature": request.temperature,
             "top_p": request.top_p,
+            **{name: NEUTRAL[name] for name in _SENT_NEUTRAL},
             "extra_headers": self.server.session_headers(request.session),
         }
         if request.seed is not None:
-            sampling["seed"] = request.seed % 2**31  # some servers keep 32 bits
-        return sampling
+            fields["seed"] = request.seed % 2**31  # some servers keep 32 bits
+        return fields
+
+    def _text_logprobs(self, request: SampleRequest) -> dict[str, Any]:
+        return {} if request.top_logprobs is None else {"logprobs": request.top_logprobs}
+
+    async def _ask(
+        self, path: str, reply_type: type[R], fields: dict[str, Any], **prompt: Any
+    ) -> Answer[R]:
+        """Ask for whole continuations, with the fields that the server is known to take."""
+        create: Any = self.client.completions.with_raw_response.create
+        if path == self._chat_path:
+            create = self.client.chat.completions.with_raw_response.create
+
+        async def send(taken: Fields) -> Answer[R]:
+            headers = taken["extra_headers"]
+            body = {name: value for name, value in taken.items() if name != "extra_headers"}
+            with our_errors(self.server, path):
+                response = await create(
+                    model=self.model, **prompt, stream=False, extra_body=body, extra_headers=headers
+                )
+            return self.server.answer(path, response.content, reply_type)
+
+        return await self.manners.ask(send, fields)
 
     async def _stream(self, request: SampleRequest) -> Samples:
         """Read a continuation while it is written, and close the stream at the first delimiter.
 
         The exact way where a server does not say what ended a choice.
         """
-        sampling: dict[str, Any] = {**self._sampling(request), **self._prompt(request)}
-        sampling["stop"] = None
         text, num_tokens, num_chunks = "", 0, 0
         logprobs: list[TokenLogprobs] = []
-        with our_errors(self.server, _PATH):
-            stream: Any = await self.client.completions.create(**sampling, stream=True)
+        with our_errors(self.server, self._path):
+            stream = await self.manners.ask(
+                partial(self._open_stream, request),
+                self._fields(request) | self._text_logprobs(request),
+            )
             async with stream:
                 async for chunk in stream:
                     num_chunks += 1
@@ -191,25 +214,36 @@ class OpenAIPolicy:
                         if (end := text.find(STEP_DELIMITER, seen)) >= 0:
                             text = text[: end + len(STEP_DELIMITER)]
                             return _one(text, "stop", num_tokens, logprobs)
-                        if piece.finish_reason:
-                            finish = whole_finish(piece.finish_reason)
+                        if reason := piece.finish_reason:
+                            finish = whole_finish(reason, wrote=bool(text))
                             return _one(text, finish, num_tokens, logprobs)
                     if num_chunks > request.max_tokens + _SPARE_CHUNKS:
                         raise Unexpected(f"{num_chunks} chunks for {request.max_tokens} tokens")
         raise TransientServerError(
-            f"{self.server.url}{_PATH} ended a stream before its end", url=self.server.url
+            f"{self.server.url}{self._path} ended a stream before its end", url=self.server.url
         )
+
+    async def _open_stream(self, request: SampleRequest, taken: Fields) -> Any:
+        headers = taken["extra_headers"]
+        body = {name: value for name, value in taken.items() if name != "extra_headers"}
+        with our_errors(self.server, self._path):
+            return await self.client.completions.create(
+                model=self.model,
+                prompt=request.text,
+                stream=True,
+                extra_body=body,
+                extra_headers=headers,
+            )
 
     async def _chat(self, request: SampleRequest) -> Samples:
         messages: list[Any] = [{"role": m.role, "content": m.content} for m in request.messages]
-        sampling = self._sampling(request)
+        fields = self._fields(request)
         if request.top_logprobs is not None:
-            sampling |= {"logprobs": True, "top_logprobs": request.top_logprobs}
-        with our_errors(self.server, _CHAT_PATH):
-            response = await self.client.chat.completions.with_raw_response.create(
-                **sampling, messages=messages, n=request.n, stream=False
-            )
-        with self.server.answer(_CHAT_PATH, response.content, Chat) as reply:
+            fields |= {"logprobs": True, "top_logprobs": request.top_logprobs}
+        answer = await self._ask(self._chat_path, Chat, fields, messages=messages)
+        with answer as reply:
+            if len(reply.choices) == 1 < request.n:
+                raise self.manners.passed_over()
             return whole_completions(request, reply)
 
 

@@ -3,27 +3,34 @@
 Servers differ in the fields that they leave out. Knows nothing of HTTP or of the SDK.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from ttc_client.clients.finishes import kept, names_stop_string, says_which_end, whole_finish
 from ttc_client.clients.logprobs import read_logprobs
-from ttc_client.clients.replies import Unexpected, in_order
-from ttc_client.clients.usage import TokenUsage
+from ttc_client.clients.replies import Dropped, Unexpected, in_order
+from ttc_client.clients.usage import TokenUsage, counted
 from ttc_client.search.ports import SampleRequest, Samples
 from ttc_client.search.steps import STEP_DELIMITER
+from ttc_client.thoughts import with_thought
 from ttc_client.types import Finish, Step, Usage
 
 _NO_INDEX = -1
+
+_WHY_ONLY_A_THOUGHT = (
+    "its content is null and all of its text is in {field}: serve the model without a reasoning "
+    "parser, or with the one that fits it and more --max-tokens"
+)
 
 
 class _Choice(msgspec.Struct):
     """`stop_reason` is vLLM's and `matched_stop` SGLang's; other servers have neither."""
 
-    text: str
-    finish_reason: str | None
+    text: str | None
+    finish_reason: str | None = None
     index: int = _NO_INDEX
     stop_reason: int | str | UnsetType | None = UNSET
     matched_stop: int | str | UnsetType | None = UNSET
@@ -37,13 +44,25 @@ class Completion(msgspec.Struct):
     usage: TokenUsage | None = None
 
 
+class _Part(msgspec.Struct):
+    """A part of a content that is a list; Mistral's thoughts are lists in their turn."""
+
+    text: str = ""
+    thinking: "str | list[_Part]" = ""
+
+
 class _Message(msgspec.Struct):
-    content: str | None = None
+    """Servers call the thought `reasoning` or `reasoning_content`."""
+
+    content: str | list[_Part] | None = None
+    reasoning: str | None = None
+    reasoning_content: str | None = None
+    refusal: str | None = None
 
 
 class _ChatChoice(msgspec.Struct):
     message: _Message
-    finish_reason: str | None
+    finish_reason: str | None = None
     index: int = _NO_INDEX
     logprobs: msgspec.Raw = msgspec.Raw(b"null")
 
@@ -71,24 +90,73 @@ C = TypeVar("C", _Choice, _ChatChoice)
 
 
 def written(request: SampleRequest, reply: Completion) -> Samples:
-    """Return the continuations; raises Unexpected for what was not asked for."""
-    usage = (reply.usage or TokenUsage()).by_policy()
-    share = _share(request, usage)
-    choices = _in_order(reply.choices, request.n)
-    steps = (_step(request, c, c.text, _finish(request, c), share) for c in choices)
-    return Samples(tuple(steps), (), usage)
+    """Return the continuations, without those that the server gave up.
+
+    Raises Unexpected for what was not asked for, and Dropped if all were given up.
+    """
+
+    def step(choice: _Choice, num_tokens: int) -> Step:
+        text = choice.text or ""
+        used_up = num_tokens >= request.max_tokens
+        finish = _finish(request, choice, wrote=bool(text), used_up=used_up)
+        return _step(request, choice, text, finish, num_tokens)
+
+    return _read(request, reply.choices, reply.usage, step)
 
 
 def whole_completions(request: SampleRequest, reply: Chat) -> Samples:
-    """Return the completions; raises Unexpected for what was not asked for."""
-    usage = (reply.usage or TokenUsage()).by_policy()
-    share = _share(request, usage)
-    choices = _in_order(reply.choices, request.n)
-    steps = (
-        _step(request, c, c.message.content or "", whole_finish(c.finish_reason), share)
-        for c in choices
-    )
-    return Samples(tuple(steps), (), usage)
+    """Return the completions, without those that the server gave up; raises as `written` does."""
+
+    def step(choice: _ChatChoice, num_tokens: int) -> Step:
+        thought, answer, field = _said(choice.message)
+        used_up = num_tokens >= request.max_tokens
+        finish = whole_finish(choice.finish_reason, wrote=bool(thought or answer), used_up=used_up)
+        if answer is None and finish == "eos":
+            raise _without_content(choice.message, field)
+        return _step(request, choice, with_thought(thought, answer), finish, num_tokens)
+
+    return _read(request, reply.choices, reply.usage, step)
+
+
+def _said(message: _Message) -> tuple[str, str | None, str]:
+    """Return the thought, the content and the field that holds the thought."""
+    beside = [(name, getattr(message, name)) for name in ("reasoning_content", "reasoning")]
+    field, thought = next((one for one in beside if one[1]), ("", ""))
+    if not isinstance(message.content, list):
+        return thought, message.content, field
+    texts = [part.text for part in message.content]
+    thoughts = [_thinking(part.thinking) for part in message.content]
+    return thought or "".join(thoughts), "".join(texts) if any(texts) else None, field or "content"
+
+
+def _thinking(thinking: str | list[_Part]) -> str:
+    return thinking if isinstance(thinking, str) else "".join(part.text for part in thinking)
+
+
+def _without_content(message: _Message, field: str) -> Dropped:
+    if message.refusal:
+        return Dropped("refused")
+    if field:
+        return Dropped("only a thought", _WHY_ONLY_A_THOUGHT.format(field=field))
+    return Dropped("empty")
+
+
+def _read(
+    request: SampleRequest,
+    choices: Sequence[C],
+    usage: TokenUsage | None,
+    step: Callable[[C, int], Step],
+) -> Samples:
+    spent = counted(usage).by_policy()
+    share = _share(request, spent)
+
+    def read(choice: C) -> Step | Dropped:
+        try:
+            return step(choice, share)
+        except Dropped as dropped:
+            return dropped
+
+    return kept([read(choice) for choice in _in_order(choices, request.n)], spent)
 
 
 def _in_order(choices: Sequence[C], count: int) -> Sequence[C]:
@@ -107,26 +175,20 @@ def _share(request: SampleRequest, usage: Usage) -> int:
     return usage.completion_tokens // request.n
 
 
-def _finish(request: SampleRequest, choice: _Choice) -> Finish:
+def _finish(request: SampleRequest, choice: _Choice, *, wrote: bool, used_up: bool) -> Finish:
     stop = choice.stop_reason or choice.matched_stop
-    if choice.finish_reason == "stop" and isinstance(stop, str):
+    finish = whole_finish(choice.finish_reason, wrote=wrote, used_up=used_up)
+    if finish == "eos" and isinstance(stop, str):
         if stop not in request.stop:
             raise Unexpected(f"a choice ended by {stop!r}, not asked for")
         return "stop"
-    return whole_finish(choice.finish_reason)
-
-
-def whole_finish(reason: str | None) -> Finish:
-    """Return why a text ended that no stop string ended; raises Unexpected for other reasons."""
-    if reason not in ("stop", "length"):
-        raise Unexpected(f"a choice that ended with {reason!r}")
-    return "eos" if reason == "stop" else "length"
+    return "stop" if request.stop and names_stop_string(choice.finish_reason) else finish
 
 
 def says_what_stopped_it(choice: _Choice) -> bool:
     """Return whether the choice says if a stop string or the model's own end ended it."""
     said = choice.stop_reason is not UNSET or choice.matched_stop is not UNSET
-    return choice.finish_reason == "length" or said
+    return said or says_which_end(choice.finish_reason)
 
 
 def _step(request: SampleRequest, choice: C, text: str, finish: Finish, num_tokens: int) -> Step:

@@ -1,6 +1,5 @@
 """The `openai` SDK over our own connections, without retries of its own, with our errors."""
 
-import re
 from collections.abc import AsyncGenerator, Generator
 from contextlib import contextmanager
 
@@ -9,10 +8,7 @@ import msgspec
 import openai
 
 from ttc_client.clients.http import Server
-from ttc_client.clients.replies import Unexpected
-
-_ERROR_STATUS = re.compile("[45][0-9]{2}")
-"""What a stream may give as the code of an error; other codes count as 500."""
+from ttc_client.clients.replies import Unexpected, status_of
 
 _SET_BY_SERVER = {  # or by its connection
     *("accept", "accept-encoding", "authorization", "connection", "content-length"),
@@ -23,7 +19,7 @@ _SET_BY_SERVER = {  # or by its connection
 def open_sdk(server: Server) -> openai.AsyncOpenAI:
     """Return the SDK's client for a server; it holds no connections, and needs no closing."""
     return openai.AsyncOpenAI(
-        base_url="http://server/v1",  # the transport knows the address
+        base_url=f"http://server{server.api}",  # the transport knows the address
         api_key="unused",
         timeout=server.timeout_s,
         max_retries=0,
@@ -75,9 +71,8 @@ def our_errors(server: Server, path: str) -> Generator[None]:
         body = getattr(error, "doc", "")  # of an event that is not JSON
         raise failures.unexpected(path, str(error), body) from None
     except openai.APIError as error:
-        code = str(error.code)
-        status = int(code) if _ERROR_STATUS.fullmatch(code) else 500
+        status = status_of(error.code, error.type)
         said = error.message.encode(errors="replace")
         raise failures.refused(path, status, said, {}) from None
     except Unexpected as unexpected:
-        raise failures.unexpected(path, str(unexpected)) from unexpected
+        raise failures.not_asked_for(path, unexpected) from unexpected

@@ -12,10 +12,11 @@ from typing import Any
 import msgspec
 
 from ttc_client.clients.http import Server
+from ttc_client.clients.models import served_model
 from ttc_client.clients.replies import Unexpected, in_order
 from ttc_client.clients.scores import PRMFacts, checked_scores, probability
-from ttc_client.clients.usage import TokenUsage
-from ttc_client.clients.vllm import served_model, tokenize_chat
+from ttc_client.clients.usage import TokenUsage, counted
+from ttc_client.clients.vllm import tokenize_chat
 from ttc_client.errors import RequestError
 from ttc_client.search.ports import ScoreRequest, Scores
 from ttc_client.search.steps import STEP_DELIMITER
@@ -48,7 +49,7 @@ class _Classified(msgspec.Struct):
 
 class _Classification(msgspec.Struct):
     data: list[_Classified]
-    usage: TokenUsage = msgspec.field(default_factory=TokenUsage)
+    usage: TokenUsage | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +95,7 @@ class VLLMClassification:
         payload = {"model": self.model, "input": texts}
         with await self.server.ask("/classify", payload, _Classification, request.session) as reply:
             flat = [_second(one.probs) for one in in_order(reply.data, len(solutions))]
-            return Scores(_per_step(request, flat), reply.usage.by_prm())
+            return Scores(_per_step(request, flat), counted(reply.usage).by_prm())
 
 
 def _second(probs: Sequence[float]) -> float:

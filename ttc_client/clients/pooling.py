@@ -10,11 +10,12 @@ import msgspec
 
 from ttc_client.clients.causal import CausalPRM
 from ttc_client.clients.http import Server
+from ttc_client.clients.models import served_model
 from ttc_client.clients.prompts import QWEN_PRM_MARKER, qwen_prm_solution
 from ttc_client.clients.replies import Unexpected, in_order
 from ttc_client.clients.scores import PRMFacts, checked_scores
-from ttc_client.clients.usage import TokenUsage
-from ttc_client.clients.vllm import served_model, tokenize
+from ttc_client.clients.usage import TokenUsage, counted
+from ttc_client.clients.vllm import tokenize
 from ttc_client.search.ports import ScoreRequest, Scores
 from ttc_client.together import together
 
@@ -30,7 +31,7 @@ class _Pooled(msgspec.Struct):
 
 class _Pooling(msgspec.Struct):
     data: list[_Pooled]
-    usage: TokenUsage = msgspec.field(default_factory=TokenUsage)
+    usage: TokenUsage | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +54,7 @@ async def _pool(
             if len(pooled.data) != solution.num_rows:
                 raise Unexpected(f"{len(pooled.data)} values instead of {solution.num_rows}")
             flat += [_good(pooled.data[index]) for index in solution.wanted]
-        return Scores(checked_scores(request, flat), reply.usage.by_prm())
+        return Scores(checked_scores(request, flat), counted(reply.usage).by_prm())
 
 
 def _good(row: Sequence[float]) -> float:

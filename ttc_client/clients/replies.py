@@ -7,6 +7,7 @@ import math
 import re
 import time
 from collections.abc import Iterable
+from datetime import UTC
 from email.utils import parsedate_to_datetime
 from operator import attrgetter
 from typing import Protocol, TypeVar
@@ -22,6 +23,14 @@ class Unexpected(Exception):  # noqa: N818 - `Answer` makes it a ProtocolError, 
 
 class OthersReply(Unexpected):
     """The answer to another request: one that came late, twice, or to the wrong client."""
+
+
+class Dropped(Unexpected):
+    """A choice that is no answer; `cause` says why, in a word or two, for counting."""
+
+    def __init__(self, cause: str, hint: str = "") -> None:
+        super().__init__(f"a choice without an answer ({cause})" + (f": {hint}" if hint else ""))
+        self.cause = cause
 
 
 class _Indexed(Protocol):
@@ -57,6 +66,21 @@ class _NestedError(msgspec.Struct):
         return self.error.message
 
 
+class _Complaint(msgspec.Struct):
+    msg: str
+    loc: list[str | int] = []
+
+
+class _ListedError(msgspec.Struct):
+    """{"detail": [{"loc": […], "msg": …}]}, the shape of FastAPI."""
+
+    detail: list[_Complaint]
+
+    @property
+    def message(self) -> str:
+        return "; ".join(f"{'.'.join(map(str, c.loc))}: {c.msg}" for c in self.detail)
+
+
 class _FlatError(msgspec.Struct):
     """{"error": …}, {"detail": …} or {"message": …}, the shapes of TGI and others."""
 
@@ -71,13 +95,74 @@ class _FlatError(msgspec.Struct):
 
 def error_message(body: bytes) -> str:
     """Return a server's message of failure, or the start of a body that has no known shape."""
-    for shape in (_NestedError, _FlatError):
+    for shape in (_NestedError, list[_NestedError], _ListedError, _FlatError):
         try:
             reply = msgspec.json.decode(body, type=shape)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             continue
-        return reply.message
+        messages = [one.message for one in (reply if isinstance(reply, list) else [reply])]
+        if any(messages):
+            return "; ".join(messages)
     return shown(body)
+
+
+class _Code(msgspec.Struct):
+    code: int | str | None = None
+    type: str | None = None
+    status: int | str | None = None
+
+
+class _InsteadOfAnswer(msgspec.Struct):
+    """An answer that is an error in OpenAI's shape, or in vLLM's older, flat one."""
+
+    error: _Code | str | None = None
+    object: str | None = None
+    code: int | str | None = None
+    type: str | None = None
+
+
+def error_status(body: bytes) -> int | None:
+    """Return the HTTP status that an error object stands for; None for a body that is none.
+
+    One without a known code counts as 500, which may pass.
+    """
+    try:
+        reply = msgspec.json.decode(body, type=_InsteadOfAnswer)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+    match reply:
+        case _InsteadOfAnswer(error=_Code() as code):
+            return status_of(code.code, code.status, code.type)
+        case _InsteadOfAnswer(error=str() as said) if said:
+            return status_of(reply.code, reply.type)
+        case _InsteadOfAnswer(object="error"):
+            return status_of(reply.code, reply.type)
+        case _:
+            return None
+
+
+def status_of(*codes: int | str | None) -> int:
+    """Return the HTTP status that the codes of an error stand for, the first that says one."""
+    for code in codes:
+        said = str(code or "")
+        if re.fullmatch("[45][0-9]{2}", said):
+            return int(said)
+        for words, status in _STATUS_OF_WORDS:
+            if words.search(said):
+                return status
+    return 500
+
+
+_STATUS_OF_WORDS = [
+    (re.compile(words, re.IGNORECASE), status)
+    for words, status in (
+        ("rate.?limit|too.?many|resource.?exhausted", 429),
+        ("overload|unavailable|capacity|timeout|timed.?out", 503),
+        ("auth|api.?key|permission|forbidden", 401),
+        ("not.?found", 404),
+        ("invalid|bad.?request|unsupported|context.?length|billing|insufficient.?quota", 400),
+    )
+]
 
 
 def shown(body: bytes | str, limit: int = _BODY_SHOWN) -> str:
@@ -89,7 +174,8 @@ def shown(body: bytes | str, limit: int = _BODY_SHOWN) -> str:
 def seconds_to_wait(retry_after: str | None) -> float | None:
     """Return the seconds that a Retry-After header asks for, itself in seconds or a date.
 
-    None without a header, and for one that is neither.
+    None without a header, and for one that is neither. A date without a zone is GMT (RFC 9110,
+    section 5.6.7).
     """
     if not retry_after:
         return None
@@ -97,7 +183,8 @@ def seconds_to_wait(retry_after: str | None) -> float | None:
         seconds = float(retry_after)
     except ValueError:
         try:
-            seconds = parsedate_to_datetime(retry_after).timestamp() - time.time()
+            date = parsedate_to_datetime(retry_after)
+            seconds = (date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp() - time.time()
         except (ValueError, OverflowError):
             return None
     return max(0.0, seconds) if math.isfinite(seconds) else None

@@ -12,6 +12,11 @@ from urllib.parse import SplitResult, quote, unquote, urlsplit
 from ttc_client.errors import ConfigError
 
 _PORTS = {"http": 80, "https": 443}
+_ENDPOINT = re.compile(
+    r"/+(chat/completions|completions|responses|embeddings|generate(_stream)?|score|pooling|"
+    r"classify|predict|tokenize|generative_scoring|(?<=/v1/)models)/*$"
+)
+"""What people paste where the server's URL is asked for."""
 
 
 class InvalidProxyError(Exception):
@@ -50,13 +55,13 @@ class Route(NamedTuple):
 
 
 def base_url(url: str, what: str) -> str:
-    """Return a server's URL without a trailing `/` or `/v1`.
+    """Return a server's URL without a trailing `/` or `/v1`, and without the path of an endpoint.
 
     Raises ConfigError, which names the setting `what`, for anything but an HTTP URL.
     """
     if _hop(url) is None:
         raise ConfigError(f"{what} is {url!r}: it must be a URL such as http://localhost:8000")
-    return re.sub(r"(/v1)?/*$", "", url)
+    return re.sub(r"(/v1)?/*$", "", _ENDPOINT.sub("", url))
 
 
 @lru_cache(maxsize=1024)  # every request asks for its route

@@ -6,8 +6,8 @@ from itertools import islice
 
 from ttc_client.clients import wire
 from ttc_client.clients.http import Server
+from ttc_client.clients.models import served_model
 from ttc_client.clients.replies import Unexpected
-from ttc_client.clients.vllm import served_model
 from ttc_client.errors import ConfigError, ServerError
 from ttc_client.search.ports import ScoreRequest, Scores
 from ttc_client.types import Usage

@@ -11,6 +11,8 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from ttc_client.clients.finishes import names_stop_string, whole_finish
+from ttc_client.clients.full_context import within_context
 from ttc_client.clients.http import Answer, Server
 from ttc_client.clients.logprobs import token_logprobs
 from ttc_client.clients.prompts import render_for
@@ -23,7 +25,6 @@ from ttc_client.types import Finish, Message, Prompt, Step, Trajectory, Usage
 
 T = TypeVar("T")
 
-_FINISHES: dict[str, Finish] = {"stop_sequence": "stop", "eos_token": "eos", "length": "length"}
 _MAX_TOP_TOKENS = 5
 """What a TGI server allows unless it was started with more."""
 _SEED_ZERO = 1 << 52
@@ -148,6 +149,9 @@ class TGIPolicy:
         if request.n > 1:
             url = self.tgi.server.url
             raise OneChoiceError(f"{url}/generate takes one continuation per request", url=url)
+        return await within_context(self._sample, request)
+
+    async def _sample(self, request: SampleRequest) -> Samples:
         max_tokens = await self.room(request.trajectory, request.max_tokens)
         if max_tokens < 1:
             if not request.trajectory.steps:
@@ -172,9 +176,9 @@ class TGIPolicy:
 
 def _step(request: SampleRequest, max_tokens: int, reply: _Generated) -> Step:
     reason, num_tokens = reply.details.finish_reason, reply.details.generated_tokens
-    finish = _FINISHES.get(reason)
-    if finish is None:
-        raise Unexpected(f"a text that ended with {reason!r}")
+    finish: Finish = "stop"
+    if not names_stop_string(reason):
+        finish = whole_finish(reason, wrote=bool(reply.generated_text))
     if finish == "stop" and not reply.generated_text.endswith(request.stop):
         raise Unexpected("a text that ended by a stop string, not asked for or cut off")
     if num_tokens > max_tokens:

@@ -11,9 +11,9 @@ class _PromptDetails(msgspec.Struct):
 
 
 class TokenUsage(msgspec.Struct):
-    """The `usage` of a reply; counts that a server leaves out are 0."""
+    """The `usage` of a reply; counts that a server leaves out, or that are null, are 0."""
 
-    prompt_tokens: Count = 0
+    prompt_tokens: Count | None = None
     completion_tokens: Count | None = None
     prompt_tokens_details: _PromptDetails | None = None
 
@@ -26,7 +26,7 @@ class TokenUsage(msgspec.Struct):
         """Count it as one request to the policy."""
         return Usage(
             completion_tokens=self.completion_tokens or 0,
-            prompt_tokens=self.prompt_tokens,
+            prompt_tokens=self.prompt_tokens or 0,
             cached_tokens=self.cached_tokens,
             policy_requests=1,
         )
@@ -34,5 +34,12 @@ class TokenUsage(msgspec.Struct):
     def by_prm(self) -> Usage:
         """Count it as one request to the PRM."""
         return Usage(
-            prm_tokens=self.prompt_tokens, prm_cached_tokens=self.cached_tokens, prm_requests=1
+            prm_tokens=self.prompt_tokens or 0,
+            prm_cached_tokens=self.cached_tokens,
+            prm_requests=1,
         )
+
+
+def counted(usage: TokenUsage | None) -> TokenUsage:
+    """Return the `usage` of a reply; one that is missing or null counts nothing."""
+    return usage or TokenUsage()

@@ -12,26 +12,21 @@ from typing import Annotated, Any
 import msgspec
 
 from ttc_client.clients.echo import Echo
+from ttc_client.clients.finishes import kept, whole_finish
+from ttc_client.clients.full_context import within_context
 from ttc_client.clients.http import Server
 from ttc_client.clients.logprobs import read_logprobs
+from ttc_client.clients.manners import Manners
+from ttc_client.clients.models import served_policy
 from ttc_client.clients.prompts import render_for, render_llama3
-from ttc_client.clients.replies import Unexpected, in_order
-from ttc_client.clients.usage import TokenUsage
-from ttc_client.errors import ConfigError, ContextLengthError, RequestError
+from ttc_client.clients.replies import Dropped, Unexpected, in_order
+from ttc_client.clients.usage import TokenUsage, counted
+from ttc_client.errors import ContextLengthError, RequestError
 from ttc_client.search.ports import SampleRequest, Samples
 from ttc_client.types import Finish, Message, Prompt, Step, Trajectory, Usage
 
 _TokenId = Annotated[int, msgspec.Meta(ge=0, lt=1 << 31)]
 """An upper bound, because no server gives the size of its vocabulary."""
-
-
-class _Model(msgspec.Struct):
-    id: str
-    max_model_len: int | None = None
-
-
-class _Models(msgspec.Struct):
-    data: list[_Model]
 
 
 class _Tokens(msgspec.Struct):
@@ -41,7 +36,7 @@ class _Tokens(msgspec.Struct):
 class _Choice(msgspec.Struct):
     index: int
     text: str
-    finish_reason: str | None
+    finish_reason: str | None = None
     stop_reason: int | str | None = None
     token_ids: tuple[_TokenId, ...] | None = None
     prompt_token_ids: msgspec.Raw = msgspec.Raw(b"null")
@@ -51,21 +46,8 @@ class _Choice(msgspec.Struct):
 
 class _Completion(msgspec.Struct):
     choices: list[_Choice]
-    usage: TokenUsage
+    usage: TokenUsage | None = None
     model: str | None = None
-
-
-async def served_model(server: Server, wanted: str | None) -> tuple[str, int | None]:
-    """Return the name and context length of the model that an OpenAI-style server offers.
-
-    Raises ConfigError if it does not offer the model `wanted`.
-    """
-    models = (await server.get("/v1/models", _Models)).data
-    for model in models:
-        if wanted in (None, model.id):
-            return model.id, model.max_model_len
-    served = ", ".join(model.id for model in models) or "nothing"
-    raise ConfigError(f"model is {wanted!r}, but {server.url} serves {served}")
 
 
 async def tokenize(server: Server, text: str, *, add_special_tokens: bool) -> tuple[int, ...]:
@@ -91,7 +73,7 @@ class VLLMPolicy:
     context_length: int | None
     is_llama3: bool
     echo: Echo
-    asks_singly = False
+    manners: Manners
     speaks_ids = True
 
     @classmethod
@@ -100,9 +82,14 @@ class VLLMPolicy:
 
         Raises ConfigError if it does not serve the model that is named.
         """
-        name, context_length = await served_model(server, model)
+        server, name, context_length = await served_policy(server, model)
         is_llama3 = await _is_llama3(server, name)
-        return cls(server, name, context_length, is_llama3, Echo(name))
+        return cls(server, name, context_length, is_llama3, Echo(name), Manners(server.url))
+
+    @property
+    def asks_singly(self) -> bool:
+        """Whether a request may ask for one continuation only."""
+        return self.manners.single
 
     async def root(self, messages: Sequence[Message]) -> Trajectory:
         """Return the empty trajectory of a prompt, templated and tokenized.
@@ -133,9 +120,13 @@ class VLLMPolicy:
     async def sample(self, request: SampleRequest) -> Samples:
         """Sample `n` continuations in one request; their ids include the stop string's token.
 
-        Raises ContextLengthError for a prompt that fills the context, and ServerError. A
-        trajectory that fills it has empty continuations, cut by length.
+        Raises ContextLengthError for a prompt that fills the context, OneChoiceError where the
+        server turns out to take one continuation per request, and ServerError. A trajectory that
+        fills the context has empty continuations, cut by length.
         """
+        return await within_context(self._sample, request)
+
+    async def _sample(self, request: SampleRequest) -> Samples:
         ids = request.trajectory.token_ids
         max_tokens = self._room(len(ids), request.max_tokens)
         if max_tokens < 1:
@@ -143,15 +134,21 @@ class VLLMPolicy:
                 raise self._too_long(len(ids))
             return Samples((Step("", "length", 0),) * request.n, ids, Usage())
         sent = msgspec.json.encode(ids)
-        payload = self._payload(request, msgspec.Raw(sent) if ids else request.text, max_tokens)
-        answer = await self.server.ask("/v1/completions", payload, _Completion, request.session)
+        answer = await self.manners.ask(
+            lambda fields: self.server.ask(
+                f"{self.server.api}/completions", fields, _Completion, request.session
+            ),
+            self._payload(request, msgspec.Raw(sent) if ids else request.text, max_tokens),
+        )
         with answer as reply:
+            if len(reply.choices) == 1 < request.n:
+                raise self.manners.passed_over()
             choices = in_order(reply.choices, request.n)
             self.echo.check_model(reply.model)
             if ids:
                 self.echo.check_prompt(sent, choices[0].prompt_token_ids)
-            steps = tuple(_step(request, max_tokens, choice) for choice in choices)
-            return Samples(steps, ids or _prompt_ids(choices[0]), reply.usage.by_policy())
+            read = [_step(request, max_tokens, choice) for choice in choices]
+            return kept(read, _spent(reply.usage, read), ids or _prompt_ids(choices[0]))
 
     def _room(self, length: int, wanted: int) -> int:
         return wanted if self.context_length is None else min(wanted, self.context_length - length)
@@ -202,7 +199,15 @@ def _prompt_ids(choice: _Choice) -> tuple[int, ...]:
     return ids
 
 
-def _step(request: SampleRequest, max_tokens: int, choice: _Choice) -> Step:
+def _spent(usage: TokenUsage | None, read: Sequence[Step | Dropped]) -> Usage:
+    """Return what a reply cost; the tokens written are known where the server counts none."""
+    written = sum(step.num_tokens for step in read if isinstance(step, Step))
+    said = counted(usage)
+    return (said if said.completion_tokens else TokenUsage(said.prompt_tokens, written)).by_policy()
+
+
+def _step(request: SampleRequest, max_tokens: int, choice: _Choice) -> Step | Dropped:
+    """Return a choice as a step, or as Dropped where the server gave it up."""
     ids = choice.token_ids
     if ids is None:
         raise Unexpected("no token ids; a server that has none needs --policy-api openai")
@@ -210,10 +215,14 @@ def _step(request: SampleRequest, max_tokens: int, choice: _Choice) -> Step:
         raise Unexpected("a text without tokens")
     if len(ids) > max_tokens:
         raise Unexpected(f"{len(ids)} tokens where {max_tokens} were allowed")
+    try:
+        finish = _finish(request, choice, max_tokens)
+    except Dropped as dropped:
+        return dropped
     logprobs = read_logprobs(choice.logprobs, request.top_logprobs)
     return Step(
         choice.text,
-        _finish(request, choice),
+        finish,
         len(ids),
         ids,
         logprobs=logprobs.own,
@@ -221,14 +230,11 @@ def _step(request: SampleRequest, max_tokens: int, choice: _Choice) -> Step:
     )
 
 
-def _finish(request: SampleRequest, choice: _Choice) -> Finish:
-    reason, stop = choice.finish_reason, choice.stop_reason
-    if reason == "length":
-        return "length"
-    if reason != "stop":
-        raise Unexpected(f"a choice that ended with {reason!r}")
-    if not isinstance(stop, str):  # the model's own end, or one of its stop tokens
-        return "eos"
+def _finish(request: SampleRequest, choice: _Choice, max_tokens: int) -> Finish:
+    ids, stop = choice.token_ids or (), choice.stop_reason
+    finish = whole_finish(choice.finish_reason, wrote=bool(ids), used_up=len(ids) >= max_tokens)
+    if finish == "length" or not isinstance(stop, str):  # the model's own end, or a stop token
+        return finish
     if stop not in request.stop or not choice.text.endswith(stop):
         raise Unexpected(f"a choice ended by {stop!r}, not asked for or cut off")
     return "stop"
