@@ -312,3 +312,29 @@ async def test_a_replica_is_probed_though_the_timer_is_early(monkeypatch):
         await cluster.call(Request())
     cluster.down.clear()
     assert await cluster.call(Request()) == "a"
+
+
+async def test_what_broke_off_confirms_its_model_once_before_it_is_used_again():
+    names = iter(["other", "m", "m"])
+    asked = []
+
+    async def ask_model() -> str:
+        asked.append(now())
+        await asyncio.sleep(0.5)
+        return next(names)
+
+    replica = Replica("a", model="m", ask_model=ask_model)
+    breaks = iter([True])
+
+    async def port(request: Request) -> str:
+        if next(breaks, False):
+            raise passing(None)
+        await asyncio.sleep(1)
+        return "answer"
+
+    call = balanced(Replicas([replica]), [unless_gone(port, replica)])
+    seen: list[Exception] = []
+    assert await retrying(call, 600, RetryBudget(), seen.append)(Request()) == "answer"
+    assert [str(e) for e in seen] == ["busy", "a serves other now, but m when it was opened"]
+    assert await asyncio.gather(*(call(Request()) for _ in range(20))) == ["answer"] * 20
+    assert len(asked) == 2

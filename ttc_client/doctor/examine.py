@@ -50,7 +50,7 @@ async def examine(servers: Servers, params: SearchParams) -> Examination:
                 *(_examine_prm(servers, params, server) for server in prms),
             ]
         )
-        examined = [one.examined for one in found]
+        examined = _compared(found)
         if roles := await _roles(policies[0], found):
             examined.append(Examined("pair", "", (roles,)))
     fine = all(check.status != "fail" for server in examined for check in server.checks)
@@ -124,6 +124,19 @@ async def _roles(policy: Server, found: Sequence[_Found]) -> Check | None:
     }
     worst = min(verdicts, key=lambda verdict: verdict.plausible)
     return await pair.roles(policy, worst, models["policy"], models["prm"])
+
+
+def _compared(found: Sequence[_Found]) -> list[Examined]:
+    """Return what was examined, with a failed check for each replica of another model."""
+    others: dict[tuple[str, str], Check] = {}
+    for role in ("policy", "prm"):
+        served = [(one.examined.url, one.model) for one in found if one.examined.role == role]
+        others |= {(role, url): check for url, check in pair.other_models(role, served)}
+    return [
+        replace(one, checks=(*one.checks, others[key])) if key in others else one
+        for one in (each.examined for each in found)
+        if (key := (one.role, one.url))
+    ]
 
 
 async def _open(

@@ -1,6 +1,6 @@
-"""Check that policy and PRM are two models, and not swapped."""
+"""Check that policy and PRM are two models, not swapped, and that replicas serve one."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 from ttc_client.clients.connect import connect_prm
 from ttc_client.clients.http import Server
@@ -31,3 +31,26 @@ async def roles(
         seen = "swapped: the policy's server judges steps, and the PRM's does not"
         return Check("roles", "fail", seen, "exchange the URLs of --policy and --prm")
     return Check("roles", "ok", "two models")
+
+
+def other_models(
+    role: str, served: Sequence[tuple[str, str | None]]
+) -> Sequence[tuple[str, Check]]:
+    """Return a failed check for each replica, by its URL, that serves another model than the first.
+
+    `served` has the URL and the model of each; a model that is not known is not compared.
+    """
+    known = [(url, model) for url, model in served if model]
+    return [
+        (
+            url,
+            Check(
+                "replicas",
+                "fail",
+                f"{url} serves {model}, but {known[0][0]} serves {known[0][1]}",
+                f"name servers of one model for --{role}; a search would mix the two",
+            ),
+        )
+        for url, model in known
+        if model != known[0][1]
+    ]

@@ -8,13 +8,20 @@ in flight against what it can take. Ties are broken by rendezvous hashing.
 import asyncio
 import logging
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from hashlib import blake2b
 
 from ttc_client.deadlines import Deadline
-from ttc_client.errors import GarbledError, ServerError, TransientServerError
+from ttc_client.errors import (
+    ConfigError,
+    GarbledError,
+    ProtocolError,
+    RequestError,
+    ServerError,
+    TransientServerError,
+)
 from ttc_client.middleware import A, Port, R, Request
 from ttc_client.middleware.context import current_call
 
@@ -40,16 +47,21 @@ class Replica:
 
     `capacity` returns what it can take relative to the others, such as sequences in flight.
     After a failure it is set aside until `aside_until`, by the loop's clock, and then probed with
-    one request at a time, after pauses that double, until it answers.
+    one request at a time, after pauses that double, until it answers. `ask_model` asks the server
+    for its model; after a failure to connect it must name the same as before.
     """
 
     url: str
     capacity: Callable[[], int] = lambda: 1
+    model: str = ""
+    ask_model: Callable[[], Awaitable[str]] | None = None
     tokens_in_flight: int = 0
     failures: int = 0
     pause_s: float = 0.0
     aside_until: float = 0.0
     probe: Request | None = None
+    in_doubt: bool = False
+    _asking: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     @property
     def gone(self) -> bool:
@@ -63,6 +75,22 @@ class Replica:
     def fit(self, now: float) -> bool:
         """Whether it works, as far as is known, or is due for a probe."""
         return not self.failures or (now >= self.aside_until and self.probe is None)
+
+    async def confirm(self) -> None:
+        """Ask for its model again if that is in doubt; raise TransientServerError for another."""
+        async with self._asking:
+            if self.ask_model is None or not self.in_doubt:
+                return
+            try:
+                model = await self.ask_model()
+            except (RequestError, ProtocolError, ConfigError) as error:
+                raise TransientServerError(str(error), url=self.url) from error
+            if model != self.model:
+                raise TransientServerError(
+                    f"{self.url} serves {model} now, but {self.model} when it was opened",
+                    url=self.url,
+                )
+            self.in_doubt = False
 
     def affinity(self, session: str) -> bytes:
         """Return its rank for a session; the highest gets it (rendezvous hashing)."""
@@ -152,6 +180,7 @@ class Replicas:
         others = (other for other in self.members if other is not replica)
         current_call().has_other = any(other.fit(loop.time()) for other in others)
         replica.failures += 1
+        replica.in_doubt |= error.status is None
         if replica.pause_s and loop.time() < replica.aside_until:
             return  # sent before it was set aside
         asked_s = error.retry_after_s if isinstance(error, TransientServerError) else None
@@ -186,11 +215,23 @@ def balanced(replicas: Replicas, ports: Sequence[Port[R, A]]) -> Port[R, A]:
 
 
 def unless_gone(port: Port[R, A], replica: Replica) -> Port[R, A]:
-    """Send a request, or have `balanced` choose another if this replica went away meanwhile."""
+    """Send a request, or have `balanced` choose another if this replica went away meanwhile.
+
+    One that comes back, or that does not know the model any more, has to confirm its model first.
+    Raises TransientServerError if it has another, and what the port raises.
+    """
 
     async def unless_gone_call(request: R) -> A:
         if replica.gone and replica.probe is not request:
             raise _GoneError
-        return await port(request)
+        if replica.in_doubt:
+            await replica.confirm()
+        try:
+            return await port(request)
+        except RequestError as error:
+            if error.status == 404:
+                replica.in_doubt = True
+                await replica.confirm()
+            raise
 
     return unless_gone_call

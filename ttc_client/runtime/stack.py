@@ -7,14 +7,15 @@ from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import count
-from typing import Literal, TypeVar
+from typing import Any, Generic, Literal, TypeVar
 
 from ttc_client.clients.connect import PolicyClient, PRMClient, connect_policy, connect_prm
 from ttc_client.clients.functions import FunctionPolicy, FunctionVerifier
 from ttc_client.clients.http import Server
 from ttc_client.clients.session import Session
+from ttc_client.doctor.pair import other_models
 from ttc_client.doctor.preflight import preflight
-from ttc_client.errors import GarbledError, TimedOutError, TransientServerError
+from ttc_client.errors import ConfigError, GarbledError, TimedOutError, TransientServerError
 from ttc_client.middleware import A, Port, R
 from ttc_client.middleware.levels import Level
 from ttc_client.middleware.limits import Limiter, levelled, limited
@@ -92,44 +93,66 @@ async def open_servers(servers: Servers) -> AsyncGenerator[OpenServers]:
             together(_policy(servers, session, place) for place in policy_places),
             together(_prm(servers, session, place) for place in prm_places),
         )
+        _check_replicas("policy", [(one.name, one.client.model) for one in policies if one.server])
+        _check_replicas("prm", [(one.name, one.client.facts.model) for one in prms if one.server])
         if servers.check and not servers.is_demo:
             await preflight(
                 SearchParams(),
-                [(server, client) for server, client in policies if server],
-                [(server, client) for server, client in prms if server],
+                [(one.server, one.client) for one in policies if one.server],
+                [(one.server, one.client) for one in prms if one.server],
             )
-        yield _stacked(
-            servers,
-            _names(policy_places),
-            [client for _, client in policies],
-            _names(prm_places),
-            [client for _, client in prms],
-        )
+        yield _stacked(servers, policies, prms)
 
 
-def _names(places: Sequence[Place]) -> list[str]:
-    return [place if isinstance(place, str) else "a function" for place in places]
+@dataclass(frozen=True, slots=True)
+class _Opened(Generic[C]):
+    """A client, and the server that it speaks to; `ask_model` asks that for its model again.
+
+    Both are None for a function in the place of a server.
+    """
+
+    name: str
+    client: C
+    model: str
+    server: Server | None = None
+    ask_model: Callable[[], Awaitable[str]] | None = None
 
 
-async def _policy(
-    servers: Servers, session: Session, place: Place
-) -> tuple[Server | None, PolicyClient]:
+async def _policy(servers: Servers, session: Session, place: Place) -> _Opened[PolicyClient]:
     if not isinstance(place, str):
-        return None, FunctionPolicy.of(place)
+        policy = FunctionPolicy.of(place)
+        return _Opened("a function", policy, policy.model)
     server = policy_server(servers, session, place)
     connect = partial(connect_policy, server, servers.policy_api, servers.model)
-    return server, await _opened(connect)
+
+    async def ask_model() -> str:
+        return (await connect()).model
+
+    client = await _patiently(connect)
+    return _Opened(place, client, client.model, server, ask_model)
 
 
-async def _prm(servers: Servers, session: Session, place: Place) -> tuple[Server | None, PRMClient]:
+async def _prm(servers: Servers, session: Session, place: Place) -> _Opened[PRMClient]:
     if not isinstance(place, str):
-        return None, FunctionVerifier.of(place)
+        verifier = FunctionVerifier.of(place)
+        return _Opened("a function", verifier, verifier.name)
     server = prm_server(servers, session, place)
     connect = partial(connect_prm, server, servers.prm_api, servers.prm_format)
-    return server, await _opened(connect)
+
+    async def ask_model() -> str:
+        return (await connect()).name
+
+    client = await _patiently(connect)
+    return _Opened(place, client, client.name, server, ask_model)
 
 
-async def _opened(connect: Callable[[], Awaitable[T]]) -> T:
+def _check_replicas(role: str, served: Sequence[tuple[str, str | None]]) -> None:
+    """Raise ConfigError for a replica of another model."""
+    for _, check in other_models(role, served):
+        raise ConfigError(f"{check.seen}: {check.fix}")
+
+
+async def _patiently(connect: Callable[[], Awaitable[T]]) -> T:
     """Connect to a server that may stumble, but not for long: the user waits to hear of it."""
     for pause_s in _OPENING_PAUSES_S:
         try:
@@ -143,34 +166,34 @@ async def _opened(connect: Callable[[], Awaitable[T]]) -> T:
 
 def _stacked(
     servers: Servers,
-    policy_names: Sequence[str],
-    policies: Sequence[PolicyClient],
-    prm_names: Sequence[str],
-    prms: Sequence[PRMClient],
+    policies: Sequence[_Opened[PolicyClient]],
+    prms: Sequence[_Opened[PRMClient]],
 ) -> OpenServers:
     """Give each replica a limiter of its own, and spread the requests over them."""
-    samplers = [_Bounded(name, servers.concurrency) for name in policy_names]
-    scorers = [_Bounded(name, servers.concurrency) for name in prm_names]
+    samplers = [_Bounded(one, servers.concurrency) for one in policies]
+    scorers = [_Bounded(one, servers.concurrency) for one in prms]
     policy_replicas = Replicas([bounded.replica for bounded in samplers])
     prm_replicas = Replicas([bounded.replica for bounded in scorers])
-    sample = [b.port(p.sample, _tokens) for b, p in zip(samplers, policies, strict=True)]
-    score = [b.port(p.score, _steps) for b, p in zip(scorers, prms, strict=True)]
+    clients = [one.client for one in policies]
+    sample = [b.port(client.sample, _tokens) for b, client in zip(samplers, clients, strict=True)]
+    score = [b.port(one.client.score, _steps) for b, one in zip(scorers, prms, strict=True)]
     return OpenServers(
         policy_model=policies[0].model,
-        verifier_model=prms[0].name if prms else None,
-        policy_name=_named(servers, policies[0].model, policy_names),
-        verifier_name=_named(servers, prms[0].name, prm_names) if prms else None,
+        verifier_model=prms[0].model if prms else None,
+        policy_name=_named(servers, policies),
+        verifier_name=_named(servers, prms) if prms else None,
         _timeout_s=servers.timeout_s,
-        _root=_root(policies, policy_replicas.members),
+        _root=_root(clients, policy_replicas.members),
         _policy=balanced(policy_replicas, sample),
-        _asks_singly=lambda: any(policy.asks_singly for policy in policies),
+        _asks_singly=lambda: any(client.asks_singly for client in clients),
         _verifier=balanced(prm_replicas, score) if prms else None,
         _limiters=[bounded.limiter for bounded in samplers],
     )
 
 
-def _named(servers: Servers, model: str, names: Sequence[str]) -> str:
-    return model if servers.is_demo else f"{model} at {', '.join(names)}"
+def _named(servers: Servers, replicas: Sequence[_Opened[Any]]) -> str:
+    model = replicas[0].model
+    return model if servers.is_demo else f"{model} at {', '.join(one.name for one in replicas)}"
 
 
 def _root(
@@ -186,8 +209,12 @@ def _root(
         )
         for place in places[:-1]:
             with suppress(TransientServerError):
-                return await policies[place].root(messages)
-        return await policies[places[-1]].root(messages)
+                return await ask(place, messages)
+        return await ask(places[-1], messages)
+
+    async def ask(place: int, messages: Sequence[Message]) -> Trajectory:
+        await replicas[place].confirm()
+        return await policies[place].root(messages)
 
     return root
 
@@ -198,13 +225,15 @@ class _Bounded:
     Load counts by what the limiter lets through.
     """
 
-    def __init__(self, url: str, concurrency: int | Literal["auto"]) -> None:
+    def __init__(self, opened: _Opened[Any], concurrency: int | Literal["auto"]) -> None:
         self.level: Level | None = None
         if concurrency == "auto":
-            self.level = Level(url)
+            self.level = Level(opened.name)
             concurrency = self.level.capacity
         self.limiter = Limiter(concurrency)
-        self.replica = Replica(url, lambda: self.limiter.capacity)
+        self.replica = Replica(
+            opened.name, lambda: self.limiter.capacity, opened.model, opened.ask_model
+        )
 
     def port(self, client: Port[R, A], work: Callable[[A], int]) -> Port[R, A]:
         """Stack the wrappers that each replica has."""
