@@ -9,6 +9,7 @@ from ttc_client.analysis.calibration import calibration
 from ttc_client.analysis.curves import Points, read_curves
 from ttc_client.analysis.difficulty import bins, ease
 from ttc_client.analysis.optimal import Evidence, optimal_curves, read_evidence, validate
+from ttc_client.analysis.stops import estimate_stops
 from ttc_client.bench.runs import Run
 from ttc_client.errors import ConfigError
 from ttc_client.report import figures
@@ -16,6 +17,7 @@ from ttc_client.report.axes import NARROW, svg_of, write_figure
 from ttc_client.report.findings import findings
 from ttc_client.report.optimal import validation_table
 from ttc_client.report.page import Drawing, page
+from ttc_client.report.stops import stops_said, stops_table
 from ttc_client.report.tables import (
     ModelSizes,
     Table,
@@ -49,7 +51,8 @@ def write_report(
     validated = validate(evidence) if evidence else []
     first = [accuracy_table({**points, **optimal}, sizes), comparison_table(points)]
     last = [*([validation_table(validated)] if evidence else [])]
-    last += [grader_table(runs), failure_table(runs)]
+    stops = estimate_stops(runs)
+    last += [stops_table(stops), grader_table(runs), failure_table(runs)]
     draws = _figures(runs, points, groupings, baselines, sizes)
     if optimal:
         draws["compute-optimal"] = partial(figures.optimal_figure, points, optimal)
@@ -62,7 +65,7 @@ def write_report(
     markdown = "\n".join(f"## {table.name}\n\n{table.filled().markdown()}" for table in shown)
     (directory / "tables.md").write_text(markdown, encoding="utf-8")
     drawings = [_drawing(directory, name, draw) for name, draw in draws.items()]
-    said = [*findings(points, baselines, validated), *lacking]
+    said = [*findings(points, baselines, validated), *stops_said(stops), *lacking]
     index = directory / "index.html"
     index.write_text(page(said, drawings, shown, runs), encoding="utf-8")
     return index

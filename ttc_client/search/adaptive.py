@@ -15,8 +15,6 @@ from ttc_client.search.voting import support
 from ttc_client.together import in_order
 from ttc_client.types import Trajectory, Vote
 
-_LEAST_WINDOW, _WINDOWS = 2, 16
-"""The default window: a 16th of all, at least 2."""
 _NEGLIGIBLE, _DIGITS = 1e-17, 12
 
 
@@ -71,7 +69,7 @@ async def until_decided(
     flight at the decision are closed.
     """
     settings, tally, taken = search.settings, Tally(search), list[Sequence[Trajectory]]()
-    window = settings.window or max(_LEAST_WINDOW, num // _WINDOWS)
+    window = settings.window or default_window(num)
     async with in_order(work, window) as results:
         async for sampled in results:
             taken.append(sampled)
@@ -80,6 +78,11 @@ async def until_decided(
             if missing and tally.is_decided(votes * missing):
                 return taken, f"decided after {len(taken)} of {num}"
     return taken, ""
+
+
+def default_window(num: int) -> int:
+    """Return how many of so many pieces of work run ahead: a 16th, at least 2."""
+    return max(2, num // 16)
 
 
 class Tally(Generic[Stops]):
