@@ -38,13 +38,21 @@ async def both(one: Coroutine[Any, Any, T], other: Coroutine[Any, Any, U]) -> tu
     return results[0], results[1]
 
 
-async def surviving(work: Iterable[Coroutine[Any, Any, T]]) -> tuple[T, ...]:
-    """Return in order the results of those that no server failed; raise if all failed.
+async def surviving(
+    work: Iterable[Coroutine[Any, Any, T]], *, needed: bool = True
+) -> tuple[T, ...]:
+    """Return in order the results of those that no server failed.
 
-    Any other error stops all of them and is raised.
+    Raises if all failed and one is `needed`. Any other error stops all of them and is raised.
     """
-    async with in_order(work) as results:
-        return tuple([result async for result in results])
+    found: list[T] = []
+    try:
+        async with in_order(work) as results:
+            found = [result async for result in results]
+    except ServerError:
+        if needed:
+            raise
+    return tuple(found)
 
 
 @asynccontextmanager

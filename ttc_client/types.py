@@ -195,7 +195,10 @@ class AnswerGroup:
 
 @dataclass(frozen=True, slots=True)
 class TreeNode:
-    """One sampled step in the search tree; `kept` if the search went on from it or returned it."""
+    """One sampled step in the search tree; `kept` if the search went on from it or returned it.
+
+    Where `is_prompt`, it is what was asked anew: the text of a completion begins below it.
+    """
 
     path: tuple[int, ...]
     text: str
@@ -203,6 +206,7 @@ class TreeNode:
     finish: Finish
     multiplicity: int
     kept: bool
+    is_prompt: bool = False
 
 
 @dataclass(frozen=True, slots=True)

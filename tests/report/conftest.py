@@ -24,8 +24,8 @@ async def _search(search: Search[StrategySettings]) -> Found:
 
 
 @pytest.fixture
-def mcts(monkeypatch) -> Strategy[StrategySettings]:
+def dice(monkeypatch) -> Strategy[StrategySettings]:
     """A strategy as somebody adds one: its record, and a line in the table."""
-    strategy = Strategy("mcts", "a tree by chance", _search)
+    strategy = Strategy("dice", "a tree by chance", _search)
     monkeypatch.setitem(STRATEGIES, strategy.name, strategy)
     return strategy

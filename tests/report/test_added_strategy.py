@@ -21,13 +21,13 @@ WON, LOST = (True, True, True), (False, False, False)
 
 
 def _run(path) -> Run:
-    """A run of mcts, always right, and of greedy decoding, never right."""
+    """A run of dice, always right, and of greedy decoding, never right."""
     records = []
     for i in range(8):
         name = f"p{i}"
         records += [
             record("greedy", 1, [(0, None)], name=name, correct=LOST),
-            *(record("mcts", n, [(0, 0.9)] * n, name=name, correct=WON) for n in (4, 8)),
+            *(record("dice", n, [(0, 0.9)] * n, name=name, correct=WON) for n in (4, 8)),
         ]
     made = run(*records, name=str(path))
     path.mkdir()
@@ -37,27 +37,27 @@ def _run(path) -> Run:
     return made
 
 
-def test_it_is_in_figures_findings_tables_and_the_page(mcts, tmp_path):
+def test_it_is_in_figures_findings_tables_and_the_page(dice, tmp_path):
     made = _run(tmp_path / "run")
     points = read_curves([made])
-    assert findings(points, {})[0].startswith("mcts at 8: 100.0 %, +100.0 on greedy")
-    assert ("mcts", 8) in [row[:2] for row in short_table(points, [4, 8]).rows]
+    assert findings(points, {})[0].startswith("dice at 8: 100.0 %, +100.0 on greedy")
+    assert ("dice", 8) in [row[:2] for row in short_table(points, [4, 8]).rows]
     page = write_report([made], tmp_path / "out", {}, ModelSizes()).read_text()
     for figure in ("accuracy", "cost", "level"):
-        assert "<!-- mcts (weighted)" in (tmp_path / "out" / f"{figure}.svg").read_text(), figure
-    assert "<!-- mcts -->" in (tmp_path / "out" / "votes.svg").read_text()
+        assert "<!-- dice (weighted)" in (tmp_path / "out" / f"{figure}.svg").read_text(), figure
+    assert "<!-- dice -->" in (tmp_path / "out" / "votes.svg").read_text()
     with (tmp_path / "out" / "accuracy.csv").open() as file:
         rows = {(row["strategy"], row["N"]): row["accuracy"] for row in csv.DictReader(file)}
-    assert rows["mcts (weighted)", "4"] == rows["mcts (pass)", "8"] == "1.0"
-    assert "| mcts (weighted) | greedy | 8 | 100.0 |" in (tmp_path / "out/tables.md").read_text()
+    assert rows["dice (weighted)", "4"] == rows["dice (pass)", "8"] == "1.0"
+    assert "| dice (weighted) | greedy | 8 | 100.0 |" in (tmp_path / "out/tables.md").read_text()
     data = page.partition('<script id="problems" type="application/json">')[2]
     problems = json.loads(data.partition("</script>")[0])["problems"]
     searches = {search["name"]: search["tree"] for search in problems[0]["searches"]}
-    assert len(searches["mcts, N=8, seed 0"]) == 1
+    assert len(searches["dice, N=8, seed 0"]) == 1
 
 
 def test_one_that_is_not_known_is_said_before_anything_is_written(tmp_path):
     made = _run(tmp_path / "run")
-    with pytest.raises(ConfigError, match="strategy is 'mcts': it must be one of greedy, "):
+    with pytest.raises(ConfigError, match="strategy is 'dice': it must be one of greedy, "):
         write_report([made], tmp_path / "out", {}, ModelSizes())
     assert not (tmp_path / "out").exists()

@@ -24,7 +24,7 @@ def point(n: int) -> Point:
 
 def points() -> dict[Curve, dict[int, Point]]:
     """Curves of every strategy and vote, one that is in no release, and a long label."""
-    kinds = [("majority", "majority", ""), ("mcts", "weighted", "")]
+    kinds = [("majority", "majority", ""), ("dice", "weighted", "")]
     for strategy in ("best-of-n", "beam", "dvts"):
         kinds += [(strategy, vote, "") for vote in ("weighted", "prm", "majority", "pass")]
     kinds += [("beam", "weighted", LONG), ("compute-optimal", "table", "")]
@@ -49,7 +49,7 @@ DRAWS = {
 
 
 @pytest.fixture(autouse=True)
-def _mcts_is_known(mcts):
+def _dice_is_known(dice):
     """All figures show it."""
 
 
@@ -109,8 +109,8 @@ def test_labels_are_left_out_where_they_would_run_into_each_other():
 def test_a_strategy_has_one_colour_and_one_that_is_not_known_has_one_too():
     known = [palette.colour(name) for name in ("greedy", "majority", "best-of-n", "beam", "dvts")]
     assert len(set(known)) == 5
-    assert palette.colour("mcts") == palette.colour("mcts")
-    assert palette.colour("mcts") not in known
+    assert palette.colour("dice") == palette.colour("dice")
+    assert palette.colour("dice") not in known
 
 
 def luminance(colour: str) -> float:

@@ -95,9 +95,9 @@ def replace_label(curve: Curve, label: str) -> Curve:
     return curve._replace(label=label)
 
 
-def test_a_strategy_that_somebody_adds_is_told_like_any_other(mcts):
-    added = {**POINTS, Curve("mcts", "weighted"): {16: point(first(80), 1_600)}}
-    assert findings(added, {})[0].startswith("mcts at 16: 80.0 %, +34.0 on greedy")
+def test_a_strategy_that_somebody_adds_is_told_like_any_other(dice):
+    added = {**POINTS, Curve("dice", "weighted"): {16: point(first(80), 1_600)}}
+    assert findings(added, {})[0].startswith("dice at 16: 80.0 %, +34.0 on greedy")
 
 
 def test_compute_optimal_scaling_is_told_at_its_largest_n():

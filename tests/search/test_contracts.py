@@ -13,7 +13,10 @@ from ttc_client.search.best_of_n import BEST_OF_N
 from ttc_client.search.compute_optimal import TableSettings
 from ttc_client.search.found import Found, Pick
 from ttc_client.search.params import SearchParams, StrategySettings
+from ttc_client.search.particles import ParticleSettings
 from ttc_client.search.results import completions
+from ttc_client.search.revise import ReviseSettings
+from ttc_client.search.rsa import AggregationSettings
 from ttc_client.search.search import Search
 from ttc_client.search.stepwise import StepwiseSettings
 from ttc_client.search.strategies import STRATEGIES
@@ -40,6 +43,20 @@ CHOICES = (
     (Choice("majority", None), Choice("beam", 4)),
 )
 
+VARIANTS: dict[str, list[StrategySettings]] = {
+    "particles": [
+        *(ParticleSettings(), ParticleSettings(temper=True)),
+        *(ParticleSettings(gibbs=2), ParticleSettings(gibbs=2, temper=True)),
+    ],
+    "revise": [ReviseSettings(), ReviseSettings(revisions=1), ReviseSettings(revisions=2)],
+    "rsa": [
+        AggregationSettings(rounds=2, aggregate=2),
+        AggregationSettings(rounds=1, aggregate=1),
+        AggregationSettings(rounds=4, aggregate=1),
+    ],
+}
+"""What to check a strategy with beside its defaults, or where these need a larger N."""
+
 
 def settings_of(strategy: Strategy[Any], lookahead: int = 0) -> list[StrategySettings]:
     """Return what to check a strategy with."""
@@ -48,7 +65,7 @@ def settings_of(strategy: Strategy[Any], lookahead: int = 0) -> list[StrategySet
         return [TableSettings(table=chosen, lookahead=lookahead) for chosen in tables]
     if issubclass(strategy.settings, StepwiseSettings):
         return [strategy.settings(lookahead=lookahead)]
-    return [strategy.settings()]
+    return VARIANTS.get(strategy.name, [strategy.settings()])
 
 
 @pytest.mark.parametrize("n", [4, 8, 16])
@@ -180,7 +197,7 @@ async def loses_all_to_one_failure(search: Search[Any]) -> Found:
     ("search", "says"),
     [
         (more_than_n, "more than n candidates vote"),
-        (spends_twice, "tokens sampled, and"),
+        (spends_twice, "steps sampled"),
         (keeps_what_it_did_not_sample, "are not among what was sampled"),
         (takes_what_comes_first, "depends on the order of replies"),
         (favours_the_quick, "depends on the order of replies"),
@@ -210,5 +227,5 @@ async def test_who_says_to_need_nothing_must_ask_for_nothing():
 
 async def test_a_lookahead_that_is_not_declared_is_more_than_the_budget():
     silent = replace(BEAM, name="silent", spends=lambda params, settings: params.n / 8)
-    with pytest.raises(AssertionError, match="tokens sampled, and"):
+    with pytest.raises(AssertionError, match="steps sampled"):
         await check_strategy(silent, SearchParams(n=8))

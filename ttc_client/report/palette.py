@@ -26,10 +26,18 @@ _DARK = {
     "#2d87b8": "#8fd0f5",
     "#7a5c3a": "#d6b48c",
     "#5c7a00": "#b9d650",
+    "#c2185b": "#ff8fb8",
+    "#00808a": "#5fd3dc",
+    "#8b2e16": "#f0a08c",
+    "#6b4fb3": "#c6b3ff",
+    "#3f6b2f": "#9fd18c",
 }
 """The dark colour for each light one; both have a contrast of 3 and more to their ground."""
 
-_KNOWN = ("#6e6e6e", "#0068a3", "#a86c00", "#00795a", "#b04a88", "#3f3f9f")
+_KNOWN = (
+    *("#6e6e6e", "#0068a3", "#a86c00", "#00795a", "#b04a88", "#3f3f9f"),
+    *("#c2185b", "#00808a", "#8b2e16", "#6b4fb3", "#3f6b2f"),
+)
 """Of the strategies in the order of their table; after Okabe and Ito, whose colours the
 colour-blind can tell apart."""
 _OTHERS = ("#7a5c3a", "#5c7a00", "#c04a00", "#2d87b8")

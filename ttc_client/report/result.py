@@ -89,7 +89,7 @@ def search_tree(nodes: Sequence[TreeNode], width: int) -> Tree:
 def _node_line(node: TreeNode, room: int) -> Text:
     times = f" ×{node.multiplicity}" if node.multiplicity > 1 else ""
     end = times + _FINISH[node.finish]
-    score = score_text(node.score)
+    score = Text("asked", style="dim") if node.is_prompt else score_text(node.score)
     text = " ".join(clean(node.text).split())
     left = max(12, room - len(score) - len(end) - 2)
     shown = text if len(text) <= left else text[: left - 1] + "…"

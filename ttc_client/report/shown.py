@@ -25,7 +25,7 @@ class ShownVotes:
 
 @dataclass(frozen=True, slots=True)
 class ShownNode:
-    """A step; `answer` and `right` are those of the completion that ends with it."""
+    """A step, or a new prompt; `answer` and `right` are those of the completion it ends."""
 
     path: tuple[int, ...]
     text: Rich
@@ -33,6 +33,7 @@ class ShownNode:
     finish: Finish
     multiplicity: int
     kept: bool
+    is_prompt: bool = False
     answer: Rich | None = None
     right: float | None = None
 
@@ -77,6 +78,7 @@ def shown_nodes(tree: Iterable[TreeNode], ends: Ends, typeset: Typesetter) -> tu
                 finish=node.finish,
                 multiplicity=node.multiplicity,
                 kept=node.kept,
+                is_prompt=node.is_prompt,
                 answer=None if answer is None else typeset.answer(answer),
                 right=right,
             )

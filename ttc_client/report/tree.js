@@ -4,8 +4,8 @@
 //
 // A text is a string, or a list of strings and formulas; a formula is an object
 // {tex, rows, display}, or its index in the list that `ttc.load` was given. A node of a tree is
-// {path, text, score, finish, multiplicity, kept, answer, right}: `answer` is null but at the end
-// of a completion, `right` from 0 to 1, or null where it is not known.
+// {path, text, score, finish, multiplicity, kept, is_prompt, answer, right}: `answer` is null but at
+// the end of a completion, `right` from 0 to 1, or null where it is not known.
 const ttc = (() => {
   const MATHML = "http://www.w3.org/1998/Math/MathML";
   const UNSEEN = /[\0-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]/g;
@@ -131,6 +131,7 @@ const ttc = (() => {
       if (node.finish === "eos") notes.push("end");
       if (node.finish === "length") notes.push("cut");
       if (!node.kept) notes.push("not kept");
+      if (node.is_prompt) notes.push("asked");
       text.append(rich(excerpt(node.text, EXCERPT)));
       whole.append(rich(trimmed(node.text)));
       line.append(...(notes.length ? [element("span", notes.join(", "), "notes")] : []), text, ends);

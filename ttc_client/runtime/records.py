@@ -122,10 +122,11 @@ def key_of(line: Record | Cost | Trace) -> Key:
 
 
 def texts(trace: Trace) -> dict[tuple[int, ...], str]:
-    """Return for the path of each step all that was written up to it."""
+    """Return for the path of each step all that was written up to it, from its prompt on."""
     written: dict[tuple[int, ...], str] = {(): ""}
     for node in trace.tree:
-        written[node.path] = written[node.path[:-1]] + node.text
+        before = written[node.path[:-1]]
+        written[node.path] = "" if node.is_prompt else before + node.text
     return written
 
 

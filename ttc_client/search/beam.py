@@ -1,10 +1,17 @@
 """Beam search over steps, guided by a verifier."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
+from ttc_client.errors import ServerError
 from ttc_client.search.found import Found
 from ttc_client.search.search import Search
-from ttc_client.search.stepwise import StepwiseSettings, multiples_of_m, with_lookahead
+from ttc_client.search.stepwise import (
+    StepwiseSettings,
+    best_first,
+    multiples_of_m,
+    num_completions,
+    with_lookahead,
+)
 from ttc_client.search.strategy import Strategy
 from ttc_client.together import in_order
 from ttc_client.types import Trajectory
@@ -23,8 +30,8 @@ async def beam(search: Search[StepwiseSettings]) -> Found:
     )
     sampled = list(level)
     for depth in range(2, params.max_steps + 1):
-        kept = sorted((t for t in level if not t.finished), key=_best_first)
-        missing = params.n - _num_completions(sampled)
+        kept = sorted((t for t in level if not t.finished), key=best_first)
+        missing = params.n - num_completions(sampled)
         if not kept or missing <= 0:
             break
         level = await _expand_all(search, kept[: params.n // params.m], depth, missing)
@@ -50,20 +57,16 @@ async def _expand_all(
         )
         for beam in beams
     ]
-    async with in_order(expansions) as children:
-        async for siblings in children:
-            level += siblings
-            if _num_completions(level) >= missing:
-                break
+    try:
+        async with in_order(expansions) as children:
+            async for siblings in children:
+                level += siblings
+                if num_completions(level) >= missing:
+                    break
+    except ServerError:
+        if missing == search.params.n:  # else some have come to their end
+            raise
     return level
-
-
-def _best_first(trajectory: Trajectory) -> tuple[float, tuple[int, ...]]:
-    return -trajectory.value, trajectory.path
-
-
-def _num_completions(trajectories: Iterable[Trajectory]) -> int:
-    return sum(t.multiplicity for t in trajectories if t.finished)
 
 
 BEAM = Strategy(

@@ -83,6 +83,20 @@ def completions(sampled: Iterable[Trajectory], n: int) -> tuple[Pick, ...]:
     return tuple(sorted(picks, key=lambda pick: pick.trajectory.path))
 
 
+def merge_picks(picks: Iterable[Pick]) -> tuple[Pick, ...]:
+    """Add up the votes, with their mean weight, of picks of the same trajectory, in its order."""
+    alike: dict[tuple[int, ...], list[Pick]] = {}
+    for pick in picks:
+        alike.setdefault(pick.trajectory.path, []).append(pick)
+    return tuple(_added_up(alike[path]) for path in sorted(alike))
+
+
+def _added_up(alike: Sequence[Pick]) -> Pick:
+    votes = sum(pick.votes for pick in alike)
+    weights = [pick.votes * pick.weight for pick in alike if pick.weight is not None]
+    return Pick(alike[0].trajectory, votes, sum(weights) / votes if weights else None)
+
+
 async def candidates(
     picks: Sequence[Pick], params: SearchParams, ballot: Ballot, rules: Rules, *, scored: bool
 ) -> tuple[tuple[Candidate, ...], tuple[AnswerGroup, ...]]:
@@ -142,10 +156,13 @@ def in_order_of(
 
 
 def search_tree(found: Found) -> tuple[TreeNode, ...]:
-    """Return every sampled step in the order of the tree, marked if the search went on from it."""
+    """Return every sampled step in the order of the tree, marked if the search went on from it.
+
+    What was asked anew is a node of its own.
+    """
     sampled = found.sampled
     kept = {t.path[:-1] for t in sampled} | {pick.trajectory.path for pick in found.picks}
-    return tuple(
+    nodes = [
         TreeNode(
             path=t.path,
             text=t.steps[-1].text,
@@ -154,8 +171,19 @@ def search_tree(found: Found) -> tuple[TreeNode, ...]:
             multiplicity=t.multiplicity,
             kept=t.path in kept,
         )
-        for t in sorted(sampled, key=lambda t: t.path)
-    )
+        for t in sampled
+    ]
+    return tuple(sorted((*nodes, *_prompts(sampled)), key=lambda node: node.path))
+
+
+def _prompts(sampled: Iterable[Trajectory]) -> list[TreeNode]:
+    """Return the new prompts that trajectories begin at, each once, by their last message."""
+    asked = {t.path[: len(t.path) - len(t.steps)]: t.prompt.messages[-1].content for t in sampled}
+    return [
+        TreeNode(path, text, None, "stop", 1, kept=True, is_prompt=True)
+        for path, text in asked.items()
+        if path
+    ]
 
 
 def counts(found: Found, read: Sequence[Candidate]) -> Counts:

@@ -1,10 +1,12 @@
 """What the strategies share that go step by step, M ways at a time."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
-from ttc_client.errors import ConfigError
 from ttc_client.search.params import SearchParams, StrategySettings, check_count
+from ttc_client.search.strategy import multiples
+from ttc_client.types import Trajectory
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,22 +22,19 @@ class StepwiseSettings(StrategySettings):
         check_count("lookahead", self.lookahead, least=0)
 
 
-def multiples_of_m(
-    params: SearchParams, settings: StepwiseSettings, grid: Sequence[int]
-) -> Sequence[int]:
+def best_first(trajectory: Trajectory) -> tuple[float, tuple[int, ...]]:
+    """Return a key that sorts by value, the earlier first among equals."""
+    return -trajectory.value, trajectory.path
+
+
+def num_completions(trajectories: Iterable[Trajectory]) -> int:
+    """Count the completions that trajectories stand for."""
+    return sum(t.multiplicity for t in trajectories if t.finished)
+
+
+def multiples_of_m(params: SearchParams, settings: Any, grid: Sequence[int]) -> Sequence[int]:
     """Return the budgets of a grid from M on; raises ConfigError for what M does not divide."""
-    possible = [n for n in grid if n >= params.m]
-    if not possible:
-        raise ConfigError(
-            f"n is {max(grid)} and m is {params.m}: {params.strategy} needs n to be at least m"
-        )
-    for n in possible:
-        if n % params.m:
-            raise ConfigError(
-                f"n is {n} and m is {params.m}: {params.strategy} needs n to be a multiple of m, "
-                f"such as {n - n % params.m}"
-            )
-    return possible
+    return multiples(params, grid, "m", params.m)
 
 
 def with_lookahead(params: SearchParams, settings: StepwiseSettings) -> float:

@@ -10,13 +10,21 @@ from ttc_client.search.best_of_n import BEST_OF_N, MAJORITY
 from ttc_client.search.compute_optimal import COMPUTE_OPTIMAL
 from ttc_client.search.dvts import DVTS
 from ttc_client.search.greedy import GREEDY
+from ttc_client.search.mcts import MCTS
+from ttc_client.search.particles import PARTICLES
+from ttc_client.search.rebase import REBASE
+from ttc_client.search.revise import REVISE
+from ttc_client.search.rsa import RSA
 from ttc_client.search.strategy import Strategy
 
 Table = Mapping[str, Strategy[Any]]
 
 STRATEGIES: Final[dict[str, Strategy[Any]]] = {
     strategy.name: strategy
-    for strategy in (GREEDY, BEST_OF_N, MAJORITY, BEAM, DVTS, COMPUTE_OPTIMAL)
+    for strategy in (
+        *(GREEDY, BEST_OF_N, MAJORITY, BEAM, DVTS, COMPUTE_OPTIMAL),
+        *(PARTICLES, REBASE, MCTS, REVISE, RSA),
+    )
 }
 """By name, in the order in which help, tables and figures show them."""
 

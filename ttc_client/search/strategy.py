@@ -32,6 +32,29 @@ def every_budget(params: SearchParams, settings: Any, grid: Sequence[int]) -> Se
     return grid
 
 
+def multiples(
+    params: SearchParams, grid: Sequence[int], name: str, unit: int, least: int | None = None
+) -> Sequence[int]:
+    """Return the budgets of a grid from the least on, by default a unit, which is a setting.
+
+    Raises ConfigError if there are none, and for one that the unit does not divide.
+    """
+    least = least or unit
+    possible = [n for n in grid if n >= least]
+    if not possible:
+        needed = f"at least {name}" if least == unit else f"{least} or more"
+        raise ConfigError(
+            f"n is {max(grid)} and {name} is {unit}: {params.strategy} needs n to be {needed}"
+        )
+    for n in possible:
+        if n % unit:
+            raise ConfigError(
+                f"n is {n} and {name} is {unit}: {params.strategy} needs n to be a multiple of "
+                f"{name}, such as {n - n % unit}"
+            )
+    return possible
+
+
 def independent(params: SearchParams, settings: Any) -> Kind:
     """Sample whole completions, none of which depends on another."""
     return "independent"
@@ -40,6 +63,11 @@ def independent(params: SearchParams, settings: Any) -> Kind:
 def tree(params: SearchParams, settings: Any) -> Kind:
     """Sample steps, each of which depends on how those before were scored."""
     return "tree"
+
+
+def chains(params: SearchParams, settings: Any) -> Kind:
+    """Sample whole completions, each of which may read earlier ones."""
+    return "chains"
 
 
 def by_reward(params: SearchParams) -> Vote:
@@ -61,8 +89,9 @@ class Strategy(Generic[S]):
     `needs` says what the verifier must be able to score: nothing, whole solutions, or prefixes of
     them. `settings` is the class of its own settings, of which its flags, recipe keys, defaults
     and checks are made. `samples` says how its samples depend on each other, `budgets` which N of
-    a grid it runs at (raises ConfigError where there is none), `spends` bounds what a search
-    samples, in generations as long as the longest one, and `vote` is what decides by default.
+    a grid it runs at (raises ConfigError where there is none), `spends` bounds the steps that a
+    search samples, in units of those of its longest trajectory, and `vote` is what decides by
+    default. `takes_m` says whether the beam width M changes what it finds.
     `top_logprobs` is how many alternatives of each token it reads, beside the token's own
     log-probability; None for neither.
     """
@@ -76,6 +105,7 @@ class Strategy(Generic[S]):
     budgets: Callable[[SearchParams, S, Sequence[int]], Sequence[int]] = every_budget
     spends: Callable[[SearchParams, S], float] = whole_budget
     vote: Callable[[SearchParams], Vote] = by_reward
+    takes_m: bool = True
     top_logprobs: int | None = None
 
     def settings_of(self, params: SearchParams) -> S:

@@ -13,7 +13,7 @@ from ttc_client.errors import ServerError
 from ttc_client.search.found import Found
 from ttc_client.search.params import SearchParams
 from ttc_client.search.ports import Policy, SampleRequest, ScoreRequest, Verifier
-from ttc_client.search.steps import STEP_DELIMITER
+from ttc_client.search.steps import STEP_DELIMITER, split_steps
 from ttc_client.search.strategy import Strategy
 from ttc_client.tasks.task import Task
 from ttc_client.tasks.workers import Workers
@@ -30,7 +30,7 @@ _TURNS_TO_SETTLE = 30
 async def check_strategy(strategy: Strategy[Any], params: SearchParams) -> None:
     """Check a strategy with params that it can run with.
 
-    It spends no more than it says, asks for a verifier only if it needs one, never uses a seed or
+    It samples no more than it says, asks for a verifier only if it needs one, never uses a seed or
     a path twice, finds the same whatever the order of replies, marks what is cut, closes all its
     requests when it is cancelled, and survives the failure of one of them.
     """
@@ -51,16 +51,15 @@ async def _run(
 
 
 async def _check_budget(strategy: Strategy[Any], params: SearchParams) -> None:
-    policy = ScriptedPolicy(walk, tokens=lambda text: 1 + text.count(STEP_DELIMITER))
+    policy = ScriptedPolicy(walk, tokens=lambda text: len(split_steps(text)))
     found, verifier = await _run(strategy, params, policy)
     assert found.picks, "no candidate came of it"
     assert sum(pick.votes for pick in found.picks) <= params.n, "more than n candidates vote"
     if strategy.needs == "nothing":
         assert not verifier.requests, "it needs nothing, and asked the verifier"
-    sampled = sum(t.steps[-1].num_tokens * t.multiplicity for t in found.sampled)
     longest = max(t.num_tokens for t in found.sampled)
     bound = strategy.spends(params, strategy.settings_of(params)) * longest
-    assert sampled <= bound, f"{sampled} tokens sampled, and {bound} are declared"
+    assert policy.num_tokens <= bound, f"{policy.num_tokens} steps sampled, {bound:g} declared"
     in_tree = {t.path for t in found.sampled}
     lost = [pick.trajectory.path for pick in found.picks if pick.trajectory.path not in in_tree]
     assert not lost, f"candidates {lost} are not among what was sampled"

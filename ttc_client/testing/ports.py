@@ -22,7 +22,8 @@ class ScriptedPolicy:
 
     `gate` may name an event that a request waits for. What was asked, and what was closed before
     it was answered, is in `requests` and `cancelled`; `tokens` says how long a text counts as, and
-    `logprob` how likely each of its tokens was, where a request asks.
+    `logprob` how likely each of its tokens was, where a request asks. `num_tokens` counts those of
+    all answers.
     """
 
     write: Write
@@ -33,6 +34,7 @@ class ScriptedPolicy:
     cancelled: list[SampleRequest] = field(default_factory=list[SampleRequest])
     in_flight: int = 0
     most_in_flight: int = 0
+    num_tokens: int = 0
 
     async def __call__(self, request: SampleRequest) -> Samples:
         """Answer a request, in another turn of the event loop."""
@@ -49,6 +51,7 @@ class ScriptedPolicy:
         finally:
             self.in_flight -= request.n
         steps = tuple(self._step(request, *self.write(request, i)) for i in range(request.n))
+        self.num_tokens += sum(step.num_tokens for step in steps)
         return Samples(steps, request.trajectory.token_ids, Usage(policy_requests=1))
 
     def _step(self, request: SampleRequest, text: str, finish: Finish) -> Step:
