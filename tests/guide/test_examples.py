@@ -30,8 +30,9 @@ from tests.tables import table
 from ttc_client import Client, SearchParams, Servers
 from ttc_client.cli import demo
 from ttc_client.cli.app import make_app
-from ttc_client.settings.config import SETTINGS, load_settings
+from ttc_client.settings.config import SETTINGS, Settings, load_settings
 from ttc_client.settings.table_file import write_table
+from ttc_client.tasks.task import Task
 
 TRUTHS = {
     "Let $f(x) = 6x + 17$. Find $f(4)$.": "41",
@@ -41,6 +42,9 @@ TRUTHS = {
     "Compute $1 + 2$.": "3",
 }
 """The right answer of every problem that is shown; a new one needs its answer here."""
+
+TRUTHS_OF_TASKS = {("parity", "Compute $17 + 25$."): "even"}
+"""The same for tasks other than mathematics, by their names."""
 
 SEEDS = (0, 1, 2)
 COMMANDS = commands()
@@ -140,20 +144,21 @@ def test_there_are_examples() -> None:
     assert {problem_of(command) for command in SOLVING} - {""} == set(TRUTHS)
 
 
-def params_of(command: Command) -> SearchParams:
-    """Return how a command searches, by its own flags."""
+def settings_of(command: Command) -> Settings:
+    """Return how a command searches and for what, by its own flags."""
     parser, arguments = command_of(command.words)
     given = parser.make_context(command.name, list(arguments)).params
     flags = {name: given[name] for name in SETTINGS if given.get(name) not in (None, ())}
-    return load_settings(flags, {}).params
+    return load_settings(flags, {})
 
 
 def prepare(directory: Path, client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Write what some commands read: a table, and the guide's own strategy."""
+    """Write what some commands read: a table, and the guide's own strategy and task."""
     models = {role: name or "" for role, name in client.models.items()}
     write_table(table(**models), directory / "table.json")
-    for snippet in snippets(GUIDE / "own-strategy.md"):
-        (directory / snippet.name).write_text(snippet.text)
+    for page in ("own-strategy.md", "own-task.md"):
+        for snippet in snippets(GUIDE / page):
+            (directory / snippet.name).write_text(snippet.text)
     monkeypatch.chdir(directory)
     monkeypatch.syspath_prepend(directory)
 
@@ -161,18 +166,24 @@ def prepare(directory: Path, client: Client, monkeypatch: pytest.MonkeyPatch) ->
 _answers: dict[object, str] = {}
 
 
-async def answer(client: Client, problem: str, params: SearchParams) -> str:
+async def answer(client: Client, problem: str, params: SearchParams, task: Task) -> str:
     """Return what a search finds; the same search is shown in several places."""
-    key = (problem, repr(params))
+    key = (problem, repr(params), task.name)
     if key not in _answers:
-        _answers[key] = (await client.solve(problem, params)).answer
+        if task.name == client.task.name:
+            _answers[key] = (await client.solve(problem, params)).answer
+        else:
+            async with Client(client.servers, task) as other:
+                _answers[key] = (await other.solve(problem, params)).answer
     return _answers[key]
 
 
 async def check(command: Command, client: Client) -> None:
-    problem, params = problem_of(command), params_of(command)
-    found = {s: await answer(client, problem, replace(params, seed=s)) for s in SEEDS}
-    assert found == dict.fromkeys(SEEDS, TRUTHS[problem])
+    problem, settings = problem_of(command), settings_of(command)
+    task, params = settings.task, settings.params
+    truth = TRUTHS_OF_TASKS.get((task.name, problem)) or TRUTHS[problem]
+    found = {s: await answer(client, problem, replace(params, seed=s), task) for s in SEEDS}
+    assert found == dict.fromkeys(SEEDS, truth)
 
 
 @pytest.mark.asyncio(loop_scope="module")

@@ -54,17 +54,29 @@ def extract_answer(text: str) -> str:
     before the end of its formula or line. Without a box: what follows the last "answer is" or
     "answer:" (or GSM8K's `####`); else the last formula, else the last number, of the last line.
     """
-    text = _spoken(text)
+    text = spoken(text)
+    answer = _stated(text)
+    return answer if answer or _has_box(text) else last_answer(text[-_TAIL_CHARS:])
+
+
+def stated_answer(text: str) -> str:
+    """Return the boxed or announced answer, "" where there is none, whatever number comes last."""
+    return _stated(spoken(text))
+
+
+def _stated(text: str) -> str:
     last = next(_boxes(text), None)
     if last:
         behind = text[last[1] : last[1] + _TAIL_CHARS]
         return announced_answer(behind, only_values=True) or _joined(text, _boxes(text))
-    answer = announced_answer(text)
-    has_box = text.rfind(r"\boxed") >= 0 or text.rfind(r"\fbox") >= 0
-    return answer if answer or has_box else last_answer(text[-_TAIL_CHARS:])
+    return announced_answer(text)
 
 
-def _spoken(text: str) -> str:
+def _has_box(text: str) -> bool:
+    return text.rfind(r"\boxed") >= 0 or text.rfind(r"\fbox") >= 0
+
+
+def spoken(text: str) -> str:
     """Return the text behind the thoughts, without special tokens."""
     for opening, closing in _THOUGHT:
         _, closed, behind = text.rpartition(closing)

@@ -4,35 +4,20 @@ Knows rows and columns; knows nothing of searches.
 """
 
 import random
-import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import count
 
-from ttc_client.bench.cells import CellError, question_of, text_of
-from ttc_client.bench.readers import SPILLED, Row
+from ttc_client.bench.columns import LackingError, RowProblems
 from ttc_client.bench.sources import rows_of
 from ttc_client.errors import ConfigError
+from ttc_client.tasks.rows import reader_of
 from ttc_client.tasks.task import Task
 from ttc_client.types import Problem
 
-COLUMNS: dict[str, tuple[str, ...]] = {
-    "id": ("unique_id", "id"),
-    "problem": ("problem", "question"),
-    "answer": ("answer",),
-    "solution": ("solution",),
-    "level": ("level",),
-    "subject": ("subject", "type"),
-}
-"""What a problem is made of, and the columns it is looked for in, the first that exists."""
-
-_GSM8K_MARK = "####"
 _SAMPLE_SEED = 0
 _PLACES_SHOWN = 5
-_SOLUTION = re.compile(r"\\(?:boxed|fbox)\b|\banswer\s+is\b|\banswer\**\s*:", re.IGNORECASE)
-"""What in an answer's cell says that it holds a solution, off which the answer is to be read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,28 +114,27 @@ def read_problem_set(
 ) -> ProblemSet:
     """Read a file (`readers.READERS`), a Hugging Face dataset id, or `demomath`.
 
-    `columns` says where a field is found if not under its usual names (`COLUMNS`). A set without
-    answers has the task read them off its solutions, and so it is with a whole solution in the
-    answer's place. Problems without an id take a number that is free. A row without a problem or
-    an answer is left out. `split` is that of a Hugging Face dataset. Raises ConfigError that names
-    the row and the fix, also where every row would be left out.
+    `columns` says where a field is found if not under its usual names (`columns.COLUMNS`, and the
+    task's own). A set without answers has the task read them off its solutions, and so it is with a
+    whole solution in the answer's place. Problems without an id take a number that is free. A row
+    that is not a problem of the task is left out. `split` is that of a Hugging Face dataset. Raises
+    ConfigError that names the row and the fix, also where every row would be left out.
     """
-    for field in columns or {}:
-        if field not in COLUMNS:
-            raise ConfigError(f"column is {field!r}: it must be one of {', '.join(COLUMNS)}")
+    rows = RowProblems(task, columns or {}, source)
     found: list[tuple[int, Problem]] = []
-    lacking: list[_LackingError] = []
+    lacking: list[LackingError] = []
     for index, row in enumerate(rows_of(source, split, "demomath")):
         try:
-            found.append((index, _problem(row, index, columns or {}, source, task)))
-        except _LackingError as error:
+            found.append((index, rows.problem(row, index)))
+        except LackingError as error:
             lacking.append(error)
     if not found:
         raise ConfigError(str(lacking[0]) if lacking else f"{source}: there is no problem in it")
     given = Counter(problem.id for _, problem in found if problem.id)
     if repeated := [name for name, times in given.items() if times > 1]:
         raise ConfigError(f"{source}: the id {repeated[0]!r} is given to several problems")
-    return ProblemSet(tuple(_numbered(found, given)), tuple(error.short for error in lacking))
+    problems = reader_of(task).settle([*_numbered(found, given)])
+    return ProblemSet(tuple(problems), tuple(error.short for error in lacking))
 
 
 def _numbered(found: Sequence[tuple[int, Problem]], given: Iterable[str]) -> Iterator[Problem]:
@@ -167,83 +151,3 @@ def _numbered(found: Sequence[tuple[int, Problem]], given: Iterable[str]) -> Ite
                 name = next(free)
             taken.add(name)
             yield replace(problem, id=name)
-
-
-class _LackingError(Exception):
-    """A row that is not a problem; `short` says where it is and what it lacks."""
-
-    def __init__(self, short: str, message: str) -> None:
-        super().__init__(message)
-        self.short = short
-
-
-def _problem(row: Row, index: int, columns: Mapping[str, str], source: str, task: Task) -> Problem:
-    """Return a row's problem, its id "" where none is given.
-
-    Raises _LackingError for a row without one, and ConfigError for a cell that is not text.
-    """
-
-    def field(name: str) -> str:
-        column = columns.get(name) or _usual_column(row, name)
-        if row.get(column) is None:
-            if name in columns:
-                lack = f"row {index} has no column {column!r}"
-                raise _LackingError(lack, f"{source}: {lack}")
-            return ""
-        try:
-            return (question_of if name == "problem" else text_of)(row[column])
-        except CellError as error:
-            if name not in ("problem", "answer"):
-                return ""
-            raise ConfigError(
-                f"{source}: row {index} holds {error} in the column {column!r}, which cannot be "
-                f"the {name}: name another column with --column {name}=COLUMN"
-            ) from error
-
-    if SPILLED in row:
-        lack = f"row {index} has more cells than columns"
-        raise _LackingError(lack, f"{source}: {lack}: is a text with a comma in it not quoted?")
-    question, gold = field("problem"), field("answer")
-    gold = _answer_of(gold, question, task) if gold else _solved(field("solution"), question, task)
-    for name, value in (("problem", question), ("answer", gold)):
-        if not value.strip():
-            lack = f"row {index} has no {name}"
-            raise _LackingError(
-                lack,
-                f"{source}: {lack}; its columns are {', '.join(row)}: "
-                f"name the right one with --column {name}=COLUMN",
-            )
-    return Problem(
-        question=question,
-        id=field("id"),
-        gold=gold,
-        level=level_name(field("level")),
-        subject=field("subject"),
-    )
-
-
-def _answer_of(cell: str, question: str, task: Task) -> str:
-    """Return the answer that a cell holds: itself, or what the solution in it comes to."""
-    if _GSM8K_MARK in cell:
-        return cell.rpartition(_GSM8K_MARK)[2].strip()
-    return (_SOLUTION.search(cell) and _solved(cell, question, task)) or cell
-
-
-def _solved(solution: str, question: str, task: Task) -> str:
-    return task.extract(Problem(question=question), solution)
-
-
-def _usual_column(row: Row, name: str) -> str:
-    return next((key for key in COLUMNS[name] if row.get(key) is not None), "")
-
-
-def usual_cell(row: Row, name: str) -> str:
-    """Return what a row has in the first of a field's usual columns, "" where it has no text."""
-    with suppress(CellError):
-        return text_of(row.get(_usual_column(row, name)))
-    return ""
-
-
-def level_name(text: str) -> str:
-    """Return a level as data sets that agree name it: "5", also where one says "Level 5"."""
-    return text.removeprefix("Level ").strip()

@@ -10,6 +10,7 @@ from ttc_client.errors import ConfigError
 from ttc_client.search.params import SearchParams
 from ttc_client.search.strategy import Strategy
 from ttc_client.settings.config import PARAMS, Settings
+from ttc_client.tasks.table import OPTIONS
 
 CELL = ("strategy", "n", "seed", "vote")
 """What one search of a grid differs in from the next."""
@@ -61,9 +62,10 @@ class Grid:
         values = settings.values
         shared = {name: values[name] for name in PARAMS if name not in CELL}
         own = {name: _own(settings.cell(strategy=name)[1]) for name in self.strategies}
+        known = [name for name in OPTIONS if hasattr(settings.task, name)]
         task = {
             name: getattr(settings.task, name, None)
-            for name in ("name", "system_prompt", "grader_name")
+            for name in ("name", "system_prompt", "grader_name", *known)
         }
         policy_api = settings.servers.policy_api
         return {**shared, "policy_api": policy_api, "task": task, "own": own}

@@ -18,7 +18,7 @@ from typing import Annotated, Any
 
 import msgspec
 
-from ttc_client.bench.dataset import level_name, usual_cell
+from ttc_client.bench.columns import level_name, usual_cell
 from ttc_client.bench.readers import decode_object, read_parquet
 from ttc_client.errors import ConfigError
 from ttc_client.runtime.records import Key

@@ -24,7 +24,7 @@ from ttc_client.cli.doctor import doctor
 from ttc_client.cli.export import export
 from ttc_client.cli.guide import guide
 from ttc_client.cli.imports import import_
-from ttc_client.cli.lists import datasets, recipes
+from ttc_client.cli.lists import datasets, recipes, tasks
 from ttc_client.cli.optimal import fit
 from ttc_client.cli.options import VERIFIER, search_options
 from ttc_client.cli.prm import evaluate as prm_eval
@@ -82,7 +82,7 @@ def make_app(*, all_shown: bool = False) -> typer.Typer:
     app.add_typer(prm, name="prm")
     add_searching(doctor)
     add_searching(config)
-    for command in (up, recipes, datasets, guide):
+    for command in (up, recipes, datasets, tasks, guide):
         add(command)
     return app
 

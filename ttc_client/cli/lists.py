@@ -1,4 +1,6 @@
-"""`ttc recipes` and `ttc datasets`: what there is to run."""
+"""`ttc recipes`, `ttc datasets` and `ttc tasks`: what there is to run."""
+
+from typing import Any
 
 from ttc_client.cli.options import Json
 
@@ -35,6 +37,20 @@ def recipes(json: Json = False) -> None:
 def datasets(json: Json = False) -> None:
     """List problem sets to run: ttc bench NAME."""
     _show(("dataset", "what", "where"), _DATASETS, json=json)
+
+
+def tasks(json: Json = False) -> None:
+    """List the tasks, for --task NAME in ttc solve and ttc bench; ttc guide own-task adds one."""
+    from dataclasses import fields
+
+    from ttc_client.tasks.table import OPTIONS, TASKS
+
+    def flags(kind: Any) -> str:
+        own = [field.name for field in fields(kind) if field.name in {*OPTIONS, "grader"}]
+        return ", ".join("--" + name.replace("_", "-") for name in own)
+
+    rows = [(name, kind.about, flags(kind)) for name, kind in TASKS.items()]
+    _show(("task", "what", "settings"), rows, json=json)
 
 
 def _budgets(recipe: dict[str, object]) -> str:

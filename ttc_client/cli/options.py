@@ -16,9 +16,10 @@ import typer
 from ttc_client.errors import ConfigError
 from ttc_client.search.strategies import STRATEGIES
 from ttc_client.settings.config import OWN, SETTINGS
-from ttc_client.tasks.table import TASKS
+from ttc_client.tasks.table import OPTIONS, TASKS
 
-SEARCH, SAMPLING, SERVERS, STRATEGY = "Search", "Sampling", "Servers", "Of some strategies alone"
+SEARCH, SAMPLING, SERVERS = "Search", "Sampling", "Servers"
+STRATEGY, TASK = "Of some strategies alone", "Of some tasks alone"
 
 _FLAGS = {
     "n": ("-n",),
@@ -27,6 +28,7 @@ _FLAGS = {
     "seeds": ("--seeds/--no-seeds",),
     "check": ("--check/--no-check",),
     "timeout_s": ("--timeout",),
+    "show_options": ("--show-options/--no-show-options",),
 }
 
 _ALWAYS_SHOWN = {"strategy", "n", "m", "vote", "seed", "policy", "prm", "policy_api", "prm_api"}
@@ -49,7 +51,7 @@ _HELP: dict[str, tuple[str, str]] = {
         SEARCH,
         "sal reproduces the published toolkit, search-and-learn, where it departs from the post.",
     ),
-    "task": (SEARCH, "What is asked and how it is judged: {choices}."),
+    "task": (SEARCH, "What is asked and how it is judged: {choices}; ttc tasks explains them."),
     "system_prompt": (SEARCH, "In place of the task's own, which for math is Meta's for MATH."),
     "grader": (
         SEARCH,
@@ -81,6 +83,7 @@ _HELP: dict[str, tuple[str, str]] = {
     "ca_bundle": (SERVERS, "File of CA certificates to trust besides the system's (PEM)."),
     "check": (SERVERS, "Refuse servers that would ruin a search, as ttc doctor finds them."),
     **{name: (STRATEGY, field.metadata["help"]) for name, field in OWN.items()},
+    **{name: (TASK, field.metadata["help"]) for name, field in OPTIONS.items()},
 }
 
 VERIFIER = tuple(

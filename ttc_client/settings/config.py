@@ -20,7 +20,7 @@ from ttc_client.search.strategies import STRATEGIES, find_strategy
 from ttc_client.search.strategy import Strategy
 from ttc_client.settings.servers import ENVIRONMENT_PREFIX, SECRETS, Servers
 from ttc_client.settings.table_file import read_table
-from ttc_client.tasks.table import find_task
+from ttc_client.tasks.table import OPTIONS, find_task
 from ttc_client.tasks.task import Task
 
 DEFAULT_FILE = Path("ttc.toml")
@@ -42,7 +42,7 @@ def _fields(kinds: Iterable[type[Any]]) -> dict[str, Field[Any]]:
 PARAMS = {name: f for name, f in _fields([SearchParams]).items() if name != "settings"}
 OWN = _fields(strategy.settings for strategy in STRATEGIES.values())
 """The settings that belong to some strategies alone."""
-SERVERS, TASK = _fields([Servers]), _fields([TaskSettings])
+SERVERS, TASK = _fields([Servers]), {**_fields([TaskSettings]), **OPTIONS}
 SETTINGS: Final[Mapping[str, Field[Any]]] = {**PARAMS, **OWN, **SERVERS, **TASK}
 
 
@@ -129,6 +129,7 @@ def merge_settings(
 ) -> Settings:
     """Merge flags over environment over the table of a file over defaults; raises ConfigError."""
     values: dict[str, Any] = {name: field.default for name, field in SETTINGS.items()}
+    values |= dict.fromkeys(OPTIONS)  # each task has defaults of its own
     origins = dict.fromkeys(SETTINGS, "default")
     _check_environment(environment)
     variables = {name: ENVIRONMENT_PREFIX + name.upper() for name in SETTINGS}

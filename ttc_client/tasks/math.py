@@ -3,13 +3,13 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import nan
-from typing import Literal, get_args
+from typing import ClassVar, Literal, get_args
 
 from ttc_client.answers import extract_answer
 from ttc_client.answers.grading import grade
 from ttc_client.answers.math_verify import math_verify_version
 from ttc_client.errors import ConfigError
-from ttc_client.tasks.prompts import META_MATH_SYSTEM_PROMPT
+from ttc_client.tasks.prompts import META_MATH_SYSTEM_PROMPT, under
 from ttc_client.tasks.workers import Workers
 from ttc_client.types import Message, Problem
 
@@ -28,6 +28,9 @@ class Math:
     grader: Grader = "own"
     read_answer: Callable[[str], str] = extract_answer
     name: str = "math"
+    about: ClassVar[str] = (
+        "a final answer in mathematics; equal by canonical form, graded by the gold answer"
+    )
 
     def __post_init__(self) -> None:
         if self.grader not in get_args(Grader):
@@ -43,9 +46,7 @@ class Math:
 
     def messages(self, problem: Problem) -> Sequence[Message]:
         """Return the problem under the system prompt, where there is one."""
-        if not self.system_prompt:
-            return problem.messages
-        return (Message("system", self.system_prompt), *problem.messages)
+        return under(self.system_prompt, problem)
 
     def extract(self, problem: Problem, text: str) -> str:
         """Return the boxed or announced answer, or else the last number."""

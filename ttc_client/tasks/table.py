@@ -1,15 +1,33 @@
 """The table of tasks. A new one is a file, and a line here."""
 
-from collections.abc import Callable
+from dataclasses import Field, fields
 from importlib import import_module
 from typing import Any, Final
 
-from ttc_client.errors import ConfigError
+from ttc_client.errors import ConfigError, did_you_mean
+from ttc_client.tasks.choice import Choice
 from ttc_client.tasks.math import Math
+from ttc_client.tasks.open import Open
+from ttc_client.tasks.structured import Json
 from ttc_client.tasks.task import Task
+from ttc_client.tasks.text import Text
 
-TASKS: Final[dict[str, Callable[..., Task]]] = {"math": Math}
-"""By name; each makes a task, with a system prompt of the user's own if it is given one."""
+TASKS: Final[dict[str, type[Any]]] = {
+    "math": Math,
+    "choice": Choice,
+    "text": Text,
+    "json": Json,
+    "open": Open,
+}
+"""By name, in the order in which help and `ttc tasks` show them; each class makes a task."""
+
+OPTIONS: Final[dict[str, Field[Any]]] = {
+    field.name: field
+    for kind in reversed(TASKS.values())
+    for field in fields(kind)
+    if "help" in field.metadata
+}
+"""The settings that belong to some tasks alone: flags and recipe keys are made from them."""
 
 
 def find_task(name: str, **options: Any) -> Task:
@@ -21,21 +39,29 @@ def find_task(name: str, **options: Any) -> Task:
     found: Any = TASKS.get(name) or _imported(name)
     is_class = isinstance(found, type)
     given = {option: value for option, value in options.items() if value is not None}
-    known = set(getattr(found, "__dataclass_fields__", ())) if is_class else set[str]()
+    known = _names(found) if is_class else set[str]()
     if unknown := given.keys() - known:
-        raise ConfigError(f"task is {name!r}, which has no {min(unknown)}: leave it out")
+        having = [each for each, kind in TASKS.items() if min(unknown) in _names(kind)]
+        other = f", or use {' or '.join(having)}" if having else ""
+        raise ConfigError(f"task is {name!r}, which has no {min(unknown)}: leave it out{other}")
     task = _made(name, found, given) if is_class else found
     if lacking := [method for method in _METHODS if not callable(getattr(task, method, None))]:
         raise ConfigError(f"task is {name!r}, which is not a task: it has no {lacking[0]}()")
     return task
 
 
+def _names(kind: type[Any]) -> set[str]:
+    return set(getattr(kind, "__dataclass_fields__", ()))
+
+
 _METHODS = ("messages", "extract", "keys", "grade")
 
 
-def _made(name: str, kind: Callable[..., Any], arguments: dict[str, str]) -> Any:
+def _made(name: str, kind: type[Any], arguments: dict[str, Any]) -> Any:
     try:
         return kind(**arguments)
+    except ConfigError:
+        raise
     except Exception as error:
         raise ConfigError(f"task is {name!r}, which cannot be made: {error}") from error
 
@@ -47,4 +73,5 @@ def _imported(name: str) -> Any:
             return getattr(import_module(module), attribute)
     except Exception as error:  # whatever a module of the user's raises
         raise ConfigError(f"task is {name!r}, which cannot be imported: {error}") from error
-    raise ConfigError(f"task is {name!r}: it must be {', '.join(TASKS)}, or module:name")
+    hint = did_you_mean(name, TASKS)
+    raise ConfigError(f"task is {name!r}: it must be {', '.join(TASKS)}, or module:name{hint}")

@@ -1,20 +1,27 @@
 """The processes that key and grade answers, opened by `Client` for all its searches."""
 
 import asyncio
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
 from typing import Self
 
 from ttc_client.answers import AnswerPool
 from ttc_client.answers.math_verify import MathVerify
+from ttc_client.types import Problem
+
+Rate = Callable[[Problem, Sequence[str]], Awaitable[Sequence[float]]]
+"""Says how good each answer to a problem is, from 0 to 1; NaN for one that it cannot rate."""
 
 
 class Workers:
     """Workers of our own, in `answers`, and those of other graders, started when first asked for.
 
-    Use as a context manager.
+    `rate` is the judge of answers that have no right one, None where there is none. Use as a
+    context manager.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, rate: Rate | None = None) -> None:
+        self.rate = rate
         self.answers = AnswerPool()
         self._math_verify: MathVerify | None = None
         self._starting = asyncio.Lock()

@@ -1,0 +1,48 @@
+"""Free text: each candidate stands for itself, and the judge of the workers rates it."""
+
+import pytest
+
+from ttc_client.errors import ConfigError
+from ttc_client.tasks.open import Open
+from ttc_client.tasks.table import find_task
+from ttc_client.tasks.workers import Workers
+from ttc_client.testing import check_task
+from ttc_client.types import Problem
+
+PROBLEM = Problem(question="Write a line.")
+
+
+async def rate(problem, answers):
+    return [float(answer.endswith(".")) for answer in answers]
+
+
+def brevity(problem, answer):
+    return 1 / len(answer.split())
+
+
+@pytest.mark.asyncio
+async def test_a_judge_rates_and_nothing_is_equal():
+    task = Open()
+    answers = [task.extract(PROBLEM, text) for text in ("<think>?</think> A line. ", "A line")]
+    assert answers == ["A line.", "A line"]
+    async with Workers(rate=rate) as workers:
+        assert len(set(await task.keys(PROBLEM, answers, workers))) == 2
+        assert list(await task.grade(PROBLEM, answers, workers)) == [1, 0]
+
+
+@pytest.mark.asyncio
+async def test_a_function_may_rate_in_its_place():
+    task = find_task("open", score=f"python:{__name__}:brevity")
+    await check_task(task, PROBLEM, ["word", " word "], ["two words"])
+
+
+@pytest.mark.asyncio
+async def test_where_nothing_rates_that_is_said():
+    async with Workers() as workers:
+        with pytest.raises(ConfigError, match="nothing rates the answers of the task open"):
+            await Open().grade(PROBLEM, ["x"], workers)
+
+
+def test_a_score_that_is_no_judge_is_refused():
+    with pytest.raises(ConfigError, match="score is 'f1': it must be one of judge, or python"):
+        Open(score="f1")
