@@ -10,6 +10,7 @@ from ttc_client.search.compute_optimal import TableSettings
 from ttc_client.search.found import Found
 from ttc_client.search.params import SearchParams
 from ttc_client.search.ports import SampleRequest, ScoreRequest, Scores
+from ttc_client.search.results import search_tree
 from ttc_client.search.table import Choice, Table
 from ttc_client.testing import ScriptedPolicy, ScriptedVerifier, perfect, run_search, walk
 from ttc_client.types import Allocation, Usage
@@ -22,6 +23,11 @@ CHOICES = [
     Choice("beam", 5),
     Choice("dvts", 64),
 ]
+LATER = [
+    *(Choice("particles", None), Choice("rebase", None), Choice("mcts", 4)),
+    *(Choice("revise", None), Choice("rsa", None)),
+]
+"""Of these a part may begin with fewer first steps, and what they cannot use is left over."""
 
 
 def only(choice: Choice) -> Table:
@@ -55,15 +61,33 @@ async def test_probe_and_search_together_take_n_and_never_more(choice, n):
     assert number_of(t for t in found.sampled if len(t.path) == 1) == n
 
 
-@pytest.mark.parametrize("choice", CHOICES, ids=str)
+@pytest.mark.parametrize("n", [5, 19, 33])
+@pytest.mark.parametrize("choice", LATER, ids=str)
+async def test_any_strategy_can_be_given_what_it_can_use_of_the_rest(choice, n):
+    policy = ScriptedPolicy(walk)
+    found = await search(params_for(only(choice), n), policy)
+    assert found.allocation
+    assert found.allocation.strategy == choice.strategy
+    assert 0 < sum(pick.votes for pick in found.picks) <= n
+    wide = {"mcts": 4, "revise": 4, "rsa": 4}.get(choice.strategy, 1)
+    least = 16 if choice.strategy == "rsa" else wide
+    rest = n - found.allocation.probe
+    used = rest // wide * wide if rest >= least else 0
+    whole = [r for r in policy.requests if not r.stop and r.trajectory.path == ()]
+    by_rsa = {"rsa": used // 4, "revise": used // 4}.get(choice.strategy, 0)
+    assert sum(request.n for request in whole) == n - used + by_rsa
+
+
+@pytest.mark.parametrize("choice", [*CHOICES, *LATER], ids=str)
 async def test_paths_and_seeds_of_probe_and_search_never_collide(choice):
     policy = ScriptedPolicy(walk)
-    sampled = (await search(params_for(only(choice), 18), policy)).sampled
+    found = await search(params_for(only(choice), 18), policy)
+    sampled = found.sampled
     seeds = [request.seed + i for request in policy.requests for i in range(request.n)]
     assert len(set(seeds)) == len(seeds)
     paths = [t.path for t in sampled]
     assert len(set(paths)) == len(paths)
-    known = {(), *paths}
+    known = {(), *(node.path for node in search_tree(found))}
     assert all(path[:-1] in known for path in paths)
 
 

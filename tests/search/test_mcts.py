@@ -57,7 +57,7 @@ def test_a_reward_is_backed_up_along_the_whole_way_and_what_is_done_is_left():
     assert first.is_done
     assert tree.way()[-1] is second
     tree.back_up(([tree.root, second], [[step(1, 0, finish="eos")]]))
-    assert tree.root.is_done
+    assert tree.way() == [tree.root]
     assert (tree.spent, tree.num_ends, tree.sum_depths) == (5, 3, 6)
 
 
@@ -144,9 +144,9 @@ async def test_a_step_that_led_to_good_ends_is_gone_on_from_rather_than_one_that
     assert set(below[blind:]) == {1}
 
 
-async def test_it_ends_when_everything_is_written():
-    """One step, and all of them ends."""
+async def test_it_begins_anew_at_the_root_when_everything_below_is_written():
+    """One step, and all of them end: N/M expansions of the root are the budget."""
     policy = ScriptedPolicy(lambda request, i: (f"{request.seed} {i}", "eos"))
     found = await run_search(params_of(16), policy, ScriptedVerifier(judge))
-    assert [request.n for request in policy.requests] == [4, 4, 4, 4][: len(policy.requests)]
-    assert len(found.picks) == sum(request.n for request in policy.requests)
+    assert [(r.trajectory.path, r.n) for r in policy.requests] == [((), 4)] * 4
+    assert len(found.picks) == 16

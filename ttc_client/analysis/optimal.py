@@ -27,7 +27,7 @@ from ttc_client.analysis.statistics import Comparison, Estimate, compare, estima
 from ttc_client.bench.runs import Run
 from ttc_client.errors import ConfigError
 from ttc_client.runtime.records import Record
-from ttc_client.search.strategies import STRATEGIES
+from ttc_client.search.strategies import STRATEGIES, find_strategy
 from ttc_client.search.table import Budget, Choice, Origin, Table, bin_of
 
 JUDGES: tuple[Judge, ...] = ("oracle", "model")
@@ -197,14 +197,14 @@ def _check_strategies(runs: Sequence[Run]) -> None:
             "there are no best-of-n samples, off which the bins of difficulty are read: run ttc "
             "bench with -s best-of-n too"
         )
-    if not any(_has_width(run, record) for run in runs for record in run.records.values()):
+    if not any(_is_choice(run, record) for run in runs for record in run.records.values()):
         raise ConfigError(
             "best-of-n is the only strategy to choose: run ttc bench with -s beam,dvts too"
         )
 
 
-def _has_width(run: Run, record: Record) -> bool:
-    """Whether a search is one of a strategy whose outcome depends on M."""
+def _is_choice(run: Run, record: Record) -> bool:
+    """Whether a search does something else than to sample independent completions."""
     return not record.allocation and kind_of(run.settings, record) in ("tree", "chains")
 
 
@@ -212,7 +212,8 @@ def _arms(runs: Sequence[Run], points: Points) -> dict[int, dict[Arm, Point]]:
     """Return the arms by N, for the Ns of the runs' grids; of equal arms the first run's counts."""
     grid = sorted({n for run in runs for n in run.settings.get("n", ())})
     widths = {label: run.settings.get("m") for label, run in labelled(runs)}
-    wide = {r.strategy for run in runs for r in run.records.values() if _has_width(run, r)}
+    guided = {r.strategy for run in runs for r in run.records.values() if _is_choice(run, r)}
+    wide = {name for name in guided if find_strategy(name).takes_m}
     found: dict[Arm, dict[int, Point]] = {}
     for curve, by_n in points.items():
         if curve.is_main and not curve.is_baseline and curve.measure != "table":

@@ -46,6 +46,7 @@ BEST_OF_N = Strategy(
     settings=StopSettings,
     samples=_samples,
     budgets=_budgets,
+    takes_m=False,
 )
 
 MAJORITY = Strategy(
@@ -57,4 +58,5 @@ MAJORITY = Strategy(
     samples=_samples,
     budgets=_budgets,
     vote=by_majority,
+    takes_m=False,
 )

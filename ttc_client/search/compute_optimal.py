@@ -43,23 +43,24 @@ async def compute_optimal(search: Search[TableSettings]) -> Found:
 
     1. Sample a few whole completions, and score them. 2. Their mean reward tells the problem's
     bin of difficulty. 3. Spend the rest of N by the strategy and M that are best for that bin (the
-    post, "compute-optimal scaling", after Snell et al. 2024, §3). What M does not divide becomes
-    more completions, and so does all of it where independent completions are best. The probe's
-    are candidates too; what repeats one of them stays apart from it.
+    post, "compute-optimal scaling", after Snell et al. 2024, §3). What it cannot use, as where M
+    does not divide it, becomes more completions, and so does all of it where independent ones are
+    best. The probe's are candidates too; what repeats one of them stays apart from it.
     """
     n, table = search.params.n, search.settings.fitted
     size = table.budget(n).probe
     probe = await search.part("best-of-n", size)
     found = table.allocate(n, _mean_value(probe.sampled))
     m = found.m or search.params.m
-    steps = 0 if search.is_independent(found.strategy) else (n - size) // m * m
-    parts = [("best-of-n", n - size - steps), (found.strategy, steps)]
+    is_guided = not search.is_independent(found.strategy)
+    guided = search.room_for(found.strategy, n - size, m=m) if is_guided else 0
+    parts = [("best-of-n", n - size - guided), (found.strategy, guided)]
     rest = [search.part(name, part, m=m) for name, part in parts if part]
     searched = await surviving([_given(probe), *rest])
     sampled = tuple(chain.from_iterable(part.sampled for part in searched))
     largest = table.budgets[-1].n
     note = f"the table was fitted up to N = {largest}: its choices there are used for {n}"
-    picks = search.completions(sampled)
+    picks = tuple(chain.from_iterable(part.picks for part in searched))
     return Found(sampled, picks, note if n > largest else "", allocation=found)
 
 

@@ -2,7 +2,7 @@
 
 from collections import deque
 from collections.abc import Coroutine, Iterator, Sequence
-from itertools import count
+from math import inf
 from typing import Any
 
 from ttc_client.search.found import Found
@@ -35,18 +35,15 @@ def _simulations(
 
     A simulation in flight counts as a visit without a reward: a virtual loss.
     """
-    n, m = search.params.n, search.params.m
+    n, m, from_root = search.params.n, search.params.m, 0
     depths: deque[int] = deque(maxlen=window)
-    for number in count():
+    while True:
         way = tree.way()
         depths.append(len(way) - 1)
-        if tree.num_ends:
-            mean = tree.sum_depths / tree.num_ends
-            expected = sum(m * max(1.0, mean - depth) for depth in depths)
-            goes_on = tree.spent + expected <= n * mean
-        else:
-            goes_on = number < n // m
-        if tree.root.is_done or not goes_on:
+        from_root += way == [tree.root]
+        mean = tree.sum_depths / tree.num_ends if tree.num_ends else inf
+        expected = sum(m * max(1.0, mean - depth) for depth in depths)
+        if from_root > n // m or tree.spent + expected > n * mean:
             return
         for node in way:
             node.visits += 1

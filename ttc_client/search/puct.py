@@ -48,7 +48,7 @@ class Tree:
     sum_depths: int = 0
 
     def way(self) -> list[Node]:
-        """Descend by PUCT to a step that nothing follows yet."""
+        """Descend by PUCT to a step that nothing follows yet; to the root if all is done."""
         way = [self.root]
         while children := [child for child in way[-1].children if not child.is_done]:
             way.append(max(children, key=way[-1].puct))

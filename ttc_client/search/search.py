@@ -7,9 +7,11 @@ depend on the strategy alone, never on which reply came first.
 
 import random
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
-from dataclasses import dataclass, fields, replace
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from typing import Any, Generic, Literal
 
+from ttc_client.errors import ConfigError
 from ttc_client.search.ballot import Ballot
 from ttc_client.search.found import Found, Pick
 from ttc_client.search.params import SearchParams
@@ -119,21 +121,19 @@ class Search(Generic[S]):
         """
         first = self.numbers.take((), n)
         record = self.ports.find(strategy)
-        own = {s.name: getattr(self.settings, s.name) for s in fields(self.settings)} | overrides
-        settings = {s.name: own[s.name] for s in fields(record.settings) if s.name in own}
-        changed = {name: value for name, value in overrides.items() if name not in settings}
-        params = replace(
-            self.params,
-            strategy=strategy,
-            n=n,
-            vote=None,
-            settings=record.settings(**settings),
-            **changed,
-        )
+        params = record.part_of(self.params, self.settings, n, overrides)
         search = Search[Any](
             self.problem, self.root, params, self.ports, first=first, last=first + n
         )
         return _found(record, search)
+
+    def room_for(self, strategy: str, n: int, **overrides: Any) -> int:
+        """Return the largest part of up to N that a strategy can be given, 0 for none."""
+        record = self.ports.find(strategy)
+        for part in range(n, 0, -1):
+            with suppress(ConfigError):
+                return record.checked(record.part_of(self.params, self.settings, part, overrides)).n
+        return 0
 
     def is_independent(self, strategy: str) -> bool:
         """Whether a strategy's samples are whole completions, each by itself."""

@@ -1,6 +1,6 @@
 """What the project knows of a strategy: one record, in the strategy's own file."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any, Generic, Literal, TypeVar
 
@@ -121,6 +121,20 @@ class Strategy(Generic[S]):
         if issubclass(self.settings, type(given)):
             return self.settings(**{f.name: getattr(given, f.name) for f in fields(given)})
         raise ConfigError(f"settings is {given!r}: {self.name} takes {self.settings.__name__}")
+
+    def part_of(
+        self, params: SearchParams, settings: StrategySettings, n: int, overrides: Mapping[str, Any]
+    ) -> SearchParams:
+        """Return params for a part of a search by another strategy with these settings.
+
+        `overrides` are params, or settings of this strategy; it takes those settings of the other
+        that it has too.
+        """
+        given = {s.name: getattr(settings, s.name) for s in fields(settings)} | dict(overrides)
+        own = {s.name: given[s.name] for s in fields(self.settings) if s.name in given}
+        changed = {name: value for name, value in overrides.items() if name not in own}
+        whole = self.settings(**own)
+        return replace(params, strategy=self.name, n=n, vote=None, settings=whole, **changed)
 
     def checked(self, params: SearchParams) -> SearchParams:
         """Return the params as the strategy runs them, with its N and its own settings.
