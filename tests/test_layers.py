@@ -24,6 +24,7 @@ ROOMS = (
     ("bench",),
     ("analysis",),
     ("report",),
+    ("gateway",),
     ("cli",),
 )
 """From the ground up; rooms on one floor may import from each other."""
@@ -89,6 +90,7 @@ def test_there_is_one_http_stack_and_the_sdk_in_one_place():
         ("clients/openai.py", "openai"),
         ("clients/openai_sdk.py", "openai"),
         ("clients/openai_sdk.py", "httpx2"),
+        *((f"gateway/{name}.py", "aiohttp") for name in ("app", "around", "server", "streams")),
     }
 
 

@@ -37,7 +37,8 @@ class Problem:
     `messages` is the conversation with the question last, without the task's own prompt; left out,
     it is the question alone. `question` is what a verifier reads. `gold` is the right answer, ""
     where it is not known, and `data` holds what else a task needs, such as options or tests.
-    `level` and `subject` are "" where the problem set has none.
+    `level` and `subject` are "" where the problem set has none. `ends` are strings that end a
+    completion, and `chat` holds fields of a chat request, such as tools: see `Prompt`.
     """
 
     question: str
@@ -47,6 +48,8 @@ class Problem:
     subject: str = ""
     messages: tuple[Message, ...] = ()
     data: Mapping[str, Any] = field(default_factory=dict[str, Any], hash=False)
+    ends: tuple[str, ...] = ()
+    chat: Mapping[str, Any] = field(default_factory=dict[str, Any], hash=False)
 
     def __post_init__(self) -> None:
         if not self.messages:
@@ -65,12 +68,16 @@ class Prompt:
     """Messages, and how the policy's server reads them.
 
     `text` is the templated text, `ids` its tokens; each is empty where the client works with the
-    other alone.
+    other alone. `ends` are strings that end a completion, as the policy's own end does, and are no
+    part of it. With `chat`, completions are sampled whole through the server's chat API, which is
+    sent these fields as they are: tools, a response format, messages that only a server can render.
     """
 
     messages: tuple[Message, ...]
     text: str = ""
     ids: tuple[int, ...] = ()
+    ends: tuple[str, ...] = ()
+    chat: Mapping[str, Any] = field(default_factory=dict[str, Any], hash=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,6 +29,7 @@ from ttc_client.cli.optimal import fit
 from ttc_client.cli.options import VERIFIER, search_options
 from ttc_client.cli.prm import evaluate as prm_eval
 from ttc_client.cli.report import report
+from ttc_client.cli.serve import serve
 from ttc_client.cli.solve import solve
 from ttc_client.cli.up import up
 from ttc_client.errors import ConfigError, TTCError
@@ -67,6 +68,7 @@ def make_app(*, all_shown: bool = False) -> typer.Typer:
 
     add(demo)
     add_searching(solve)
+    add_searching(serve, "strategy", "n", "vote", "compat", "system_prompt", "grader")
     add_searching(bench, "strategy", "n", "seed", "vote")
     add(report)
     add(export)

@@ -29,12 +29,17 @@ class PolicyClient(Protocol):
     `asks_singly` says whether a request may ask for one continuation only: then `sample` raises
     OneChoiceError for more, and may do so once before `asks_singly` becomes true.
 
+    `address` is the server as it is asked, None for a function.
+
     `root` gives the empty trajectory of a problem; `room` how many tokens may follow a
     trajectory, `wanted` at most, below 1 if none.
     """
 
     @property
     def model(self) -> str: ...
+
+    @property
+    def address(self) -> Server | None: ...
 
     @property
     def context_length(self) -> int | None: ...

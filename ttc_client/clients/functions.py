@@ -33,6 +33,7 @@ class FunctionPolicy:
     context_length: int | None = None
     speaks_ids = False
     asks_singly = False
+    address = None
 
     @classmethod
     def of(cls, function: PolicyFunction) -> "FunctionPolicy":

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 import msgspec
 import openai
 
+from ttc_client.clients.chat import sample_chat
 from ttc_client.clients.connection import MAX_BODY_BYTES
 from ttc_client.clients.finishes import whole_finish
 from ttc_client.clients.full_context import within_context
@@ -76,6 +77,11 @@ class OpenAIPolicy:
         return cls(server, open_sdk(server), model, Manners(server.url))
 
     @property
+    def address(self) -> Server:
+        """The server, with its API where it was found."""
+        return self.server
+
+    @property
     def asks_singly(self) -> bool:
         """Whether a request may ask for one continuation only."""
         return self.manners.single or self.silent
@@ -105,6 +111,8 @@ class OpenAIPolicy:
         return await within_context(self._sample, request)
 
     async def _sample(self, request: SampleRequest) -> Samples:
+        if request.trajectory.prompt.chat:
+            return await sample_chat(self.server, self.model, self.manners, request)
         refusal: RequestError | None = None
         if not self.chat_only:
             try:
@@ -138,7 +146,7 @@ class OpenAIPolicy:
         if request.stop and self.silent:
             return await self._stream(request)
         fields = self._fields(request) | self._text_logprobs(request)
-        fields["stop"] = list(request.stop) or None
+        fields["stop"] = [*request.stop, *request.ends] or None
         try:
             answer = await self._ask(self._path, Completion, fields, prompt=request.text)
         except RequestError as error:
@@ -198,7 +206,9 @@ class OpenAIPolicy:
         with our_errors(self.server, self._path):
             stream = await self.manners.ask(
                 partial(self._open_stream, request),
-                self._fields(request) | self._text_logprobs(request),
+                self._fields(request)
+                | self._text_logprobs(request)
+                | {"stop": list(request.ends) or None},
             )
             async with stream:
                 async for chunk in stream:
@@ -237,7 +247,7 @@ class OpenAIPolicy:
 
     async def _chat(self, request: SampleRequest) -> Samples:
         messages: list[Any] = [{"role": m.role, "content": m.content} for m in request.messages]
-        fields = self._fields(request)
+        fields = self._fields(request) | {"stop": list(request.ends) or None}
         if request.top_logprobs is not None:
             fields |= {"logprobs": True, "top_logprobs": request.top_logprobs}
         answer = await self._ask(self._chat_path, Chat, fields, messages=messages)

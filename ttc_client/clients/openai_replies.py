@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from ttc_client.clients.calls import only_said, with_calls
 from ttc_client.clients.finishes import kept, names_stop_string, says_which_end, whole_finish
 from ttc_client.clients.logprobs import read_logprobs
 from ttc_client.clients.replies import Dropped, Unexpected, in_order
@@ -19,6 +20,8 @@ from ttc_client.thoughts import with_thought
 from ttc_client.types import Finish, Step, Usage
 
 _NO_INDEX = -1
+_CALLED = ("tool_calls", "function_call")
+"""Finish reasons of a message that is whole and calls tools."""
 
 _WHY_ONLY_A_THOUGHT = (
     "its content is null and all of its text is in {field}: serve the model without a reasoning "
@@ -51,6 +54,15 @@ class _Part(msgspec.Struct):
     thinking: "str | list[_Part]" = ""
 
 
+class _Function(msgspec.Struct):
+    name: str
+    arguments: str = ""
+
+
+class _Call(msgspec.Struct):
+    function: _Function
+
+
 class _Message(msgspec.Struct):
     """Servers call the thought `reasoning` or `reasoning_content`."""
 
@@ -58,6 +70,7 @@ class _Message(msgspec.Struct):
     reasoning: str | None = None
     reasoning_content: str | None = None
     refusal: str | None = None
+    tool_calls: list[_Call] | None = None
 
 
 class _ChatChoice(msgspec.Struct):
@@ -109,11 +122,15 @@ def whole_completions(request: SampleRequest, reply: Chat) -> Samples:
 
     def step(choice: _ChatChoice, num_tokens: int) -> Step:
         thought, answer, field = _said(choice.message)
+        calls = _calls(choice.message)
         used_up = num_tokens >= request.max_tokens
-        finish = whole_finish(choice.finish_reason, wrote=bool(thought or answer), used_up=used_up)
-        if answer is None and finish == "eos":
+        reason = "stop" if choice.finish_reason in _CALLED else choice.finish_reason
+        wrote = bool(thought or answer or calls)
+        finish = whole_finish(reason, wrote=wrote, used_up=used_up)
+        if answer is None and not calls and finish == "eos":
             raise _without_content(choice.message, field)
-        return _step(request, choice, with_thought(thought, answer), finish, num_tokens)
+        said = with_thought(thought, (answer or "") if calls else answer)
+        return _step(request, choice, only_said(said) + calls, finish, num_tokens)
 
     return _read(request, reply.choices, reply.usage, step)
 
@@ -127,6 +144,11 @@ def _said(message: _Message) -> tuple[str, str | None, str]:
     texts = [part.text for part in message.content]
     thoughts = [_thinking(part.thinking) for part in message.content]
     return thought or "".join(thoughts), "".join(texts) if any(texts) else None, field or "content"
+
+
+def _calls(message: _Message) -> str:
+    functions = [call.function for call in message.tool_calls or ()]
+    return with_calls([(function.name, function.arguments) for function in functions])
 
 
 def _thinking(thinking: str | list[_Part]) -> str:
@@ -178,6 +200,8 @@ def _share(request: SampleRequest, usage: Usage) -> int:
 def _finish(request: SampleRequest, choice: _Choice, *, wrote: bool, used_up: bool) -> Finish:
     stop = choice.stop_reason or choice.matched_stop
     finish = whole_finish(choice.finish_reason, wrote=wrote, used_up=used_up)
+    if isinstance(stop, str) and stop in request.ends:
+        return finish
     if finish == "eos" and isinstance(stop, str):
         if stop not in request.stop:
             raise Unexpected(f"a choice ended by {stop!r}, not asked for")

@@ -11,10 +11,12 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from ttc_client.clients.chat import sample_chat
 from ttc_client.clients.finishes import names_stop_string, whole_finish
 from ttc_client.clients.full_context import within_context
 from ttc_client.clients.http import Answer, Server
 from ttc_client.clients.logprobs import token_logprobs
+from ttc_client.clients.manners import Manners
 from ttc_client.clients.prompts import render_for
 from ttc_client.clients.replies import Unexpected
 from ttc_client.clients.usage import Count
@@ -123,6 +125,11 @@ class TGIPolicy:
         return cls(await TGIModel.connect(server, model))
 
     @property
+    def address(self) -> Server:
+        """The server, whose API is found where TGI has it."""
+        return self.tgi.server
+
+    @property
     def model(self) -> str:
         """What the server calls the model."""
         return self.tgi.name
@@ -152,6 +159,9 @@ class TGIPolicy:
         return await within_context(self._sample, request)
 
     async def _sample(self, request: SampleRequest) -> Samples:
+        if request.trajectory.prompt.chat:
+            server = self.tgi.server
+            return await sample_chat(server, self.model, Manners(server.url), request)
         max_tokens = await self.room(request.trajectory, request.max_tokens)
         if max_tokens < 1:
             if not request.trajectory.steps:
@@ -179,11 +189,14 @@ def _step(request: SampleRequest, max_tokens: int, reply: _Generated) -> Step:
     finish: Finish = "stop"
     if not names_stop_string(reason):
         finish = whole_finish(reason, wrote=bool(reply.generated_text))
-    if finish == "stop" and not reply.generated_text.endswith(request.stop):
+    text = reply.generated_text
+    if finish == "stop" and (end := next(filter(text.endswith, request.ends), "")):
+        text, finish = text.removesuffix(end), "eos"
+    if finish == "stop" and not text.endswith(request.stop):
         raise Unexpected("a text that ended by a stop string, not asked for or cut off")
     if num_tokens > max_tokens:
         raise Unexpected(f"{num_tokens} tokens where {max_tokens} were allowed")
-    step = Step(reply.generated_text, finish, num_tokens)
+    step = Step(text, finish, num_tokens)
     if request.top_logprobs is None:
         return step
     own = [token.logprob for token in reply.details.tokens]
@@ -199,7 +212,7 @@ def _parameters(request: SampleRequest, max_tokens: int) -> dict[str, Any]:
         "max_new_tokens": max_tokens,
         "repetition_penalty": 1.0,
         "frequency_penalty": 0.0,
-        "stop": request.stop,
+        "stop": request.stop + request.ends,
         "details": True,
         "return_full_text": False,
     }

@@ -11,6 +11,7 @@ from typing import Annotated, Any
 
 import msgspec
 
+from ttc_client.clients.chat import sample_chat
 from ttc_client.clients.echo import Echo
 from ttc_client.clients.finishes import kept, whole_finish
 from ttc_client.clients.full_context import within_context
@@ -87,6 +88,11 @@ class VLLMPolicy:
         return cls(server, name, context_length, is_llama3, Echo(name), Manners(server.url))
 
     @property
+    def address(self) -> Server:
+        """The server, with its API where it was found."""
+        return self.server
+
+    @property
     def asks_singly(self) -> bool:
         """Whether a request may ask for one continuation only."""
         return self.manners.single
@@ -127,6 +133,8 @@ class VLLMPolicy:
         return await within_context(self._sample, request)
 
     async def _sample(self, request: SampleRequest) -> Samples:
+        if request.trajectory.prompt.chat:
+            return await sample_chat(self.server, self.model, self.manners, request)
         ids = request.trajectory.token_ids
         max_tokens = self._room(len(ids), request.max_tokens)
         if max_tokens < 1:
@@ -177,7 +185,7 @@ class VLLMPolicy:
             "repetition_penalty": 1.0,
             "presence_penalty": 0.0,
             "frequency_penalty": 0.0,
-            "stop": request.stop,
+            "stop": request.stop + request.ends,
             "include_stop_str_in_output": True,
             "return_token_ids": True,
         }
@@ -220,8 +228,9 @@ def _step(request: SampleRequest, max_tokens: int, choice: _Choice) -> Step | Dr
     except Dropped as dropped:
         return dropped
     logprobs = read_logprobs(choice.logprobs, request.top_logprobs)
+    is_ended = isinstance(choice.stop_reason, str) and choice.stop_reason in request.ends
     return Step(
-        choice.text,
+        choice.text.removesuffix(str(choice.stop_reason)) if is_ended else choice.text,
         finish,
         len(ids),
         ids,
@@ -235,6 +244,8 @@ def _finish(request: SampleRequest, choice: _Choice, max_tokens: int) -> Finish:
     finish = whole_finish(choice.finish_reason, wrote=bool(ids), used_up=len(ids) >= max_tokens)
     if finish == "length" or not isinstance(stop, str):  # the model's own end, or a stop token
         return finish
+    if stop in request.ends:
+        return "eos"
     if stop not in request.stop or not choice.text.endswith(stop):
         raise Unexpected(f"a choice ended by {stop!r}, not asked for or cut off")
     return "stop"

@@ -1,13 +1,16 @@
 """Solve problems: open the servers once, search, vote, and return typed results."""
 
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
+from copy import copy
+from dataclasses import replace
 from functools import partial
 from typing import Any, Self
 
 from ttc_client.errors import ConfigError
 from ttc_client.middleware.context import taking_turns
 from ttc_client.middleware.meter import Meter
+from ttc_client.runtime.bounds import Bounds, Kept
 from ttc_client.runtime.stack import open_servers
 from ttc_client.sal.modes import MODES, Mode
 from ttc_client.search import results
@@ -25,7 +28,15 @@ from ttc_client.tasks.math import Math
 from ttc_client.tasks.table import find_task
 from ttc_client.tasks.task import Task
 from ttc_client.tasks.workers import Workers
-from ttc_client.types import AnswerGroup, Candidate, Problem, SearchResult
+from ttc_client.types import (
+    AnswerGroup,
+    Candidate,
+    Message,
+    Problem,
+    Prompt,
+    SearchResult,
+    Trajectory,
+)
 
 
 class Client:
@@ -65,6 +76,24 @@ class Client:
         """How many sequences may be in flight at the policy's servers, as things stand."""
         return self._servers.capacity
 
+    def judging(self, task: Task) -> "Client":
+        """Return a client of the same servers and workers for another task; it needs no closing."""
+        other = copy(self)
+        other.task = task
+        return other
+
+    async def ready(self) -> None:
+        """Ask the servers whether they are up; raises ServerError if all of a model's are down."""
+        await self._servers.ready()
+
+    def relay(self, path: str, payload: dict[str, Any]) -> AsyncGenerator[bytes]:
+        """POST to the policy's own API, and yield the body of its answer as it comes.
+
+        `path` lies below the API's "/v1", wherever that is. Closing the generator closes the
+        request. Raises ConfigError for a policy that is a function, and ServerError.
+        """
+        return self._servers.relay(path, payload)
+
     def check(self, params: SearchParams) -> SearchParams:
         """Return the params as they are run; raises ConfigError for what cannot be run here."""
         return self._prepared(params)[-1]
@@ -102,19 +131,22 @@ class Client:
         meter: Meter | None = None,
         watch: Watch | None = None,
         ballot: Ballot | None = None,
+        bounds: Bounds | None = None,
     ) -> SearchResult:
         """Search for the answer to a problem.
 
         `meter` counts what is spent, `watch` hears of each expansion, and `ballot` reads and keys
-        the answers; each may be looked at meanwhile. Raises ConfigError for what cannot be
-        searched for, and ServerError if nothing came of the search.
+        the answers; each may be looked at meanwhile. `bounds` may end the search early, with the
+        best so far. Raises ConfigError for what cannot be searched for, ServerError if nothing
+        came of the search, and TimeoutError if nothing was written within the bounds.
         """
         problem = problem if isinstance(problem, Problem) else Problem(question=problem)
         mode, strategy, params = self._prepared(params or SearchParams())
         if not problem.question.strip():
             raise ConfigError("the problem is empty: give it as an argument, a file or on stdin")
         task = mode.task(self.task)
-        meter, watch = meter or Meter(), watch or Watch()
+        meter = meter or Meter()
+        watch = Kept(watch or Watch(), meter, bounds or Bounds())
         ballot = ballot or self.ballot(problem, params)
         with taking_turns():
             root_of = self._servers.root(meter)
@@ -127,8 +159,12 @@ class Client:
                 find=partial(find_strategy, among=mode.strategies),
                 rules=mode.rules,
             )
-            root = await root_of(task.messages(problem))
-            found = await strategy.search(Search(problem, root, params, ports))
+
+            async def search() -> Found:
+                root = await _root(problem, task.messages(problem), root_of)
+                return await strategy.search(Search(problem, root, params, ports))
+
+            found = await watch.within(search(), params.n)
         watch.picked(found.picks)
         scored = strategy.needs != "nothing"
         read, groups = await results.candidates(
@@ -189,6 +225,18 @@ class Client:
             compat=params.compat,
             demo=self.servers.is_demo,
         )
+
+
+async def _root(
+    problem: Problem,
+    messages: Sequence[Message],
+    root_of: Callable[[Sequence[Message]], Awaitable[Trajectory]],
+) -> Trajectory:
+    """Return the empty trajectory of a problem, which only its server renders for its chat API."""
+    if problem.chat:
+        return Trajectory(Prompt(tuple(messages), ends=problem.ends, chat=problem.chat))
+    root = await root_of(messages)
+    return replace(root, prompt=replace(root.prompt, ends=problem.ends)) if problem.ends else root
 
 
 async def solve(

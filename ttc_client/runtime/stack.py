@@ -23,6 +23,7 @@ from ttc_client.middleware.meter import Meter
 from ttc_client.middleware.replicas import Replica, Replicas, balanced, unless_gone
 from ttc_client.middleware.retries import RetryBudget, retrying
 from ttc_client.middleware.singly import singly
+from ttc_client.runtime.relay import Relay, any_is_up
 from ttc_client.search.params import SearchParams
 from ttc_client.search.ports import Policy, Samples, Scores, Verifier
 from ttc_client.settings.endpoints import policy_server, prm_server, server_places, session_for
@@ -54,12 +55,24 @@ class OpenServers:
     _asks_singly: Callable[[], bool]
     _verifier: Verifier | None
     _limiters: Sequence[Limiter]
+    _roles: Sequence[Sequence[Server]]
+    _relay: Relay | None
     _budget: RetryBudget = field(default_factory=RetryBudget)
 
     @property
     def capacity(self) -> int:
         """How many sequences may be in flight at the policy's servers, as things stand."""
         return sum(limiter.capacity for limiter in self._limiters)
+
+    async def ready(self) -> None:
+        """Ask the servers whether they are up; raises ServerError if all of a model's are down."""
+        await together(any_is_up(replicas) for replicas in self._roles if replicas)
+
+    def relay(self, path: str, payload: dict[str, Any]) -> AsyncGenerator[bytes]:
+        """POST to the policy's API within the limits; yield the answer's body as it comes."""
+        if self._relay is None:
+            raise ConfigError("the policy is a function, which has no API to pass a request on to")
+        return self._relay(path, payload)
 
     def root(self, meter: Meter) -> Callable[[Sequence[Message]], Awaitable[Trajectory]]:
         """Return what gives a search the empty trajectory of a prompt."""
@@ -188,6 +201,8 @@ def _stacked(
         _asks_singly=lambda: any(client.asks_singly for client in clients),
         _verifier=balanced(prm_replicas, score) if prms else None,
         _limiters=[bounded.limiter for bounded in samplers],
+        _roles=[[one.server for one in role if one.server] for role in (policies, prms)],
+        _relay=Relay.over([(c.address, b.limiter) for b, c in zip(samplers, clients, strict=True)]),
     )
 
 

@@ -44,6 +44,11 @@ class SampleRequest:
         return self.trajectory.prompt.text + self.trajectory.text
 
     @property
+    def ends(self) -> tuple[str, ...]:
+        """Strings that end a completion, and are no part of it."""
+        return self.trajectory.prompt.ends
+
+    @property
     def num_sequences(self) -> int:
         """How many sequences the server works on for this request."""
         return self.n

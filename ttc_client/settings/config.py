@@ -137,7 +137,7 @@ def merge_settings(
     given += [(n, environment[v], v) for n, v in variables.items() if v in environment]
     given += [(name, value, "flag") for name, value in flags.items() if value is not None]
     for name, value, origin in given:
-        values[name] = _typed(name, value, origin)
+        values[name] = typed(name, value, origin)
         origins[name] = origin
     servers = Servers(**{name: values[name] for name in SERVERS})
     options = {name: values[name] for name in TASK if name != "task"}
@@ -184,7 +184,7 @@ def _check_environment(environment: Mapping[str, str]) -> None:
             raise ConfigError(f"the environment sets {name}, which is not a setting{hint}")
 
 
-def _typed(name: str, value: Any, origin: str) -> Any:
+def typed(name: str, value: Any, origin: str) -> Any:
     """Convert a value, often a string, to its setting's type."""
     if name in ("policy", "prm"):
         places = value.split(",") if isinstance(value, str) and value else value or ()

@@ -15,6 +15,7 @@ from aiohttp import web
 
 from ttc_client.clients import wire
 from ttc_servers.embedded import completions, metrics, scoring
+from ttc_servers.embedded.chat import ChatCall, chat_reply, chat_stream
 from ttc_servers.embedded.engine import Engine
 from ttc_servers.embedded.jobs import Job
 from ttc_servers.embedded.llama import Llama
@@ -64,6 +65,7 @@ class ModelServer:
                 web.post("/tokenize", self._tokenize),
                 web.post("/detokenize", self._detokenize),
                 web.post("/v1/completions", self._completions),
+                web.post("/v1/chat/completions", self._chat),
                 web.post("/generative_scoring", self._generative_scoring),
                 web.post("/score", self._score),
             ]
@@ -130,6 +132,18 @@ class ModelServer:
         jobs = completions.to_jobs(call, self._tokenizer, self._config)
         await self._run(jobs)
         return _json(completions.reply(call, jobs, self._name, self._tokenizer))
+
+    async def _chat(self, request: web.Request) -> web.Response:
+        chat = await self._read(request, ChatCall)
+        call = chat.completion()
+        jobs = completions.to_jobs(call, self._tokenizer, self._config)
+        await self._run(jobs)
+        reply = chat_reply(completions.reply(call, jobs, self._name, self._tokenizer))
+        if not chat.stream:
+            return _json(reply)
+        return web.Response(
+            body=b"".join(chat_stream(chat, reply)), content_type="text/event-stream"
+        )
 
     async def _generative_scoring(self, request: web.Request) -> web.Response:
         call = await self._read(request, ScoringCall)

@@ -1,0 +1,40 @@
+"""Whole completions through a server's chat API, which alone knows tools and response formats."""
+
+from typing import Any
+
+from ttc_client.clients.http import Server
+from ttc_client.clients.manners import Manners
+from ttc_client.clients.openai_replies import Chat, whole_completions
+from ttc_client.search.ports import SampleRequest, Samples
+
+
+async def sample_chat(
+    server: Server, model: str, manners: Manners, request: SampleRequest
+) -> Samples:
+    """Sample `n` whole completions, each as one step.
+
+    Raises OneChoiceError where the server takes one per request, and ServerError.
+    """
+    payload: dict[str, Any] = {
+        "messages": [{"role": turn.role, "content": turn.content} for turn in request.messages],
+        **request.trajectory.prompt.chat,
+        "model": model,
+        "n": request.n,
+        "max_tokens": request.max_tokens,
+        "temperature": request.temperature,
+        "top_p": request.top_p,
+    }
+    if request.ends:
+        payload["stop"] = request.ends
+    if request.seed is not None:
+        payload["seed"] = request.seed
+    if request.top_logprobs is not None:
+        payload |= {"logprobs": True, "top_logprobs": request.top_logprobs}
+    answer = await manners.ask(
+        lambda fields: server.ask(f"{server.api}/chat/completions", fields, Chat, request.session),
+        payload,
+    )
+    with answer as reply:
+        if len(reply.choices) == 1 < request.n:
+            raise manners.passed_over()
+        return whole_completions(request, reply)
