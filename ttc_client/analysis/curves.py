@@ -112,6 +112,10 @@ class Spent:
             wall_s=fmean(times) if len(times) == len(spent) else None,
         )
 
+    def weighed(self, ratio: float) -> float:
+        """Return the tokens that were written and scored, with those of the PRM times a ratio."""
+        return self.completion_tokens + ratio * self.prm_tokens
+
     def flops(self, policy_params: float, prm_params: float) -> float:
         """Return the operations of models of these sizes: two per parameter and token."""
         policy_tokens = self.prompt_tokens + self.completion_tokens

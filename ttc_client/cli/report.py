@@ -23,10 +23,10 @@ def report(
         typer.Option(help="A line to compare with, such as 'Llama 70B=65.0', in per cent."),
     ] = None,
     policy_params: Annotated[
-        float | None, typer.Option(help="Parameters of the policy, such as 1.2e9, for FLOPs.")
+        float | None, typer.Option(help="Parameters of the policy, such as 1.2e9, for costs.")
     ] = None,
     prm_params: Annotated[
-        float | None, typer.Option(help="Parameters of the PRM, for FLOPs.")
+        float | None, typer.Option(help="Parameters of the PRM, for costs.")
     ] = None,
 ) -> None:
     """Draw what runs found: figures, tables, and a page to browse the problems in.

@@ -105,19 +105,14 @@ def groups_figure(
 
 
 def cost_figure(points: Points, sizes: ModelSizes, shape: Shape = WIDE) -> Any:
-    """Draw accuracy against FLOPs per problem, or generated tokens if sizes are not known."""
-    in_flops = bool(sizes.policy and sizes.prm)
-    what = "FLOPs per problem" if in_flops else "tokens generated per problem"
+    """Draw accuracy against tokens per problem: the policy's, and the PRM's by their sizes."""
+    what = f"tokens per problem: the policy's + {sizes.ratio:.3g} × the PRM's"
     figure, axes = axes_of(shape, "accuracy against cost", what, log=10)
     all_costs: list[float] = []
     for curve, by_n in points.items():
         if curve.is_main:
-            costs: list[float] = []
-            for point in by_n.values():
-                spent = point.spent
-                flops = (sizes.policy or 0.0, sizes.prm or 0.0)
-                cost = spent and (spent.flops(*flops) if in_flops else spent.completion_tokens)
-                costs.append(cost or nan)
+            spent = [point.spent for point in by_n.values()]
+            costs = [nan if cost is None else cost.weighed(sizes.ratio) for cost in spent]
             _line(axes, curve, costs, [estimate(point.right) for point in by_n.values()])
             all_costs += costs
     cost_ticks(shape, axes, all_costs)

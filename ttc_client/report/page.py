@@ -20,7 +20,8 @@ _CAPTIONS = {
     "accuracy": "Accuracy by the vote that each strategy decides by, with 95 % intervals.",
     "votes": "What each vote makes of the same candidates; pass: whether any of them is right.",
     "compute-optimal": "Each problem by the strategy that suits its difficulty, beside each alone.",
-    "cost": "The same accuracy against what a search costs on average.",
+    "cost": "The same accuracy against the tokens that a search costs on average, the PRM's by "
+    "its size.",
     "level": "Accuracy by the data set's levels, each strategy at its largest N.",
     "oracle-bin": "Problems in fifths, easy (1) to hard (5) by how many samples are right.",
     "model-bin": "Problems in fifths, easy (1) to hard (5) by the mean reward of samples.",

@@ -11,6 +11,8 @@ DEMO = (
     "on generated problems. These numbers say how the strategies behave there, not how real "
     "models do."
 )
+DEMO_POLICY_PARAMS, DEMO_PRM_PARAMS = 2.5e6, 3.6e6
+"""How many parameters they have."""
 
 
 def models(policies: Sequence[str], prms: Sequence[str | None]) -> str:

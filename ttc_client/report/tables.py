@@ -83,10 +83,15 @@ def _escaped(cell: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class ModelSizes:
-    """The parameters of the two models, for FLOPs; None where they are not known."""
+    """The parameters of the two models, for costs; None where they are not known."""
 
     policy: float | None = None
     prm: float | None = None
+
+    @property
+    def ratio(self) -> float:
+        """How much a token costs the PRM for each of the policy's; 1 where that is not known."""
+        return self.prm / self.policy if self.prm and self.policy else 1.0
 
 
 def accuracy_table(points: Points, sizes: ModelSizes) -> Table:

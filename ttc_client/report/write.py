@@ -9,14 +9,17 @@ from ttc_client.analysis.calibration import calibration
 from ttc_client.analysis.curves import Points, read_curves
 from ttc_client.analysis.difficulty import bins, ease
 from ttc_client.analysis.optimal import Evidence, optimal_curves, read_evidence, validate
+from ttc_client.analysis.payoff import payoffs
 from ttc_client.analysis.stops import estimate_stops
 from ttc_client.bench.runs import Run
 from ttc_client.errors import ConfigError
 from ttc_client.report import figures
 from ttc_client.report.axes import NARROW, svg_of, write_figure
+from ttc_client.report.equal_tokens import payoff_table, payoffs_said
 from ttc_client.report.findings import findings
 from ttc_client.report.optimal import validation_table
 from ttc_client.report.page import Drawing, page
+from ttc_client.report.sources import DEMO_POLICY_PARAMS, DEMO_PRM_PARAMS, is_demo
 from ttc_client.report.stops import stops_said, stops_table
 from ttc_client.report.tables import (
     ModelSizes,
@@ -39,8 +42,11 @@ def write_report(
 ) -> Path:
     """Write a report, and return the path of its page.
 
-    `baselines` are accuracies, shares of 1, by name. Raises ConfigError where nothing is finished.
+    `baselines` are accuracies, shares of 1, by name. `sizes` need not be given for the demo models.
+    Raises ConfigError where nothing is finished.
     """
+    if sizes == ModelSizes() and all(is_demo(run.settings) for run in runs):
+        sizes = ModelSizes(DEMO_POLICY_PARAMS, DEMO_PRM_PARAMS)
     points = read_curves(runs)
     if not points:
         raise ConfigError("nothing is finished in these runs: there is nothing to report")
@@ -52,6 +58,8 @@ def write_report(
     first = [accuracy_table({**points, **optimal}, sizes), comparison_table(points)]
     last = [*([validation_table(validated)] if evidence else [])]
     stops = estimate_stops(runs)
+    paid = payoffs(points, sizes.ratio)
+    first.append(payoff_table(paid))
     last += [stops_table(stops), grader_table(runs), failure_table(runs)]
     draws = _figures(runs, points, groupings, baselines, sizes)
     if optimal:
@@ -65,7 +73,12 @@ def write_report(
     markdown = "\n".join(f"## {table.name}\n\n{table.filled().markdown()}" for table in shown)
     (directory / "tables.md").write_text(markdown, encoding="utf-8")
     drawings = [_drawing(directory, name, draw) for name, draw in draws.items()]
-    said = [*findings(points, baselines, validated), *stops_said(stops), *lacking]
+    said = [
+        *findings(points, baselines, validated),
+        *payoffs_said(paid),
+        *stops_said(stops),
+        *lacking,
+    ]
     index = directory / "index.html"
     index.write_text(page(said, drawings, shown, runs), encoding="utf-8")
     return index
