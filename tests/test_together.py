@@ -7,7 +7,7 @@ import pytest
 
 from ttc_client.deadlines import Deadline
 from ttc_client.errors import ServerError, TTCError
-from ttc_client.together import both, in_order, stopped, surviving, together
+from ttc_client.together import as_finished, both, in_order, stopped, surviving, together
 
 
 async def answer(value: int, turns: int = 0) -> int:
@@ -251,3 +251,33 @@ async def test_cancelling_who_waits_closes_all_that_runs(turns):
     assert task.cancelled()
     assert set(crew.closed) == set(crew.begun) - {0} or crew.closed == crew.begun
     assert len(asyncio.all_tasks()) == 1
+
+
+async def test_results_come_as_they_end_and_what_is_left_is_stopped():
+    ended = []
+
+    async def hang() -> int:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.append(True)
+        return 0
+
+    async with as_finished([hang(), answer(1, 9), answer(2, 3), answer(3), hang()]) as results:
+        assert [await anext(results) for _ in range(3)] == [3, 2, 1]
+    assert len(ended) == 2
+    assert len(asyncio.all_tasks()) == 1
+
+
+async def test_of_what_ends_a_servers_failure_is_left_out_unless_it_is_all():
+    async def gone() -> int:
+        raise ServerError("gone", url="http://nowhere", status=500)
+
+    async with as_finished([gone(), answer(1)]) as results:
+        assert [result async for result in results] == [1]
+    with pytest.raises(ServerError, match="gone"):
+        async with as_finished([gone(), gone()]) as results:
+            assert [result async for result in results]
+    with pytest.raises(ValueError, match="after 2"):
+        async with as_finished([fail(2), answer(1, 9)]) as results:
+            assert [result async for result in results]

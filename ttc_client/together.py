@@ -97,6 +97,38 @@ async def in_order(
                 each.close()
 
 
+@asynccontextmanager
+async def as_finished(
+    work: Iterable[Coroutine[Any, Any, T]],
+) -> AsyncGenerator[AsyncIterator[T]]:
+    """Do the same with all at once, in the order in which they end."""
+    tasks = [asyncio.create_task(each) for each in work]
+    ended: asyncio.Queue[asyncio.Task[T]] = asyncio.Queue()
+    for task in tasks:
+        task.add_done_callback(ended.put_nowait)
+
+    async def results() -> AsyncGenerator[T]:
+        failure: ServerError | None = None
+        any_given = False
+        for _ in tasks:
+            try:
+                result = (await ended.get()).result()
+            except ServerError as error:
+                failure = failure or error
+            else:
+                any_given = True
+                yield result
+        if failure and not any_given:
+            raise failure
+
+    given = results()
+    try:
+        yield given
+    finally:
+        await given.aclose()
+        await stopped(tasks)
+
+
 async def stopped(tasks: Sequence[asyncio.Task[Any]]) -> None:
     """Cancel the tasks that are not done, and wait for their end."""
     for task in tasks:

@@ -1,13 +1,13 @@
 """Adaptive consistency: when a search stops, what it has asked for by then, and what it keeps."""
 
 import asyncio
-import random
 from collections.abc import Sequence
 from math import comb
 from typing import Any
 
 import pytest
 
+from tests.search.orders import answered_in
 from ttc_client.errors import ConfigError, ServerError
 from ttc_client.search.adaptive import StopSettings, posterior
 from ttc_client.search.dvts import SubtreeSettings
@@ -18,7 +18,6 @@ from ttc_client.search.strategies import STRATEGIES
 from ttc_client.search.watch import Watch
 from ttc_client.settings.config import load_settings
 from ttc_client.testing import ScriptedPolicy, ScriptedVerifier, perfect, run_search, walk
-from ttc_client.together import stopped
 from ttc_client.types import Finish, Trajectory
 
 
@@ -112,26 +111,9 @@ async def test_a_majority_of_scored_completions_goes_by_votes():
 
 async def outcome(search: SearchParams, order: int) -> Found:
     """Search with replies in a random order."""
-    waiting: list[asyncio.Event] = []
-
-    def gate(_: SampleRequest) -> asyncio.Event:
-        waiting.append(asyncio.Event())
-        return waiting[-1]
-
-    async def reply() -> None:
-        rng = random.Random(order)
-        while True:
-            for _ in range(30):
-                await asyncio.sleep(0)
-            if waiting:
-                waiting.pop(rng.randrange(len(waiting))).set()
-
-    replying = asyncio.create_task(reply())
-    try:
+    async with answered_in(order) as gate:
         policy = ScriptedPolicy(lambda r, i: walk(r, i, p_good=0.9), gate)
         return await run_search(search, policy, ScriptedVerifier(perfect))
-    finally:
-        await stopped([replying])
 
 
 @pytest.mark.parametrize("strategy", ["majority", "best-of-n", "dvts"])
@@ -142,11 +124,7 @@ async def test_neither_the_window_nor_the_order_of_replies_decides_anything(stra
         for order in range(3)
     ]
     assert found[0].note.startswith("decided after")
-    assert all(
-        (f.note, f.picks, f.sampled) == (found[0].note, *rest)
-        for f in found
-        for rest in [(found[0].picks, found[0].sampled)]
-    )
+    assert all(each == found[0] for each in found)
 
 
 @pytest.mark.parametrize(

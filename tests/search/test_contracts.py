@@ -11,9 +11,12 @@ from ttc_client.sal import STRATEGIES as SAL
 from ttc_client.search.beam import BEAM
 from ttc_client.search.best_of_n import BEST_OF_N
 from ttc_client.search.compute_optimal import TableSettings
+from ttc_client.search.deepconf import ConfidenceSettings
+from ttc_client.search.first_to_finish import FirstSettings
 from ttc_client.search.found import Found, Pick
 from ttc_client.search.params import SearchParams, StrategySettings
 from ttc_client.search.particles import ParticleSettings
+from ttc_client.search.rejection import RejectionSettings
 from ttc_client.search.results import completions
 from ttc_client.search.revise import ReviseSettings
 from ttc_client.search.rsa import AggregationSettings
@@ -51,6 +54,9 @@ VARIANTS: dict[str, list[StrategySettings]] = {
         *(ParticleSettings(gibbs=2), ParticleSettings(gibbs=2, temper=True)),
     ],
     "revise": [ReviseSettings(), ReviseSettings(revisions=1), ReviseSettings(revisions=2)],
+    "rejection": [RejectionSettings(), RejectionSettings(reject=0.9, checkpoint=1)],
+    "first-to-finish": [FirstSettings(), FirstSettings(first=3)],
+    "deepconf": [ConfidenceSettings(), ConfidenceSettings(warmup=2, keep=0.5, group=4)],
     "rsa": [
         AggregationSettings(rounds=2, aggregate=2),
         AggregationSettings(rounds=1, aggregate=1),

@@ -31,16 +31,19 @@ _DARK = {
     "#8b2e16": "#f0a08c",
     "#6b4fb3": "#c6b3ff",
     "#3f6b2f": "#9fd18c",
+    "#b8336a": "#f58fb8",
+    "#4a6fa5": "#a3c2f0",
 }
 """The dark colour for each light one; both have a contrast of 3 and more to their ground."""
 
 _KNOWN = (
     *("#6e6e6e", "#0068a3", "#a86c00", "#00795a", "#b04a88", "#3f3f9f"),
     *("#c2185b", "#00808a", "#8b2e16", "#6b4fb3", "#3f6b2f"),
+    *("#c04a00", "#5c7a00", "#7a5c3a"),
 )
 """Of the strategies in the order of their table; after Okabe and Ito, whose colours the
 colour-blind can tell apart."""
-_OTHERS = ("#7a5c3a", "#5c7a00", "#c04a00", "#2d87b8")
+_OTHERS = ("#2d87b8", "#b8336a", "#4a6fa5")
 _VOTES = {"weighted": "#0068a3", "majority": "#2d87b8", "prm": "#c04a00", "pass": "#6e6e6e"}
 _DASHES = {
     "weighted": "-",

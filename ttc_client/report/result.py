@@ -127,12 +127,13 @@ def _answer_table(result: SearchResult) -> Table:
     table = Table(box=None, header_style="bold", pad_edge=False)
     table.add_column("answer", overflow="fold")
     table.add_column("votes", justify="right")
-    if result.prm:
-        table.add_column("summed reward", justify="right")
-        table.add_column("best reward", justify="right")
+    sums = "summed reward" if result.prm else "summed weight"
+    shown = [sums, "best reward"] if result.prm else [sums] if "weighted" in result.choices else []
+    for name in shown:
+        table.add_column(name, justify="right")
     table.add_column("chosen by")
     for group in result.answers[:_ANSWERS_SHOWN]:
-        rewards = [f"{group.reward_sum:.2f}", f"{group.reward_max:.3f}"] if result.prm else []
+        rewards = [f"{group.reward_sum:.2f}", f"{group.reward_max:.3f}"][: len(shown)]
         chosen = ", ".join(
             vote for vote, answer in result.choices.items() if answer == group.answer
         )

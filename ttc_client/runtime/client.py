@@ -209,7 +209,7 @@ class Client:
             n=params.n,
             m=params.m,
             vote=vote,
-            choices=choices(groups, scored=scored),
+            choices=choices(groups, scored=scored, weighed=any(c.weight is not None for c in read)),
             answers=order,
             candidates=results.in_order_of(read, groups, order),
             tree=results.search_tree(found),

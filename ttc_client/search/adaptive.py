@@ -4,7 +4,7 @@ from collections.abc import Coroutine, Iterable, Sequence
 from dataclasses import dataclass, field
 from heapq import nlargest
 from math import exp, lgamma, log
-from typing import Any, Generic, TypeVar
+from typing import Any
 
 from ttc_client.errors import ConfigError
 from ttc_client.search.found import Pick
@@ -54,11 +54,9 @@ class StopSettings(StrategySettings):
             )
 
 
-Stops = TypeVar("Stops", bound=StopSettings)
-
-
 async def until_decided(
-    search: Search[Stops],
+    search: Search[Any],
+    settings: StopSettings,
     work: Iterable[Coroutine[Any, Any, Sequence[Trajectory]]],
     num: int,
     votes: int = 1,
@@ -68,14 +66,13 @@ async def until_decided(
     They are taken in order, so that timing decides nothing. A window of them runs ahead; those in
     flight at the decision are closed.
     """
-    settings, tally, taken = search.settings, Tally(search), list[Sequence[Trajectory]]()
-    window = settings.window or default_window(num)
-    async with in_order(work, window) as results:
+    tally, taken = Tally(search), list[Sequence[Trajectory]]()
+    async with in_order(work, settings.window or default_window(num)) as results:
         async for sampled in results:
             taken.append(sampled)
             await tally.add(completions(sampled, votes))
             missing = num - len(taken)
-            if missing and tally.is_decided(votes * missing):
+            if missing and tally.is_decided(settings.stop_at or 1, votes * missing):
                 return taken, f"decided after {len(taken)} of {num}"
     return taken, ""
 
@@ -85,30 +82,38 @@ def default_window(num: int) -> int:
     return max(2, num // 16)
 
 
-class Tally(Generic[Stops]):
-    """The support for the two leading answers, as one completion after the other comes."""
+class Tally:
+    """The support for the two leading answers and for all, as one candidate after another comes."""
 
-    def __init__(self, search: Search[Stops]) -> None:
+    def __init__(self, search: Search[Any]) -> None:
         self._search = search
         self._vote: Vote = search.decides_by
         self._support: dict[str, float] = {}
         self._leaders: Sequence[str] = ()
+        self._total = 0.0
 
     async def add(self, picks: Sequence[Pick]) -> None:
-        """Count some candidates: votes, or in the weighted vote, their rewards."""
+        """Count some candidates: votes, or in the weighted vote, their weights."""
         groups = await self._search.vote(picks)
         keys = await self._search.ports.ballot.keys([group.answer for group in groups])
         for key, group in zip(keys, groups, strict=True):
-            self._support[key] = self._support.get(key, 0.0) + support(group, self._vote)
+            new = support(group, self._vote)
+            self._support[key] = self._support.get(key, 0.0) + new
+            self._total += new
             rivals = dict.fromkeys((*self._leaders, key))
             self._leaders = nlargest(2, rivals, key=self._support.__getitem__)
 
-    def is_decided(self, missing: int) -> bool:
-        """Whether the leader is sure to stay ahead, with so many votes, of at most 1, missing."""
+    @property
+    def consensus(self) -> float:
+        """The leader's share of all support, 0 while there is none."""
+        return self._support[self._leaders[0]] / self._total if self._total else 0.0
+
+    def is_decided(self, level: float, missing: int) -> bool:
+        """Whether the leader is so sure to stay ahead, with votes of at most 1 missing."""
         first, second = [*(self._support[key] for key in self._leaders), 0.0, 0.0][:2]
         if self._vote == "weighted":
             return first > second + missing
-        return posterior(first, second) >= (self._search.settings.stop_at or 1)
+        return posterior(first, second) >= level
 
 
 def posterior(first: float, second: float) -> float:

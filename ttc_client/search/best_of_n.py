@@ -19,10 +19,13 @@ async def best_of_n(search: Search[StopSettings]) -> Found:
     request, so that the first are scored while others are still being written; one to a request
     where they may stop early.
     """
-    n, stops = search.params.n, search.settings.stop_at is not None
-    size = 1 if stops else search.params.m
+    n, settings = search.params.n, search.settings
+    size = search.params.m if settings.stop_at is None else 1
     work = (search.expand(search.root, min(size, n - i), until="end") for i in range(0, n, size))
-    groups, note = await until_decided(search, work, n) if stops else (await surviving(work), "")
+    if settings.stop_at is None:
+        groups, note = await surviving(work), ""
+    else:
+        groups, note = await until_decided(search, settings, work, n)
     sampled = merge_alike(chain.from_iterable(groups))
     return Found(sampled, search.completions(sampled), note)
 

@@ -35,7 +35,7 @@ async def dvts(search: Search[SubtreeSettings]) -> Found:
     if search.settings.stop_at is None:
         sampled = tuple(chain.from_iterable(await surviving(work)))
         return Found(sampled, search.completions(sampled))
-    subtrees, note = await until_decided(search, work, num, m)
+    subtrees, note = await until_decided(search, search.settings, work, num, m)
     picks = [pick for subtree in subtrees for pick in completions(subtree, m)]
     return Found(tuple(chain.from_iterable(subtrees)), picks, note and f"{note} subtrees")
 

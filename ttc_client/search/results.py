@@ -55,16 +55,16 @@ def _standing_for(alike: list[Trajectory]) -> Trajectory:
     return replace(alike[0], steps=(*before, merged))
 
 
-def as_ended(trajectory: Trajectory, left: int, *, may_go_on: bool) -> Trajectory:
+def as_ended(trajectory: Trajectory, left: int, checkpoint: int | None) -> Trajectory:
     """Mark a step that used up the tokens of its completion, unless it was the end anyway.
 
-    One that was cut at a checkpoint before that is not finished.
+    One that was cut after as many tokens as a `checkpoint` calls for can go on.
     """
     *before, last = trajectory.steps
     used_up = last.num_tokens >= left
     if last.finish == "stop" and used_up:
         last = replace(last, finish="length")
-    elif last.finish == "length" and may_go_on and not used_up:
+    elif last.finish == "length" and checkpoint and checkpoint <= last.num_tokens < left:
         last = replace(last, finish="stop")
     else:
         return trajectory

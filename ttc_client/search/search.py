@@ -19,7 +19,7 @@ from ttc_client.search.ports import Policy, SampleRequest, ScoreRequest, Verifie
 from ttc_client.search.results import Rules, as_ended, candidates, completions, merge_alike
 from ttc_client.search.rewards import reduce_scores
 from ttc_client.search.seeds import Numbers, request_seed
-from ttc_client.search.steps import STEP_DELIMITER, split_steps
+from ttc_client.search.steps import STEP_DELIMITER, split_steps, whole_steps
 from ttc_client.search.strategy import S, Strategy
 from ttc_client.search.voting import ranked
 from ttc_client.search.watch import Watch
@@ -200,8 +200,9 @@ class Search(Generic[S]):
         children = await self.sample(
             parent, n, limit, first=first, to_end=until != "step", temperature=temperature
         )
-        may_go_on = isinstance(until, int)
-        return [as_ended(child, left, may_go_on=may_go_on) for child in children]
+        # a server that counts the tokens of a request alone gives each child their mean
+        checkpoint = max(1, limit // n) if isinstance(until, int) else None
+        return [as_ended(child, left, checkpoint) for child in children]
 
     async def sample(
         self,
@@ -231,13 +232,14 @@ class Search(Generic[S]):
         prompt = parent.prompt
         if not prompt.ids and samples.prompt_ids:
             prompt = replace(prompt, ids=samples.prompt_ids)
+        readings, begun = whole_steps(parent)
         return [
             Trajectory(
                 prompt,
                 steps=(*parent.steps, step),
                 scores=parent.scores,
                 path=(*parent.path, first + index),
-                readings=parent.readings + split_steps(step.text),
+                readings=readings + split_steps(begun + step.text),
                 value=parent.value,
             )
             for index, step in enumerate(samples.steps)
@@ -263,7 +265,7 @@ class Search(Generic[S]):
         rolled_out: Sequence[Trajectory],
     ) -> tuple[Trajectory, ...]:
         """Score the new steps of all children at once; rank by the rolled-out text."""
-        known = parent.readings
+        known, _ = whole_steps(parent)
         items = tuple(rolled.readings[len(known) :] for rolled in rolled_out)
         if not any(items):
             return tuple(children)
@@ -277,11 +279,11 @@ class Search(Generic[S]):
                 self.session(children[0].path),
             )
         )
-        reduction = self.params.reduction
+        reduction, before = self.params.reduction, parent.scores[: len(known)]
         return tuple(
             child.scored(
-                parent.scores + scores[: len(child.readings) - len(known)],
-                reduce_scores(parent.scores + scores, reduction) if scores else parent.value,
+                before + scores[: len(child.readings) - len(known)],
+                reduce_scores(before + scores, reduction) if scores else parent.value,
             )
             for child, scores in zip(children, reply.scores, strict=True)
         )

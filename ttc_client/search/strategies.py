@@ -8,11 +8,14 @@ from ttc_client.errors import ConfigError, did_you_mean
 from ttc_client.search.beam import BEAM
 from ttc_client.search.best_of_n import BEST_OF_N, MAJORITY
 from ttc_client.search.compute_optimal import COMPUTE_OPTIMAL
+from ttc_client.search.deepconf import DEEPCONF
 from ttc_client.search.dvts import DVTS
+from ttc_client.search.first_to_finish import FIRST_TO_FINISH
 from ttc_client.search.greedy import GREEDY
 from ttc_client.search.mcts import MCTS
 from ttc_client.search.particles import PARTICLES
 from ttc_client.search.rebase import REBASE
+from ttc_client.search.rejection import REJECTION
 from ttc_client.search.revise import REVISE
 from ttc_client.search.rsa import RSA
 from ttc_client.search.strategy import Strategy
@@ -24,6 +27,7 @@ STRATEGIES: Final[dict[str, Strategy[Any]]] = {
     for strategy in (
         *(GREEDY, BEST_OF_N, MAJORITY, BEAM, DVTS, COMPUTE_OPTIMAL),
         *(PARTICLES, REBASE, MCTS, REVISE, RSA),
+        *(REJECTION, FIRST_TO_FINISH, DEEPCONF),
     )
 }
 """By name, in the order in which help, tables and figures show them."""

@@ -91,7 +91,8 @@ class Strategy(Generic[S]):
     and checks are made. `samples` says how its samples depend on each other, `budgets` which N of
     a grid it runs at (raises ConfigError where there is none), `spends` bounds the steps that a
     search samples, in units of those of its longest trajectory, and `vote` is what decides by
-    default. `takes_m` says whether the beam width M changes what it finds.
+    default. `takes_m` says whether the beam width M changes what it finds, and `is_timed` whether
+    timing does.
     `top_logprobs` is how many alternatives of each token it reads, beside the token's own
     log-probability; None for neither.
     """
@@ -106,6 +107,7 @@ class Strategy(Generic[S]):
     spends: Callable[[SearchParams, S], float] = whole_budget
     vote: Callable[[SearchParams], Vote] = by_reward
     takes_m: bool = True
+    is_timed: bool = False
     top_logprobs: int | None = None
 
     def settings_of(self, params: SearchParams) -> S:
@@ -143,7 +145,7 @@ class Strategy(Generic[S]):
         """
         settings = self.settings_of(params)
         (n,) = self.budgets(params, settings, (params.n,))
-        if self.needs == "nothing" and params.vote not in (None, "majority"):
+        if self.needs == "nothing" and params.vote not in (None, "majority", self.vote(params)):
             raise ConfigError(
                 f"vote is {params.vote}, but {self.name} uses no verifier: leave it out, or use "
                 "best-of-n"

@@ -37,12 +37,17 @@ def support(group: AnswerGroup, vote: Vote) -> float:
     return getattr(group, _MEASURES[vote])
 
 
-def choices(groups: Sequence[AnswerGroup], *, scored: bool) -> dict[Vote, str]:
+def choices(
+    groups: Sequence[AnswerGroup], *, scored: bool, weighed: bool = False
+) -> dict[Vote, str]:
     """Return what each vote chooses, "" where there is nothing to choose from.
 
-    Without a verifier (`scored`), the majority is the only vote.
+    Without a verifier (`scored`), the majority is the only vote, unless the strategy has `weighed`
+    its candidates itself.
     """
-    votes: tuple[Vote, ...] = ("prm", "weighted", "majority") if scored else ("majority",)
+    votes: tuple[Vote, ...] = ("prm", "weighted", "majority")
+    if not scored:
+        votes = votes[1:] if weighed else votes[2:]
     return {vote: order[0].answer if (order := ranked(groups, vote)) else "" for vote in votes}
 
 
