@@ -16,7 +16,8 @@ from ttc_client.search.params import SearchParams
 from ttc_client.types import AnswerGroup, Candidate, Problem, SearchResult, TreeNode, Usage
 
 if TYPE_CHECKING:
-    from ttc_client.runtime.client import Client, solve, solve_sync
+    from ttc_client.runtime.client import Client
+    from ttc_client.runtime.once import solve, solve_sync
     from ttc_client.settings.servers import Servers
 
     __version__: str
@@ -41,9 +42,9 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     """Import what speaks HTTP only when it is used, to keep `import ttc_client` quick."""
     if name in ("Client", "solve", "solve_sync"):
-        from ttc_client.runtime import client
+        from ttc_client.runtime import client, once
 
-        return getattr(client, name)
+        return getattr(client if name == "Client" else once, name)
     if name == "Servers":
         from ttc_client.settings.servers import Servers
 

@@ -24,9 +24,10 @@ from ttc_client.cli.doctor import doctor
 from ttc_client.cli.export import export
 from ttc_client.cli.guide import guide
 from ttc_client.cli.imports import import_
+from ttc_client.cli.label import label
 from ttc_client.cli.lists import datasets, recipes, tasks
 from ttc_client.cli.optimal import fit
-from ttc_client.cli.options import VERIFIER, search_options
+from ttc_client.cli.options import POLICY, VERIFIER, search_options
 from ttc_client.cli.prm import evaluate as prm_eval
 from ttc_client.cli.report import report
 from ttc_client.cli.serve import serve
@@ -82,6 +83,7 @@ def make_app(*, all_shown: bool = False) -> typer.Typer:
     prm = typer.Typer(no_args_is_help=True, help="Verifiers: how good they are.")
     add_searching(prm_eval, to=prm, name="eval", only=VERIFIER)
     app.add_typer(prm, name="prm")
+    add_searching(label, only=POLICY)
     add_searching(doctor)
     add_searching(config)
     for command in (up, recipes, datasets, tasks, guide):

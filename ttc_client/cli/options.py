@@ -93,6 +93,14 @@ VERIFIER = tuple(
 )
 """The settings of a command that asks verifiers alone, but for where they are."""
 
+POLICY = tuple(
+    name
+    for name, (panel, _) in _HELP.items()
+    if (panel in (SAMPLING, SERVERS) and name not in ("prm", "prm_api", "prm_format"))
+    or name in ("task", "system_prompt", "grader")
+)
+"""The settings of a command that samples whole completions and grades them."""
+
 ConfigFile = Annotated[
     Path | None, typer.Option("--config", help="A TOML file with settings. (default: ttc.toml)")
 ]

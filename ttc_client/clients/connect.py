@@ -18,7 +18,7 @@ from ttc_client.clients.tgi_scoring import TGIScoring
 from ttc_client.clients.vllm import VLLMPolicy, tokenize
 from ttc_client.errors import ProtocolError, RequestError, TransientServerError
 from ttc_client.search.ports import SampleRequest, Samples, ScoreRequest, Scores
-from ttc_client.types import Message, Trajectory
+from ttc_client.types import Message, Step, Trajectory
 
 
 class PolicyClient(Protocol):
@@ -31,7 +31,8 @@ class PolicyClient(Protocol):
 
     `address` is the server as it is asked, None for a function.
 
-    `root` gives the empty trajectory of a problem; `room` how many tokens may follow a
+    `root` gives the empty trajectory of a problem; `written` a step of a text from elsewhere, from
+    which to go on as if the policy had written it; `room` how many tokens may follow a
     trajectory, `wanted` at most, below 1 if none.
     """
 
@@ -51,6 +52,8 @@ class PolicyClient(Protocol):
     def asks_singly(self) -> bool: ...
 
     async def root(self, messages: Sequence[Message]) -> Trajectory: ...
+
+    async def written(self, text: str) -> Step: ...
 
     async def room(self, trajectory: Trajectory, wanted: int) -> int: ...
 

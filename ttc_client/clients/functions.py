@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ttc_client.clients.prompts import render_llama3
+from ttc_client.clients.prompts import render_llama3, text_step
 from ttc_client.clients.replies import Unexpected
 from ttc_client.clients.scores import PRMFacts, checked_scores
 from ttc_client.errors import ProtocolError
@@ -43,6 +43,10 @@ class FunctionPolicy:
     async def root(self, messages: Sequence[Message]) -> Trajectory:
         """Return the empty trajectory of a prompt."""
         return Trajectory(Prompt(tuple(messages), render_llama3(messages)))
+
+    async def written(self, text: str) -> Step:
+        """Return a text as a step."""
+        return text_step(text)
 
     async def room(self, trajectory: Trajectory, wanted: int) -> int:
         """Return how many tokens may follow: as many as wanted, as far as is known."""

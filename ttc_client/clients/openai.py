@@ -30,7 +30,7 @@ from ttc_client.clients.openai_replies import (
     written,
 )
 from ttc_client.clients.openai_sdk import open_sdk, our_errors
-from ttc_client.clients.prompts import render_for
+from ttc_client.clients.prompts import render_for, text_step
 from ttc_client.clients.replies import Unexpected
 from ttc_client.errors import RequestError, TransientServerError
 from ttc_client.search.ports import SampleRequest, Samples
@@ -93,6 +93,10 @@ class OpenAIPolicy:
     @property
     def _chat_path(self) -> str:
         return f"{self.server.api}/chat/completions"
+
+    async def written(self, text: str) -> Step:
+        """Return a text as a step."""
+        return text_step(text)
 
     async def room(self, trajectory: Trajectory, wanted: int) -> int:
         """Return `wanted`, because the server does not say how much its model reads."""

@@ -6,8 +6,9 @@ No rendered text holds a BOS token: the server that tokenizes it adds one, once.
 
 from collections.abc import Sequence
 
-from ttc_client.types import Message
+from ttc_client.types import Message, Step
 
+_CHARACTERS_PER_TOKEN = 3
 _LLAMA3_DATES = "Cutting Knowledge Date: December 2023\nToday Date: 26 Jul 2024\n\n"
 
 
@@ -46,6 +47,11 @@ def render_for(model: str, messages: Sequence[Message]) -> str:
     """Return the prompt of a model known by its name alone: ChatML for Qwen, else Llama 3."""
     render = render_chatml if "qwen" in model.lower() else render_llama3
     return render(messages)
+
+
+def text_step(text: str) -> Step:
+    """Return a text as a step for a policy that speaks text; its tokens are estimated."""
+    return Step(text, "stop", 1 + len(text) // _CHARACTERS_PER_TOKEN)
 
 
 RLHFLOW_SYSTEM = llama3_turn("system", _LLAMA3_DATES)

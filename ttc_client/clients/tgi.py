@@ -17,7 +17,7 @@ from ttc_client.clients.full_context import within_context
 from ttc_client.clients.http import Answer, Server
 from ttc_client.clients.logprobs import token_logprobs
 from ttc_client.clients.manners import Manners
-from ttc_client.clients.prompts import render_for
+from ttc_client.clients.prompts import render_for, text_step
 from ttc_client.clients.replies import Unexpected
 from ttc_client.clients.usage import Count
 from ttc_client.deadlines import clock_stopped
@@ -142,6 +142,10 @@ class TGIPolicy:
     async def root(self, messages: Sequence[Message]) -> Trajectory:
         """Return the empty trajectory of a prompt, templated."""
         return Trajectory(Prompt(tuple(messages), render_for(self.model, messages)))
+
+    async def written(self, text: str) -> Step:
+        """Return a text as a step."""
+        return text_step(text)
 
     async def room(self, trajectory: Trajectory, wanted: int) -> int:
         """Return how many tokens may follow a trajectory, `wanted` at most; below 1 if none."""

@@ -19,7 +19,7 @@ from ttc_client.clients.http import Server
 from ttc_client.clients.logprobs import read_logprobs
 from ttc_client.clients.manners import Manners
 from ttc_client.clients.models import served_policy
-from ttc_client.clients.prompts import render_for, render_llama3
+from ttc_client.clients.prompts import render_for, render_llama3, text_step
 from ttc_client.clients.replies import Dropped, Unexpected, in_order
 from ttc_client.clients.usage import TokenUsage, counted
 from ttc_client.errors import ContextLengthError, RequestError
@@ -118,6 +118,16 @@ class VLLMPolicy:
             return Prompt(turns, text, await tokenize(self.server, text, add_special_tokens=True))
         chat = [{"role": turn.role, "content": turn.content} for turn in turns]
         return Prompt(turns, "", await tokenize_chat(self.server, chat, add_generation_prompt=True))
+
+    async def written(self, text: str) -> Step:
+        """Return a text as a step, tokenized by itself; without ids behind a gateway."""
+        try:
+            ids = await tokenize(self.server, text, add_special_tokens=False)
+        except RequestError as error:
+            if error.status != 404:
+                raise
+            return text_step(text)
+        return Step(text, "stop", len(ids), ids)
 
     async def room(self, trajectory: Trajectory, wanted: int) -> int:
         """Return how many tokens may follow a trajectory, `wanted` at most; below 1 if none."""

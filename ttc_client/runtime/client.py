@@ -19,6 +19,7 @@ from ttc_client.search.found import Found
 from ttc_client.search.params import SearchParams
 from ttc_client.search.ports import ScoreRequest, Scores
 from ttc_client.search.search import Ports, Search
+from ttc_client.search.steps import STEP_DELIMITER
 from ttc_client.search.strategies import find_strategy
 from ttc_client.search.strategy import Strategy
 from ttc_client.search.voting import choices, ranked
@@ -28,6 +29,7 @@ from ttc_client.tasks.math import Math
 from ttc_client.tasks.table import find_task
 from ttc_client.tasks.task import Task
 from ttc_client.tasks.workers import Workers
+from ttc_client.together import together
 from ttc_client.types import (
     AnswerGroup,
     Candidate,
@@ -35,6 +37,7 @@ from ttc_client.types import (
     Problem,
     Prompt,
     SearchResult,
+    Step,
     Trajectory,
 )
 
@@ -123,6 +126,42 @@ class Client:
         with taking_turns():
             return await verifier(request)
 
+    async def written(self, steps: Sequence[str], meter: Meter | None = None) -> tuple[Step, ...]:
+        """Return steps from elsewhere, given without delimiters, as if the policy had written them.
+
+        Raises ServerError.
+        """
+        written = self._servers.written(meter or Meter())
+
+        async def step(text: str) -> Step:
+            return await written(text + STEP_DELIMITER)
+
+        with taking_turns():
+            return await together(map(step, steps))
+
+    async def roll_out(
+        self,
+        problem: Problem,
+        steps: Sequence[Step],
+        params: SearchParams,
+        *,
+        place: int,
+        meter: Meter | None = None,
+    ) -> tuple[Trajectory, ...]:
+        """Sample `params.n` completions that go on from the `written` steps of a solution.
+
+        `place` tells the seeds of one prefix from those of others. Completions that read the same
+        come once, with their multiplicity; one that failed is missing. Raises ServerError if all
+        failed.
+        """
+        mode, _, params = self._prepared(params)
+        meter = meter or Meter()
+        with taking_turns():
+            ports = self._ports(mode, meter, Watch(), self.ballot(problem, params))
+            root = await ports.root(mode.task(self.task).messages(problem))
+            prefix = replace(root, steps=tuple(steps), path=(place,))
+            return await Search(problem, root, params, ports).expand(prefix, params.n, until="end")
+
     async def solve(
         self,
         problem: str | Problem,
@@ -149,19 +188,10 @@ class Client:
         watch = Kept(watch or Watch(), meter, bounds or Bounds())
         ballot = ballot or self.ballot(problem, params)
         with taking_turns():
-            root_of = self._servers.root(meter)
-            ports = Ports(
-                policy=self._servers.policy(meter),
-                verifier=self._servers.verifier(meter),
-                root=root_of,
-                ballot=ballot,
-                watch=watch,
-                find=partial(find_strategy, among=mode.strategies),
-                rules=mode.rules,
-            )
+            ports = self._ports(mode, meter, watch, ballot)
 
             async def search() -> Found:
-                root = await _root(problem, task.messages(problem), root_of)
+                root = await _root(problem, task.messages(problem), ports.root)
                 return await strategy.search(Search(problem, root, params, ports))
 
             found = await watch.within(search(), params.n)
@@ -171,6 +201,17 @@ class Client:
             found.picks, params, ballot, mode.rules, scored=scored
         )
         return self._result(problem, params, mode, found, read, groups, meter)
+
+    def _ports(self, mode: Mode, meter: Meter, watch: Watch, ballot: Ballot) -> Ports:
+        return Ports(
+            policy=self._servers.policy(meter),
+            verifier=self._servers.verifier(meter),
+            root=self._servers.root(meter),
+            ballot=ballot,
+            watch=watch,
+            find=partial(find_strategy, among=mode.strategies),
+            rules=mode.rules,
+        )
 
     def _prepared(self, params: SearchParams) -> tuple[Mode, Strategy[Any], SearchParams]:
         mode = MODES[params.compat]
@@ -237,29 +278,3 @@ async def _root(
         return Trajectory(Prompt(tuple(messages), ends=problem.ends, chat=problem.chat))
     root = await root_of(messages)
     return replace(root, prompt=replace(root.prompt, ends=problem.ends)) if problem.ends else root
-
-
-async def solve(
-    problem: str | Problem,
-    params: SearchParams | None = None,
-    servers: Servers | None = None,
-    task: Task | str = "math",
-) -> SearchResult:
-    """Search for the answer to one problem; for several, open a `Client` once.
-
-    Raises ConfigError for settings and ServerError for servers that do not work.
-    """
-    async with Client(servers, task) as client:
-        return await client.solve(problem, params)
-
-
-def solve_sync(
-    problem: str | Problem,
-    params: SearchParams | None = None,
-    servers: Servers | None = None,
-    task: Task | str = "math",
-) -> SearchResult:
-    """Do the same in a script without an event loop; raises RuntimeError inside of one."""
-    import asyncio
-
-    return asyncio.run(solve(problem, params, servers, task))

@@ -7,7 +7,7 @@ from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import count
-from typing import Any, Generic, Literal, TypeVar
+from typing import Any, Generic, Literal, Protocol, TypeVar
 
 from ttc_client.clients.connect import PolicyClient, PRMClient, connect_policy, connect_prm
 from ttc_client.clients.functions import FunctionPolicy, FunctionVerifier
@@ -29,7 +29,7 @@ from ttc_client.search.ports import Policy, Samples, Scores, Verifier
 from ttc_client.settings.endpoints import policy_server, prm_server, server_places, session_for
 from ttc_client.settings.servers import Place, Servers
 from ttc_client.together import both, together
-from ttc_client.types import Message, Trajectory
+from ttc_client.types import Message, Step, Trajectory
 
 _OPENING_PAUSES_S = (0.3, 0.9)
 
@@ -51,6 +51,7 @@ class OpenServers:
     verifier_name: str | None
     _timeout_s: float
     _root: Callable[[Sequence[Message]], Awaitable[Trajectory]]
+    _written: Callable[[str], Awaitable[Step]]
     _policy: Policy
     _asks_singly: Callable[[], bool]
     _verifier: Verifier | None
@@ -77,6 +78,10 @@ class OpenServers:
     def root(self, meter: Meter) -> Callable[[Sequence[Message]], Awaitable[Trajectory]]:
         """Return what gives a search the empty trajectory of a prompt."""
         return retrying(self._root, self._timeout_s, self._budget, meter.retried)
+
+    def written(self, meter: Meter) -> Callable[[str], Awaitable[Step]]:
+        """Return what makes a step of a text from elsewhere, for the policy to go on from."""
+        return retrying(self._written, self._timeout_s, self._budget, meter.retried)
 
     def policy(self, meter: Meter) -> Policy:
         """Return the policy for one search."""
@@ -188,6 +193,7 @@ def _stacked(
     policy_replicas = Replicas([bounded.replica for bounded in samplers])
     prm_replicas = Replicas([bounded.replica for bounded in scorers])
     clients = [one.client for one in policies]
+    any_policy = _any(clients, policy_replicas.members)
     sample = [b.port(client.sample, _tokens) for b, client in zip(samplers, clients, strict=True)]
     score = [b.port(one.client.score, _steps) for b, one in zip(scorers, prms, strict=True)]
     return OpenServers(
@@ -196,7 +202,8 @@ def _stacked(
         policy_name=_named(servers, policies),
         verifier_name=_named(servers, prms) if prms else None,
         _timeout_s=servers.timeout_s,
-        _root=_root(clients, policy_replicas.members),
+        _root=lambda messages: any_policy(lambda policy: policy.root(messages)),
+        _written=lambda text: any_policy(lambda policy: policy.written(text)),
         _policy=balanced(policy_replicas, sample),
         _asks_singly=lambda: any(client.asks_singly for client in clients),
         _verifier=balanced(prm_replicas, score) if prms else None,
@@ -211,27 +218,29 @@ def _named(servers: Servers, replicas: Sequence[_Opened[Any]]) -> str:
     return model if servers.is_demo else f"{model} at {', '.join(one.name for one in replicas)}"
 
 
-def _root(
-    policies: Sequence[PolicyClient], replicas: Sequence[Replica]
-) -> Callable[[Sequence[Message]], Awaitable[Trajectory]]:
-    """Have any replica render a prompt, which is hardly any work: another where one fails."""
+class _AnyPolicy(Protocol):
+    async def __call__(self, ask: Callable[[PolicyClient], Awaitable[T]]) -> T: ...
+
+
+def _any(policies: Sequence[PolicyClient], replicas: Sequence[Replica]) -> _AnyPolicy:
+    """Have any replica do what is hardly any work, such as to render a prompt."""
     turns = count()
 
-    async def root(messages: Sequence[Message]) -> Trajectory:
+    async def ask_any(ask: Callable[[PolicyClient], Awaitable[T]]) -> T:
         turn = next(turns)
         places = sorted(
             range(len(policies)), key=lambda i: (replicas[i].failures, (i - turn) % len(policies))
         )
         for place in places[:-1]:
             with suppress(TransientServerError):
-                return await ask(place, messages)
-        return await ask(places[-1], messages)
+                return await confirmed(place, ask)
+        return await confirmed(places[-1], ask)
 
-    async def ask(place: int, messages: Sequence[Message]) -> Trajectory:
+    async def confirmed(place: int, ask: Callable[[PolicyClient], Awaitable[T]]) -> T:
         await replicas[place].confirm()
-        return await policies[place].root(messages)
+        return await ask(policies[place])
 
-    return root
+    return ask_any
 
 
 class _Bounded:
