@@ -10,6 +10,8 @@ import pytest
 from tests.conftest import DemoServers
 from tests.fakes.scripted_server import scripted_server
 from ttc_client import Client, SearchParams, SearchResult, Servers, TTCError, solve
+from ttc_client.bench.checks import check_trace
+from ttc_client.runtime.records import Trace, texts
 from ttc_client.settings.endpoints import DemoWarning
 from ttc_servers.demomath import generate
 
@@ -96,3 +98,20 @@ async def test_a_failed_search_is_one_error_that_names_the_server(demo_servers):
         servers = DemoServers(demo_servers.policy, broken.url)
         with pytest.raises(TTCError, match=broken.url):
             await solve(PROBLEM, PARAMS, named(servers, prm_api="score"))
+
+
+@pytest.mark.parametrize("strategy", ["particles", "rebase", "mcts", "revise", "rsa"])
+async def test_a_strategy_finds_the_same_twice_and_its_tree_leads_to_its_candidates(
+    strategy, demo_servers
+):
+    params = SearchParams(strategy=strategy, n=16)
+    async with Client(named(demo_servers)) as client:
+        one, other = await asyncio.gather(*(client.solve(PROBLEM, params) for _ in range(2)))
+    assert outcome(one) == outcome(other)
+    assert 0 < sum(candidate.votes for candidate in one.candidates) <= 16
+    trace = Trace(id="p", strategy=strategy, n=16, seed=0, tree=one.tree)
+    check_trace(trace)
+    written = texts(trace)
+    assert all(written[candidate.path] == candidate.text for candidate in one.candidates)
+    asked = [node for node in one.tree if node.is_prompt]
+    assert len(asked) == {"revise": 12, "rsa": 12}.get(strategy, 0)

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from math import nan
 
+from ttc_client.bench.checks import check_trace
 from ttc_client.runtime.records import (
     GradedAnswer,
     Key,
@@ -88,3 +89,15 @@ def test_texts_are_put_together_from_the_tree():
     tree = tuple(TreeNode(path, text, 0.5, "stop", 1, True) for path, text in nodes)
     trace = Trace(**KEY._asdict(), tree=tree)
     assert texts(trace) == {(): "", (0,): "a\n\n", (0, 1): "a\n\nb", (2,): "c"}
+
+
+def test_what_was_asked_anew_is_no_part_of_what_was_written_below_it():
+    asked = TreeNode((0, 0), "again?", None, "stop", 1, True, is_prompt=True)
+    tree = (
+        TreeNode((0,), "first", 0.5, "eos", 1, True),
+        asked,
+        TreeNode((0, 0, 0), "second", 0.9, "eos", 1, True),
+    )
+    trace = Trace(id="a", strategy="revise", n=2, seed=0, tree=tree)
+    check_trace(trace)
+    assert texts(trace) == {(): "", (0,): "first", (0, 0): "", (0, 0, 0): "second"}

@@ -161,7 +161,10 @@ def search_tree(found: Found) -> tuple[TreeNode, ...]:
     What was asked anew is a node of its own.
     """
     sampled = found.sampled
-    kept = {t.path[:-1] for t in sampled} | {pick.trajectory.path for pick in found.picks}
+    prompts = {t.path[: len(t.path) - len(t.steps)]: t.prompt for t in sampled}
+    prompts.pop((), None)
+    gone_on_from = {path[:-1] for path in (*prompts, *(t.path for t in sampled))}
+    kept = gone_on_from | {pick.trajectory.path for pick in found.picks}
     nodes = [
         TreeNode(
             path=t.path,
@@ -173,17 +176,11 @@ def search_tree(found: Found) -> tuple[TreeNode, ...]:
         )
         for t in sampled
     ]
-    return tuple(sorted((*nodes, *_prompts(sampled)), key=lambda node: node.path))
-
-
-def _prompts(sampled: Iterable[Trajectory]) -> list[TreeNode]:
-    """Return the new prompts that trajectories begin at, each once, by their last message."""
-    asked = {t.path[: len(t.path) - len(t.steps)]: t.prompt.messages[-1].content for t in sampled}
-    return [
-        TreeNode(path, text, None, "stop", 1, kept=True, is_prompt=True)
-        for path, text in asked.items()
-        if path
+    nodes += [
+        TreeNode(path, prompt.messages[-1].content, None, "stop", 1, kept=True, is_prompt=True)
+        for path, prompt in prompts.items()
     ]
+    return tuple(sorted(nodes, key=lambda node: node.path))
 
 
 def counts(found: Found, read: Sequence[Candidate]) -> Counts:
