@@ -102,7 +102,7 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Trajectory:
-    """A prompt and the steps so far, with one score per step that the verifier has read.
+    """A prompt and the steps so far, with a score per step, None where the verifier gave none.
 
     `path` holds the index of each step among its siblings, so that it names the trajectory
     within a search. `readings` are the steps as the verifier reads them. `value` is what the
@@ -111,7 +111,7 @@ class Trajectory:
 
     prompt: Prompt
     steps: tuple[Step, ...] = ()
-    scores: tuple[float, ...] = ()
+    scores: tuple[float | None, ...] = ()
     path: tuple[int, ...] = ()
     readings: tuple[str, ...] = ()
     value: float = 0.0
@@ -151,14 +151,14 @@ class Trajectory:
         """Tokens generated along this trajectory."""
         return sum(step.num_tokens for step in self.steps)
 
-    def scored(self, scores: tuple[float, ...], value: float) -> "Trajectory":
+    def scored(self, scores: tuple[float | None, ...], value: float) -> "Trajectory":
         """Return it with the verifier's scores, and the value that they make."""
         return replace(self, scores=scores, value=value)
 
 
 @dataclass(frozen=True, slots=True)
 class ScoredStep:
-    """A step as the PRM read it, and its score; None where no PRM took part."""
+    """A step as the verifier read it, and its score; None where it gave none, or none took part."""
 
     text: str
     score: float | None
@@ -168,10 +168,11 @@ class ScoredStep:
 class Candidate:
     """A trajectory that a search hands over, with its reward and extracted answer.
 
-    `reward` is None where no verifier took part. `votes` counts the samples that it stands for,
-    or its copies; `weight` is what each counts in the weighted vote, None for the reward. `group`
-    indexes the result's `answers`, and is None where it does not vote: because it gives no answer,
-    or was cut before its end (`finish` is "length"), unless `compat` says otherwise.
+    `reward` is None where no verifier took part, or gave no score. `votes` counts the samples that
+    it stands for, or its copies; `weight` is what each counts in the weighted vote, None for the
+    reward. `group` indexes the result's `answers`, and is None where it does not vote: because it
+    gives no answer, or was cut before its end (`finish` is "length"), unless `compat` says
+    otherwise.
     """
 
     text: str

@@ -10,8 +10,9 @@ class Usage:
     """What was spent, as the servers counted it. Adds up with `+`.
 
     A request that was closed early counts in `cancelled_requests`, and its tokens, which no
-    server reports, nowhere. `retries` counts the requests sent again and `failures` the sequences
-    given up, both by what was wrong (`ServerError.cause`).
+    server reports, nowhere. `prm_completion_tokens` are those that a judge wrote. `retries` counts
+    the requests sent again and `failures` the sequences given up, both by what was wrong
+    (`ServerError.cause`).
     """
 
     completion_tokens: int = 0
@@ -19,6 +20,7 @@ class Usage:
     cached_tokens: int = 0
     prm_tokens: int = 0
     prm_cached_tokens: int = 0
+    prm_completion_tokens: int = 0
     policy_requests: int = 0
     prm_requests: int = 0
     cancelled_requests: int = 0

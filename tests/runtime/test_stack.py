@@ -14,7 +14,7 @@ from ttc_client import SearchParams, Servers, solve
 from ttc_client.errors import TransientServerError
 from ttc_client.middleware import retries
 from ttc_client.middleware.meter import Meter
-from ttc_client.runtime import stack
+from ttc_client.runtime import opening
 from ttc_client.runtime.stack import OpenServers, open_servers
 from ttc_client.search.ports import SampleRequest, ScoreRequest
 from ttc_client.testing import a_problem
@@ -167,7 +167,7 @@ async def test_a_replica_that_is_gone_from_the_start_is_named():
 
 @pytest.mark.parametrize(("num_failures", "opens"), [(2, True), (3, False)])
 async def test_servers_may_stumble_twice_while_they_are_opened(monkeypatch, num_failures, opens):
-    monkeypatch.setattr(stack, "_OPENING_PAUSES_S", (0.0, 0.0))
+    monkeypatch.setattr(opening, "OPENING_PAUSES_S", (0.0, 0.0))
     asked = 0
 
     def models(_):
@@ -179,12 +179,12 @@ async def test_servers_may_stumble_twice_while_they_are_opened(monkeypatch, num_
     async with scripted_server({"/v1/models": models, "/tokenize": tokenize}) as server:
         named = Servers(policy=(server.url,), check=False)
         async with AsyncExitStack() as opened:
-            opening = opened.enter_async_context(open_servers(named))
+            entering = opened.enter_async_context(open_servers(named))
             if opens:
-                assert (await opening).policy_model == "model"
+                assert (await entering).policy_model == "model"
             else:
                 with pytest.raises(TransientServerError, match="503: loading"):
-                    await opening
+                    await entering
 
 
 async def test_a_silent_server_is_not_asked_again_while_it_is_opened():

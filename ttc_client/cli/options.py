@@ -16,6 +16,7 @@ import typer
 from ttc_client.errors import ConfigError
 from ttc_client.search.strategies import STRATEGIES
 from ttc_client.settings.config import OWN, SETTINGS
+from ttc_client.settings.verifiers import Combine, PRMApi
 from ttc_client.tasks.table import OPTIONS, TASKS
 
 SEARCH, SAMPLING, SERVERS = "Search", "Sampling", "Servers"
@@ -34,7 +35,12 @@ _FLAGS = {
 _ALWAYS_SHOWN = {"strategy", "n", "m", "vote", "seed", "policy", "prm", "policy_api", "prm_api"}
 """What matters most; `--help-all` shows the rest."""
 
-_CHOICES = {"strategy": tuple(STRATEGIES), "task": tuple(TASKS)}
+_CHOICES = {
+    "strategy": tuple(STRATEGIES),
+    "task": tuple(TASKS),
+    "prm_api": (*get_args(PRMApi), "python:module:function"),
+    "combine": get_args(Combine),
+}
 
 _HELP: dict[str, tuple[str, str]] = {
     "strategy": (SEARCH, "How to search: {choices}."),
@@ -65,9 +71,26 @@ _HELP: dict[str, tuple[str, str]] = {
     "max_tokens": (SAMPLING, "Tokens per step."),
     "max_completion_tokens": (SAMPLING, "Tokens per completion."),
     "policy": (SERVERS, "URL of the policy's server; repeat it for replicas."),
-    "prm": (SERVERS, "URL of the PRM's server; repeat it for replicas."),
+    "prm": (SERVERS, "URL of the verifier's server; repeat it for replicas."),
     "policy_api": (SERVERS, "What the policy's server speaks: {choices}."),
-    "prm_api": (SERVERS, "How the PRM's server is asked: {choices}."),
+    "prm_api": (
+        SERVERS,
+        "How the verifier is asked: {choices}. self, confidence and python need no --prm. Several, "
+        "with commas and weights (judge=2,confidence), need --combine.",
+    ),
+    "combine": (SERVERS, "How several verifiers' scores become one: {choices}."),
+    "prm_model": (SERVERS, "The judge's name at its server, where that serves several."),
+    "judge_prompt": (SERVERS, "File of a judge's prompt (ttc guide own-verifier)."),
+    "verdicts": (
+        SERVERS,
+        "Score by so many sampled critiques. (default: by log-probabilities where the judge's "
+        "server gives them, else 4)",
+    ),
+    "top_logprobs": (
+        SERVERS,
+        "Score confidence by its lowest group (DeepConf), from so many alternatives of each token, "
+        "such as 20; 0 for the likelihood.",
+    ),
     "prm_format": (SERVERS, "How a causal PRM reads a solution: {choices}."),
     "model": (SERVERS, "The policy's name at its server, where that serves several."),
     "concurrency": (

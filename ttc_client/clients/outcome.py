@@ -14,7 +14,7 @@ import msgspec
 from ttc_client.clients.http import Server
 from ttc_client.clients.models import served_model
 from ttc_client.clients.replies import Unexpected, in_order
-from ttc_client.clients.scores import PRMFacts, checked_scores, probability
+from ttc_client.clients.scores import PRMFacts, per_item, probability, solutions
 from ttc_client.clients.usage import TokenUsage, counted
 from ttc_client.clients.vllm import tokenize_chat
 from ttc_client.errors import RequestError
@@ -22,20 +22,6 @@ from ttc_client.search.ports import ScoreRequest, Scores
 from ttc_client.search.steps import STEP_DELIMITER
 from ttc_client.together import together
 from ttc_client.types import Usage
-
-
-def _solutions(request: ScoreRequest) -> list[str]:
-    """Return the solution that ends with each item; items without a step have none."""
-    return [STEP_DELIMITER.join((*request.prefix, *item)) for item in request.items if item]
-
-
-def _per_step(request: ScoreRequest, scores: Sequence[float]) -> tuple[tuple[float, ...], ...]:
-    """Give each step the score of its item; raises Unexpected for another number of scores."""
-    items = [item for item in request.items if item]
-    if len(scores) != len(items):
-        raise Unexpected(f"{len(scores)} scores for {len(items)} solutions")
-    flat = [score for score, item in zip(scores, items, strict=True) for _ in item]
-    return checked_scores(request, flat)
 
 
 def _one_text(problem: str, solution: str) -> str:
@@ -87,15 +73,15 @@ class VLLMClassification:
 
     async def score(self, request: ScoreRequest) -> Scores:
         """Score all items in one request; raises ServerError."""
-        solutions = _solutions(request)
+        read = solutions(request)
         if self.chat:
-            texts = await together(_chat_ids(self.server, request.question, s) for s in solutions)
+            texts = await together(_chat_ids(self.server, request.question, s) for s in read)
         else:
-            texts = [_one_text(request.question, solution) for solution in solutions]
+            texts = [_one_text(request.question, solution) for solution in read]
         payload = {"model": self.model, "input": texts}
         with await self.server.ask("/classify", payload, _Classification, request.session) as reply:
-            flat = [_second(one.probs) for one in in_order(reply.data, len(solutions))]
-            return Scores(_per_step(request, flat), counted(reply.usage).by_prm())
+            flat = [_second(one.probs) for one in in_order(reply.data, len(read))]
+            return Scores(per_item(request, flat), counted(reply.usage).by_prm())
 
 
 def _second(probs: Sequence[float]) -> float:
@@ -168,13 +154,13 @@ class TEIPrediction:
 
     async def score(self, request: ScoreRequest) -> Scores:
         """Score all items in as few requests as the server allows; raises ServerError."""
-        texts = [[_one_text(request.question, solution)] for solution in _solutions(request)]
+        texts = [[_one_text(request.question, solution)] for solution in solutions(request)]
         batches = await together(
             self._predict(texts[start : start + self.batch_size], request.session)
             for start in range(0, len(texts), self.batch_size)
         )
         flat = [score for batch in batches for score in batch]
-        return Scores(_per_step(request, flat), Usage(prm_requests=len(batches)))
+        return Scores(per_item(request, flat), Usage(prm_requests=len(batches)))
 
     async def _predict(self, batch: Sequence[Sequence[str]], session: str) -> list[float]:
         payload = {"inputs": batch, "raw_scores": False}

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import islice
+from typing import Literal
 
 from ttc_client.clients import wire
 from ttc_client.clients.http import Server
@@ -10,6 +11,7 @@ from ttc_client.clients.models import served_model
 from ttc_client.clients.replies import Unexpected
 from ttc_client.errors import ConfigError, ServerError
 from ttc_client.search.ports import ScoreRequest, Scores
+from ttc_client.search.steps import STEP_DELIMITER
 from ttc_client.types import Usage
 
 
@@ -18,24 +20,48 @@ class PRMFacts:
     """What a client knows of its PRM; None for what the server does not say.
 
     `model` is the server's name for it, and `context_length` how many tokens it reads. `labels`
-    are the ids of "+" and "-", None where the client does not choose them.
+    are the ids of "+" and "-", None where the client does not choose them. `reads` says what it
+    can score: any beginning of a solution, or whole ones alone. `top_logprobs` is what it reads of
+    the policy's log-probabilities, as in `SampleRequest`, and `reads_history` whether it sees the
+    turns before the question.
     """
 
     model: str | None = None
     context_length: int | None = None
     labels: tuple[int, int] | None = None
+    reads: Literal["prefixes", "solutions"] = "prefixes"
+    top_logprobs: int | None = None
+    reads_history: bool = False
 
 
-def checked_scores(request: ScoreRequest, flat: Sequence[float]) -> tuple[tuple[float, ...], ...]:
+def checked_scores(
+    request: ScoreRequest, flat: Sequence[float | None]
+) -> tuple[tuple[float | None, ...], ...]:
     """Return the scores of all steps by item.
 
-    Raises Unexpected unless each step has one, in [0, 1].
+    Raises Unexpected unless each step has one, in [0, 1], or None where it is missing.
     """
     expected = sum(len(item) for item in request.items)
     if len(flat) != expected:
         raise Unexpected(f"{len(flat)} scores for {expected} steps")
-    scores = map(probability, flat)
+    scores = (score if score is None else probability(score) for score in flat)
     return tuple(tuple(islice(scores, len(item))) for item in request.items)
+
+
+def solutions(request: ScoreRequest) -> list[str]:
+    """Return the solution that ends with each item; items without a step have none."""
+    return [STEP_DELIMITER.join((*request.prefix, *item)) for item in request.items if item]
+
+
+def per_item(
+    request: ScoreRequest, scores: Sequence[float | None]
+) -> tuple[tuple[float | None, ...], ...]:
+    """Give each step the score of its item; raises Unexpected for another number of scores."""
+    items = [item for item in request.items if item]
+    if len(scores) != len(items):
+        raise Unexpected(f"{len(scores)} scores for {len(items)} solutions")
+    flat = [score for score, item in zip(scores, items, strict=True) for _ in item]
+    return checked_scores(request, flat)
 
 
 def probability(score: float) -> float:

@@ -6,15 +6,21 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TypeVar
 
-from ttc_client.clients.connect import PRMClient, connect_policy, connect_prm
+from ttc_client.clients.connect import PRMClient, connect_policy
 from ttc_client.clients.http import Server
 from ttc_client.doctor import pair, prm, sampling, tokens
 from ttc_client.doctor.findings import Check, Examination, Examined
 from ttc_client.doctor.server import CROWD, keep_alive, reachable, speed, versioned
 from ttc_client.errors import ConfigError, ServerError, TransientServerError
 from ttc_client.search.params import SearchParams
-from ttc_client.settings.endpoints import policy_server, prm_server, server_places, session_for
+from ttc_client.settings.connecting import (
+    connect_verifier,
+    placed_verifiers,
+    verifier_server,
+)
+from ttc_client.settings.endpoints import policy_server, server_places, session_for
 from ttc_client.settings.servers import Place, Servers
+from ttc_client.settings.verifiers import NamedVerifier
 from ttc_client.together import together
 
 TIMEOUT_S = 30.0
@@ -43,11 +49,16 @@ async def examine(servers: Servers, params: SearchParams) -> Examination:
     async with server_places(servers) as places, session_for(servers) as session:
         policy_urls, prm_urls = (_urls(found) for found in places)
         policies = [policy_server(servers, session, url) for url in policy_urls]
-        prms = [prm_server(servers, session, url) for url in prm_urls]
+        verifiers = [
+            (one.named, server)
+            for one in placed_verifiers(servers, policy_urls, prm_urls)
+            for place in one.places
+            if (server := verifier_server(servers, session, one.named, place))
+        ]
         found = await together(
             [
                 *(_examine_policy(servers, params, server) for server in policies),
-                *(_examine_prm(servers, params, server) for server in prms),
+                *(_examine_prm(servers, params, *one) for one in verifiers),
             ]
         )
         examined = _compared(found)
@@ -87,9 +98,11 @@ async def _examine_policy(servers: Servers, params: SearchParams, server: Server
     return _Found(Examined("policy", server.url, (*start, *found)), client.model)
 
 
-async def _examine_prm(servers: Servers, params: SearchParams, server: Server) -> _Found:
+async def _examine_prm(
+    servers: Servers, params: SearchParams, named: NamedVerifier, server: Server
+) -> _Found:
     client, start = await _open(
-        server, partial(connect_prm, server, servers.prm_api, servers.prm_format)
+        server, partial(connect_verifier, servers, named, server.url, server)
     )
     if client is None:
         return _Found(Examined("prm", server.url, start))
@@ -110,7 +123,10 @@ async def _examine_prm(servers: Servers, params: SearchParams, server: Server) -
             ("speed", partial(speed, prm.scorer(client), "steps", _crowd(servers))),
         ],
     )
-    return _Found(Examined("prm", server.url, (*start, *found)), client.facts.model, verdict)
+    judges = named.api in ("judge", "self")  # may be the policy's own model
+    model = None if servers.combine else client.facts.model
+    examined = Examined("prm", server.url, (*start, *found))
+    return _Found(examined, model, None if judges else verdict)
 
 
 async def _roles(policy: Server, found: Sequence[_Found]) -> Check | None:

@@ -32,6 +32,8 @@ SOLUTIONS: tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...] = (
 """Problems, each with a right solution and one that is wrong from its first step on."""
 
 _CLEAR_GAP = 0.1
+_UNSURE = 0.5
+"""Stands for a missing score."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +60,9 @@ async def judge(prm: PRMClient) -> Judgement:
         prm.score(ScoreRequest(Problem(question=problem), (), (good, bad)))
         for problem, good, bad in SOLUTIONS
     )
-    last = [[steps[-1] for steps in reply.scores] for reply in replies]
+    last = [
+        [_UNSURE if steps[-1] is None else steps[-1] for steps in reply.scores] for reply in replies
+    ]
     return Judgement(fmean(good for good, _ in last), fmean(bad for _, bad in last))
 
 

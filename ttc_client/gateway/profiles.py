@@ -46,7 +46,7 @@ def read_profiles(
     """
     lines = [*_lines(file), *given] if file else list(given)
     if not lines:
-        has_verifier = bool(settings.servers.prm) or settings.servers.is_demo
+        has_verifier = settings.servers.has_verifier
         lines = DEFAULTS if has_verifier else WITHOUT_VERIFIER
     profiles = [read_profile(line, settings) for line in lines]
     return {profile.name: profile for profile in profiles}

@@ -72,7 +72,7 @@ class Client:
     @property
     def models(self) -> dict[str, str | None]:
         """The names of the two models, wherever they are served; None where there is no PRM."""
-        return {"policy": self._servers.policy_model, "prm": self._servers.verifier_model}
+        return {"policy": self._servers.policy_model, "prm": self._servers.verifiers.model}
 
     @property
     def capacity(self) -> int:
@@ -211,22 +211,36 @@ class Client:
             watch=watch,
             find=partial(find_strategy, among=mode.strategies),
             rules=mode.rules,
+            top_logprobs=self._servers.verifiers.top_logprobs,
         )
 
     def _prepared(self, params: SearchParams) -> tuple[Mode, Strategy[Any], SearchParams]:
         mode = MODES[params.compat]
         strategy = find_strategy(params.strategy, mode.strategies)
         params = strategy.checked(params)
-        if strategy.needs != "nothing" and self._servers.verifier_model is None:
+        if strategy.needs != "nothing" and self._servers.verifiers.model is None:
+            raise ConfigError(strategy.lacks_verifier)
+        if strategy.needs == "prefixes" and self._servers.verifiers.reads == "solutions":
             raise ConfigError(
-                f"{strategy.name} needs a verifier beside the policy: add --prm URL, or use "
-                "majority"
+                f"{strategy.name} has unfinished solutions scored, which "
+                f"{self._servers.verifiers.model} does not read: use best-of-n, or another verifier"
             )
         if self.servers.check:
             strategy.settings_of(params).check_models(
-                self._servers.policy_model, self._servers.verifier_model
+                self._servers.policy_model, self._servers.verifiers.model
             )
         return mode, strategy, params
+
+    def _doubts(self, problem: Problem, *, scored: bool) -> list[str]:
+        """Return what is to be said of the verifier beside what it scored."""
+        verifiers, said = self._servers.verifiers, list[str]()
+        earlier = [turn for turn in problem.messages[:-1] if turn.role != "system"]
+        if scored and earlier and not verifiers.reads_history:
+            turns = "the turn" if len(earlier) == 1 else f"the {len(earlier)} turns"
+            said.append(f"the verifier read the last question without {turns} before it")
+        if scored and self._servers.policy_model in verifiers.judges:
+            said.append("the judge is the policy's own model, which tends to prefer its own")
+        return said
 
     def _result(
         self,
@@ -260,8 +274,8 @@ class Client:
             seed=params.seed,
             task=self.task.name,
             policy=self._servers.policy_name,
-            prm=self._servers.verifier_name if scored else None,
-            note=found.note,
+            prm=self._servers.verifiers.name if scored else None,
+            note="; ".join(filter(None, [found.note, *self._doubts(problem, scored=scored)])),
             allocation=found.allocation,
             compat=params.compat,
             demo=self.servers.is_demo,

@@ -10,7 +10,7 @@ from ttc_client.types import Finish, Reduction
 _NUMBER = re.compile(r"-?\d*\.?\d+")
 
 
-def _last_score(scores: Sequence[float], reduction: Reduction) -> float:
+def _last_score(scores: Sequence[float | None], reduction: Reduction) -> float | None:
     """Return the last score, whatever the search ranks by."""
     return scores[-1]
 

@@ -9,7 +9,7 @@ from ttc_client.errors import TTCError
 from ttc_client.search.found import Found, Pick
 from ttc_client.search.params import SearchParams
 from ttc_client.search.ports import ScoreRequest, Verifier
-from ttc_client.search.rewards import reduce_scores
+from ttc_client.search.rewards import reward_of
 from ttc_client.search.search import Search
 from ttc_client.search.steps import STEP_DELIMITER
 from ttc_client.search.stepwise import StepwiseSettings
@@ -111,13 +111,12 @@ async def _score(
     session = search.session(children[0].path)
     reply = await verifier(ScoreRequest(search.problem, known, items, steps, parent.path, session))
     before = parent.scores[: len(known)]
+    rewards = [reward_of(before + scores, search.params.reduction) for scores in reply.scores]
+    if missing := rewards.count(None):
+        raise TTCError(f"{missing} of {len(rewards)} scores are missing: {_WHY_ALL}")
     return [
-        replace(
-            child,
-            scores=before + scores,
-            value=reduce_scores(before + scores, search.params.reduction),
-        )
-        for child, scores in zip(children, reply.scores, strict=True)
+        replace(child, scores=before + scores, value=reward)
+        for child, scores, reward in zip(children, reply.scores, rewards, strict=True)
     ]
 
 

@@ -109,9 +109,12 @@ class ScoreRequest:
 
 @dataclass(frozen=True, slots=True)
 class Scores:
-    """One probability in [0, 1] per step of each item, in order."""
+    """One probability in [0, 1] per step of each item, in order; None where it is missing.
 
-    scores: tuple[tuple[float, ...], ...]
+    A missing score speaks neither for nor against a step.
+    """
+
+    scores: tuple[tuple[float | None, ...], ...]
     usage: Usage = field(default_factory=Usage)
 
 

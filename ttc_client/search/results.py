@@ -10,7 +10,7 @@ from itertools import zip_longest
 from ttc_client.search.ballot import Ballot
 from ttc_client.search.found import Found, Pick
 from ttc_client.search.params import SearchParams
-from ttc_client.search.rewards import reduce_scores
+from ttc_client.search.rewards import reward_of
 from ttc_client.search.steps import split_steps
 from ttc_client.search.voting import grouped
 from ttc_client.types import (
@@ -34,7 +34,7 @@ class Rules:
     """How a candidate is read: the steps that were scored, its reward, and whether it votes."""
 
     read_steps: Callable[[str], Sequence[str]] = split_steps
-    reward: Callable[[Sequence[float], Reduction], float] = reduce_scores
+    reward: Callable[[Sequence[float | None], Reduction], float | None] = reward_of
     has_vote: Callable[[str, Finish], bool] = _came_to_an_answer
 
 

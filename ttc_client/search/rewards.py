@@ -2,8 +2,30 @@
 
 import math
 from collections.abc import Sequence
+from statistics import fmean
 
 from ttc_client.types import Reduction
+
+
+def reward_of(scores: Sequence[float | None], reduction: Reduction) -> float | None:
+    """Return the reward that scores make, None where one that it is made of is missing.
+
+    `last` is made of the last score alone, the others are made of all. Raises ValueError as
+    `reduce_scores` does.
+    """
+    used = scores[-1:] if reduction == "last" else scores
+    known = [score for score in used if score is not None]
+    return reduce_scores(known, reduction) if len(known) == len(used) else None
+
+
+def values_of(rewards: Sequence[float | None], otherwise: float) -> list[float]:
+    """Return what siblings are ranked by: one without a reward by the mean of the others.
+
+    So a missing score speaks neither for nor against it. `otherwise` is for all where none has one.
+    """
+    present = [reward for reward in rewards if reward is not None]
+    neutral = fmean(present) if present else otherwise
+    return [neutral if reward is None else reward for reward in rewards]
 
 
 def reduce_scores(scores: Sequence[float], reduction: Reduction) -> float:

@@ -17,7 +17,7 @@ from ttc_client.search.found import Found, Pick
 from ttc_client.search.params import SearchParams
 from ttc_client.search.ports import Policy, SampleRequest, ScoreRequest, Verifier
 from ttc_client.search.results import Rules, as_ended, candidates, completions, merge_alike
-from ttc_client.search.rewards import reduce_scores
+from ttc_client.search.rewards import reward_of, values_of
 from ttc_client.search.seeds import Numbers, request_seed
 from ttc_client.search.steps import STEP_DELIMITER, split_steps, whole_steps
 from ttc_client.search.strategy import S, Strategy
@@ -279,13 +279,15 @@ class Search(Generic[S]):
                 self.session(children[0].path),
             )
         )
-        reduction, before = self.params.reduction, parent.scores[: len(known)]
+        before = parent.scores[: len(known)]
+        rewards = [
+            reward_of(before + scores, self.params.reduction) if scores else parent.value
+            for scores in reply.scores
+        ]
+        values = values_of(rewards, parent.value)
         return tuple(
-            child.scored(
-                before + scores[: len(child.readings) - len(known)],
-                reduce_scores(before + scores, reduction) if scores else parent.value,
-            )
-            for child, scores in zip(children, reply.scores, strict=True)
+            child.scored(before + scores[: len(child.readings) - len(known)], value)
+            for child, scores, value in zip(children, reply.scores, values, strict=True)
         )
 
     def session(self, path: tuple[int, ...]) -> str:

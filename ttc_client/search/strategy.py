@@ -110,6 +110,14 @@ class Strategy(Generic[S]):
     is_timed: bool = False
     top_logprobs: int | None = None
 
+    @property
+    def lacks_verifier(self) -> str:
+        """What to say where there is no verifier."""
+        return (
+            f"{self.name} needs a verifier beside the policy: add --prm URL, or --prm-api "
+            "confidence, or use majority"
+        )
+
     def settings_of(self, params: SearchParams) -> S:
         """Return the strategy's own settings; raises ConfigError for those of another one.
 

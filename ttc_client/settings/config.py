@@ -6,7 +6,7 @@ made from the fields of `SearchParams`, of the strategies' own settings, and of 
 
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import Field, dataclass, fields, replace
+from dataclasses import Field, dataclass, fields
 from pathlib import Path
 from typing import Any, Final, cast, get_args
 
@@ -71,11 +71,8 @@ class Settings:
         Settings that its strategy does not have are left out. Raises ConfigError.
         """
         strategy, params = self.cell(**cell)
-        if strategy.needs != "nothing" and self.servers.policy and not self.servers.prm:
-            raise ConfigError(
-                f"{strategy.name} needs a verifier beside the policy: add --prm URL, or use "
-                "majority"
-            )
+        if strategy.needs != "nothing" and not self.servers.has_verifier:
+            raise ConfigError(strategy.lacks_verifier)
         return strategy.checked(params)
 
     def servers_for(self, searches: Iterable[SearchParams]) -> Servers:
@@ -83,7 +80,7 @@ class Settings:
         strategies = [find_strategy(search.strategy) for search in searches]
         if any(strategy.needs != "nothing" for strategy in strategies):
             return self.servers
-        return replace(self.servers, prm=())
+        return self.servers.without_verifier()
 
     def cell(self, **cell: Any) -> tuple[Strategy[Any], SearchParams]:
         """Return the strategy of a cell, and its params before the strategy has checked them."""

@@ -2,29 +2,23 @@
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from ttc_client.errors import ConfigError
-from ttc_client.search.params import check_choice
+from ttc_client.search.params import check_choice, check_count
+from ttc_client.settings.verifiers import Combine, check_verifiers, named_verifiers
 
 ENVIRONMENT_PREFIX = "TTC_"
 SECRETS = ("policy_api_key", "prm_api_key")
 
 PolicyApi = Literal["vllm", "openai", "tgi"]
-PRMApi = Literal[
-    "auto",
-    "score",
-    "generative-scoring",
-    "completions",
-    "token-classify",
-    "step-pooling",
-    "classify",
-    "tgi",
-    "tei",
-]
 PRMFormat = Literal["auto", "rlhflow", "math-shepherd"]
+
+_MOST_VERDICTS = 64
+_MOST_LOGPROBS = 20
+"""What servers allow."""
 
 Place = str | Callable[..., Any]
 """A server's URL, or an async function in its place."""
@@ -36,19 +30,27 @@ class Servers:
 
     `policy` and `prm` hold the URLs of one or more replicas each, or an async function in their
     place (`clients.functions` says what it gets and returns); without any, small servers of our
-    own are started for the demo models. `concurrency` bounds the sequences in flight at each
-    server, or is "auto" to find what it can use; `timeout_s` bounds one request, its repetitions
-    and the pauses between them. `session_header` names a header by which a router keeps requests
-    that share a prefix together, `ca_bundle` a file of CAs to trust besides the system's. With
-    `check`, servers that would ruin a search are refused before it starts. Raises ConfigError,
-    naming the value and the fix.
+    own are started for the demo models. `prm_api` names how the verifier is asked, which may need
+    no place; with `combine` it names several, each with its weight, and each `prm` is one of them.
+    `judge_prompt` is the file of a judge's prompt, `verdicts` how many it samples, None to read its
+    log-probabilities where it gives them; `top_logprobs` is what confidence reads. `concurrency`
+    bounds the sequences in flight at each server, or is "auto" to find what it can use; `timeout_s`
+    bounds one request, its repetitions and the pauses between them. `session_header` names a header
+    by which a router keeps requests that share a prefix together, `ca_bundle` a file of CAs to
+    trust besides the system's. With `check`, servers that would ruin a search are refused before it
+    starts. Raises ConfigError, naming the value and the fix.
     """
 
     policy: Place | Sequence[Place] = ()
     prm: Place | Sequence[Place] = ()
     policy_api: PolicyApi = "vllm"
-    prm_api: PRMApi = "auto"
+    prm_api: str = "auto"
     prm_format: PRMFormat = "auto"
+    prm_model: str | None = None
+    combine: Combine | None = None
+    judge_prompt: str | None = None
+    verdicts: int | None = None
+    top_logprobs: int = 0
     model: str | None = None
     concurrency: int | Literal["auto"] = "auto"
     timeout_s: float = 600.0
@@ -65,8 +67,13 @@ class Servers:
                 if isinstance(place, str):
                     _check_url(name, place)
         check_choice("policy_api", self.policy_api, PolicyApi)
-        check_choice("prm_api", self.prm_api, PRMApi)
+        if self.combine is not None:
+            check_choice("combine", self.combine, Combine)
+        check_verifiers(self.prm_api, len(self.verifiers), self.combine)
         check_choice("prm_format", self.prm_format, PRMFormat)
+        if self.verdicts is not None:
+            check_count("verdicts", self.verdicts, most=_MOST_VERDICTS)
+        _check_top_logprobs(self.top_logprobs)
         for name in SECRETS:
             _check_key(name, getattr(self, name))
         _check_header(self.session_header)
@@ -87,6 +94,17 @@ class Servers:
         return _several(self.prm)
 
     @property
+    def has_verifier(self) -> bool:
+        """Whether there is a verifier: at a place, without one, or the demo PRM."""
+        return bool(self.is_demo or self.prm) or not any(
+            one.needs_place for one in named_verifiers(self.prm_api)
+        )
+
+    def without_verifier(self) -> "Servers":
+        """Return the servers of a search that needs none."""
+        return replace(self, prm=(), prm_api="auto", combine=None)
+
+    @property
     def is_demo(self) -> bool:
         """Whether the demo models answer."""
         return not self.policy
@@ -103,6 +121,14 @@ def _check_key(name: str, key: str | None) -> None:
         raise ConfigError(
             f"{ENVIRONMENT_PREFIX}{name.upper()} holds a character that no HTTP header can carry: "
             "is there a line break at its end?"
+        )
+
+
+def _check_top_logprobs(value: int) -> None:
+    """Raise ConfigError for a number of alternatives that makes no confidence."""
+    if value not in (0, *range(2, _MOST_LOGPROBS + 1)):
+        raise ConfigError(
+            f"top_logprobs is {value}: it must be 0, for the likelihood, or 2 to {_MOST_LOGPROBS}"
         )
 
 

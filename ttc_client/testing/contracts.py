@@ -183,12 +183,17 @@ async def check_policy(policy: Policy, root: Trajectory) -> None:
 
 
 async def check_verifier(verifier: Verifier, problem: Problem) -> None:
-    """Check that a verifier scores each step of each item in [0, 1], those without a step too."""
+    """Check that a verifier scores each step of each item in [0, 1], those without a step too.
+
+    A score may be missing (None).
+    """
     items = (("a first step", "a second one"), (), ("another first step",))
     scores = await verifier(ScoreRequest(problem, (), items))
     assert [len(item) for item in scores.scores] == [2, 0, 1], "not one score per step"
     flat = [score for item in scores.scores for score in item]
-    assert all(0 <= score <= 1 for score in flat), f"a score is not a probability: {flat}"
+    assert all(score is None or 0 <= score <= 1 for score in flat), (
+        f"a score is not a probability: {flat}"
+    )
     later = await verifier(ScoreRequest(problem, ("a first step",), (("a second one",),)))
     assert [len(item) for item in later.scores] == [1], "steps of the prefix were scored again"
 

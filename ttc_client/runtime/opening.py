@@ -1,0 +1,83 @@
+"""What opening a policy and opening a verifier share: patience, replicas, limits."""
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, Literal, TypeVar
+
+from ttc_client.clients.http import Server
+from ttc_client.doctor.pair import other_models
+from ttc_client.errors import ConfigError, GarbledError, TimedOutError, TransientServerError
+from ttc_client.middleware import A, Port, R
+from ttc_client.middleware.levels import Level
+from ttc_client.middleware.limits import Limiter, levelled, limited
+from ttc_client.middleware.replicas import Replica, unless_gone
+from ttc_client.settings.servers import Servers
+
+OPENING_PAUSES_S = (0.3, 0.9)
+
+T = TypeVar("T")
+C = TypeVar("C")
+
+
+@dataclass(frozen=True, slots=True)
+class Opened(Generic[C]):
+    """A client, and the server that it speaks to; `ask_model` asks that for its model again.
+
+    Both are None for what is at no server.
+    """
+
+    name: str
+    client: C
+    model: str
+    server: Server | None = None
+    ask_model: Callable[[], Awaitable[str]] | None = None
+
+
+async def patiently(connect: Callable[[], Awaitable[T]]) -> T:
+    """Connect to a server that may stumble, but not for long: the user waits to hear of it."""
+    for pause_s in OPENING_PAUSES_S:
+        try:
+            return await connect()
+        except (TransientServerError, GarbledError) as error:
+            if isinstance(error, TimedOutError):
+                raise
+            await asyncio.sleep(pause_s * random.uniform(0.5, 1.5))
+    return await connect()
+
+
+def check_replicas(role: str, served: Sequence[tuple[str, str | None]]) -> None:
+    """Raise ConfigError for a replica of another model."""
+    for _, check in other_models(role, served):
+        raise ConfigError(f"{check.seen}: {check.fix}")
+
+
+def name_of(servers: Servers, replicas: Sequence[Opened[Any]]) -> str:
+    """Return a model with where it is, but for the demo models and what is at no server."""
+    model = replicas[0].model
+    return model if servers.is_demo else f"{model} at {', '.join(one.name for one in replicas)}"
+
+
+class Bounded:
+    """A replica with a limiter of its own, whose level is found unless a number is set.
+
+    Load counts by what the limiter lets through.
+    """
+
+    def __init__(self, opened: Opened[Any], concurrency: int | Literal["auto"]) -> None:
+        self.level: Level | None = None
+        if concurrency == "auto":
+            self.level = Level(opened.name)
+            concurrency = self.level.capacity
+        self.limiter = Limiter(concurrency)
+        self.replica = Replica(
+            opened.name, lambda: self.limiter.capacity, opened.model, opened.ask_model
+        )
+
+    def port(self, client: Port[R, A], work: Callable[[A], int]) -> Port[R, A]:
+        """Stack the wrappers that each replica has."""
+        port = unless_gone(client, self.replica)
+        if self.level is None:
+            return limited(port, self.limiter)
+        return levelled(port, self.limiter, self.level, work)

@@ -1,0 +1,138 @@
+"""Open the verifiers of a search, and make one of them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Literal
+
+from ttc_client.clients.connect import PRMClient
+from ttc_client.clients.http import Server
+from ttc_client.clients.scores import PRMFacts
+from ttc_client.clients.session import Session
+from ttc_client.middleware.replicas import Replicas, balanced
+from ttc_client.runtime.opening import Bounded, Opened, check_replicas, name_of, patiently
+from ttc_client.search.ports import Scores, Verifier
+from ttc_client.settings.connecting import (
+    PlacedVerifier,
+    connect_verifier,
+    placed_verifiers,
+    verifier_server,
+)
+from ttc_client.settings.servers import Place, Servers
+from ttc_client.settings.verifiers import NamedVerifier
+from ttc_client.together import together
+
+
+@dataclass(frozen=True, slots=True)
+class OpenVerifier:
+    """A verifier, and what a search must know of it; `name` also says where it is.
+
+    `checkable` are its clients at servers of PRMs, which the doctor knows how to check.
+    """
+
+    model: str
+    name: str
+    weight: float
+    facts: PRMFacts
+    port: Verifier
+    checkable: Sequence[tuple[Server, PRMClient]]
+    servers: Sequence[Server] = ()
+    is_judge: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class OpenVerifiers:
+    """The verifiers of a run, which score as one; there may be none."""
+
+    members: Sequence[OpenVerifier]
+    combine: str | None
+
+    @property
+    def model(self) -> str | None:
+        """The models' names, and how they are combined; None where there is none."""
+        return self._together([one.model for one in self.members])
+
+    @property
+    def name(self) -> str | None:
+        """The same, with where they are."""
+        return self._together([one.name for one in self.members])
+
+    @property
+    def reads(self) -> Literal["prefixes", "solutions"]:
+        """What all of them can score."""
+        whole = any(one.facts.reads == "solutions" for one in self.members)
+        return "solutions" if whole else "prefixes"
+
+    @property
+    def top_logprobs(self) -> int | None:
+        """What they read of the policy's log-probabilities, None for nothing."""
+        read = [one.facts.top_logprobs for one in self.members]
+        return max((top for top in read if top is not None), default=None)
+
+    @property
+    def reads_history(self) -> bool:
+        """Whether all of them see the turns before the question."""
+        return all(one.facts.reads_history for one in self.members)
+
+    @property
+    def judges(self) -> set[str]:
+        """The models that judge, by their servers' names."""
+        models = {one.facts.model for one in self.members if one.is_judge}
+        return {model for model in models if model}
+
+    def _together(self, names: Sequence[str]) -> str | None:
+        if self.combine is None or len(names) < 2:
+            return names[0] if names else None
+        weights = [f"{one.weight:g} × " if one.weight != 1 else "" for one in self.members]
+        parts = [weight + name for weight, name in zip(weights, names, strict=True)]
+        return f"{self.combine} of {' and '.join(parts)}"
+
+
+async def open_verifiers(
+    servers: Servers, session: Session, policies: Sequence[Place], prms: Sequence[Place]
+) -> OpenVerifiers:
+    """Connect to all verifiers; raises ConfigError and ServerError."""
+    placed = placed_verifiers(servers, policies, prms)
+    members = await together(_open(servers, session, one) for one in placed)
+    return OpenVerifiers(members, servers.combine)
+
+
+async def _open(servers: Servers, session: Session, placed: PlacedVerifier) -> OpenVerifier:
+    how = placed.named
+    replicas = await together(_replica(servers, session, how, place) for place in placed.places)
+    check_replicas("prm", [(one.name, one.client.facts.model) for one in replicas if one.server])
+    bounded = [Bounded(one, servers.concurrency) for one in replicas]
+    ports = [b.port(one.client.score, _steps) for b, one in zip(bounded, replicas, strict=True)]
+    at_server = any(one.server for one in replicas) or how.needs_place
+    is_prm = how.needs_place and how.api != "judge"
+    return OpenVerifier(
+        model=replicas[0].model,
+        name=name_of(servers, replicas) if at_server else replicas[0].model,
+        weight=how.weight,
+        facts=replicas[0].client.facts,
+        port=balanced(Replicas([one.replica for one in bounded]), ports),
+        checkable=[(one.server, one.client) for one in replicas if one.server and is_prm],
+        servers=[one.server for one in replicas if one.server],
+        is_judge=how.api in ("judge", "self"),
+    )
+
+
+async def _replica(
+    servers: Servers, session: Session, how: NamedVerifier, place: Place
+) -> Opened[PRMClient]:
+    server = verifier_server(servers, session, how, place)
+    connect = partial(connect_verifier, servers, how, place, server)
+    name = place if isinstance(place, str) else "a function"
+    if server is None:
+        client = await connect()
+        return Opened(name, client, client.name)
+
+    async def ask_model() -> str:
+        return (await connect()).name
+
+    client = await patiently(connect)
+    return Opened(name, client, client.name, server, ask_model)
+
+
+def _steps(scores: Scores) -> int:
+    return sum(map(len, scores.scores))
