@@ -12,6 +12,7 @@ from ttc_client.bench.recipe import load_plan
 from ttc_client.errors import ConfigError
 from ttc_client.search.adaptive import StopSettings
 from ttc_client.search.dvts import SubtreeSettings
+from ttc_client.search.strategies import STRATEGIES
 from ttc_client.settings.config import load_settings
 from ttc_client.settings.table_file import write_table
 
@@ -191,3 +192,14 @@ def test_the_posts_own_runs_are_shipped(name, monkeypatch):
         *((strategy, n) for strategy in ("beam", "dvts") for n in (4, 16, 64, 256)),
     ]
     assert plan.recorded["dataset"] == "HuggingFaceH4/MATH-500"
+
+
+def test_a_shipped_recipe_compares_all_strategies_that_the_demo_models_can_do():
+    plan = load_plan({}, {}, Path("strategies"))
+    assert plan.settings.servers.is_demo
+    assert len(plan.problems) == 500
+    found = {s.strategy for s in plan.searches} | {"majority"}  # read off best-of-n's samples
+    assert found == {*STRATEGIES} - {"compute-optimal", "revise", "rsa"}
+    by_n = {n: {s.strategy for s in plan.searches if s.n == n and s.seed == 2} for n in (4, 16, 64)}
+    assert by_n[4] == by_n[16] == by_n[64] - {"best-of-n"}
+    assert {"beam", "dvts", "particles", "rebase", "mcts"} <= by_n[4]

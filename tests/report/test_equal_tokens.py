@@ -17,6 +17,7 @@ POINTS = {
     BEST_OF_N: BASELINE,
     DVTS: {4: point(0.7, 200), 64: point(0.9, 9000)},
     BEAM: {4: point(0.5, 400)},
+    Curve("rebase", "weighted"): {4: point(0.1, 400)},
 }
 
 
@@ -28,7 +29,8 @@ def test_a_row_says_pays_or_does_not_pay_here():
         ("greedy", "1"): "",
         ("dvts", "4"): "pays",
         ("dvts", "64"): "pays, at more tokens",
-        ("beam", "4"): "does not pay here",
+        ("beam", "4"): "level: does not pay here",
+        ("rebase", "4"): "does not pay here",
     }
     assert rows["dvts", "64"]["as best-of-n at"] == "more than 16"
     assert (rows["dvts", "4"]["gain"], rows["dvts", "4"]["as best-of-n at"]) == ("35.0", "2")

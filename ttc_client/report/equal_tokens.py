@@ -62,5 +62,5 @@ def _verdict(p: Payoff) -> str:
     if p.gain is None or p.curve.is_baseline:
         return ""
     if not p.pays:
-        return "does not pay here"
+        return "does not pay here" if p.gain.high < 0 else "level: does not pay here"
     return "pays, at more tokens" if p.is_beyond else "pays"

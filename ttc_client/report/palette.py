@@ -31,6 +31,9 @@ _DARK = {
     "#8b2e16": "#f0a08c",
     "#6b4fb3": "#c6b3ff",
     "#3f6b2f": "#9fd18c",
+    "#9a7400": "#ecc94b",
+    "#4a5a7a": "#b7c6e6",
+    "#7b1fa2": "#dca6f2",
     "#b8336a": "#f58fb8",
     "#4a6fa5": "#a3c2f0",
 }
@@ -39,6 +42,7 @@ _DARK = {
 _KNOWN = (
     *("#6e6e6e", "#0068a3", "#a86c00", "#00795a", "#b04a88", "#3f3f9f"),
     *("#c2185b", "#00808a", "#8b2e16", "#6b4fb3", "#3f6b2f"),
+    *("#9a7400", "#4a5a7a", "#7b1fa2"),
     *("#c04a00", "#5c7a00", "#7a5c3a"),
 )
 """Of the strategies in the order of their table; after Okabe and Ito, whose colours the
