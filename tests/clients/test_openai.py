@@ -257,7 +257,7 @@ async def test_a_chat_gives_the_log_probabilities_of_its_tokens_where_they_are_a
     assert asked == plain | {"logprobs": True, "top_logprobs": 2}
 
 
-async def test_chat_alone_gives_whole_completions_and_no_steps():
+async def test_chat_alone_gives_whole_completions_and_no_steps_or_pieces():
     def chat(payload):
         return {
             "choices": [
@@ -271,8 +271,9 @@ async def test_chat_alone_gives_whole_completions_and_no_steps():
     async with policy(**{"/v1/chat/completions": chat}) as (server, client):
         samples = await client.sample(ask(await client.root(QUESTION), n=2, stop=()))
         (payload,) = server.payloads("/v1/chat/completions")
-        with pytest.raises(RequestError, match="use greedy, majority or best-of-n"):
-            await client.sample(ask(await client.root(QUESTION)))
+        for part in ({"stop": ("\n\n",)}, {"stop": (), "is_piece": True}):
+            with pytest.raises(RequestError, match="use greedy, majority or best-of-n"):
+                await client.sample(ask(await client.root(QUESTION), **part))
     assert payload["messages"] == [
         {"role": "system", "content": "Be brief."},
         {"role": "user", "content": "p"},

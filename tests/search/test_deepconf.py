@@ -110,7 +110,7 @@ async def test_without_log_probabilities_it_is_refused_by_a_probe():
     policy = Silent(walk)
     with pytest.raises(ConfigError, match=r"deepconf reads the log-probabilities .* gives none"):
         await run_search(params(8), policy)
-    assert [(r.n, r.max_tokens) for r in policy.requests] == [(1, 1)]
+    assert [(r.n, r.max_tokens, r.is_piece) for r in policy.requests] == [(1, 1, True)]
 
 
 async def test_cancelling_closes_every_trace():

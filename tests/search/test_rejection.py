@@ -31,7 +31,7 @@ async def test_each_checkpoint_rejects_the_worst_half_of_what_is_unfinished():
         for depth in (1, 2, 3, 4)
     ]
     assert went_on == [{4, 5, 6, 7}, {6, 7}, {7}, {7}]
-    assert {r.max_tokens for r in policy.requests} == {10}
+    assert {(r.max_tokens, r.is_piece) for r in policy.requests} == {(10, True)}
     assert [pick.trajectory.text for pick in found.picks] == [TEXTS[7]]
     assert found.note == "7 of 8 rejected"
     assert len([t for t in found.sampled if len(t.path) == 1]) == 8

@@ -125,11 +125,11 @@ class OpenAIPolicy:
                 if error.status not in NOT_OFFERED and not is_for_chat(error):
                     raise
                 refusal = error
-        if request.stop or request.trajectory.steps:
+        if request.stop or request.trajectory.steps or request.is_piece:
             why = f" ({refusal})" if refusal else ""
             raise RequestError(
-                f"{self.server.url} offers only chat{why}, which cannot continue a solution step "
-                "by step: use greedy, majority or best-of-n",
+                f"{self.server.url} offers only chat{why}, which cannot continue a solution: use "
+                "greedy, majority or best-of-n",
                 url=self.server.url,
             ) from refusal
         try:

@@ -72,7 +72,7 @@ async def _expand(
             n,
             limit(search.params),
             first=first,
-            to_end=to_end,
+            until="end" if to_end else "step",
             temperature=temperature,
         )
         if len(children) < n:

@@ -85,7 +85,7 @@ async def deepconf(search: Search[ConfidenceSettings]) -> Found:
 
 
 async def _probe(search: Search[ConfidenceSettings]) -> None:
-    for probe in await search.sample(search.root, 1, 1, first=-1, to_end=True):
+    for probe in await search.sample(search.root, 1, 1, first=-1, until=1):
         if not probe.steps[-1].confidences:
             raise ConfigError(
                 "deepconf reads the log-probabilities of the likeliest tokens, and the policy's "

@@ -21,6 +21,7 @@ class SampleRequest:
     after `max_tokens`. Continuation i is sampled with `seed + i`; None leaves it to the server.
     Requests of one `session` share a long prefix. `top_logprobs` asks for the log-probability of
     each token, and for its confidence from so many alternatives (0: none); None asks for neither.
+    What `max_tokens` cut of one that `is_piece` is to be continued.
     """
 
     trajectory: Trajectory
@@ -32,6 +33,7 @@ class SampleRequest:
     seed: int | None
     session: str = ""
     top_logprobs: int | None = None
+    is_piece: bool = False
 
     @property
     def messages(self) -> tuple[Message, ...]:

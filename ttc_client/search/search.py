@@ -198,7 +198,7 @@ class Search(Generic[S]):
         if isinstance(until, int):
             limit = min(limit, until)
         children = await self.sample(
-            parent, n, limit, first=first, to_end=until != "step", temperature=temperature
+            parent, n, limit, first=first, until=until, temperature=temperature
         )
         # a server that counts the tokens of a request alone gives each child their mean
         checkpoint = max(1, limit // n) if isinstance(until, int) else None
@@ -211,7 +211,7 @@ class Search(Generic[S]):
         max_tokens: int,
         *,
         first: int,
-        to_end: bool = False,
+        until: Until = "step",
         temperature: float | None = None,
     ) -> list[Trajectory]:
         """Continue a trajectory in n ways, numbered from `first`, without scores of their own."""
@@ -223,10 +223,11 @@ class Search(Generic[S]):
                 temperature=params.temperature if temperature is None else temperature,
                 top_p=params.top_p,
                 max_tokens=max_tokens,
-                stop=() if to_end else (STEP_DELIMITER,),
+                stop=(STEP_DELIMITER,) if until == "step" else (),
                 seed=request_seed(params, self.problem, parent.path, first),
                 session=self.session(parent.path or (first,)),
                 top_logprobs=self._top_logprobs,
+                is_piece=isinstance(until, int),
             )
         )
         prompt = parent.prompt
