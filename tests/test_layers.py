@@ -12,7 +12,7 @@ PACKAGE = Path(ttc_client.__file__).parent
 
 ROOMS = (
     ("types", "usage", "notebook", "errors", "together", "deadlines", "files", "thoughts"),
-    ("answers",),
+    ("answers", "sandbox"),
     ("search",),
     ("tasks",),
     ("sal",),

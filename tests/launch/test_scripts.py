@@ -11,7 +11,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 LAUNCHERS = ["scripts/launch_policy", "scripts/launch_prm", "scripts/launch_cpu"]
-INSTALLERS = ["scripts/install_vllm_cpu", "scripts/install_browser"]
+INSTALLERS = ["scripts/install_vllm_cpu", "scripts/install_browser", "scripts/install_sandbox"]
 SCRIPTS = [*LAUNCHERS, *INSTALLERS, "servers/deploy/servers.slurm"]
 TEMPLATE = str(ROOT / "servers/templates/llama3.jinja")
 SERVE = f"exec {shutil.which('sleep')} 60"
@@ -270,6 +270,24 @@ def test_a_sudo_without_password_is_enough(tmp_path: Path) -> None:
     assert (done.returncode, done.stdout) == (0, f"{path}/chromium\n")
     asked = (tmp_path / "asked").read_text()
     assert asked.startswith("sudo -n true\nsudo -n env DEBIAN_FRONTEND=noninteractive apt-get")
+
+
+def test_a_sandbox_is_found_or_installed(tmp_path: Path) -> None:
+    apt = APT.replace("chromium", "bwrap").format(tmp_path)
+    path = path_with(tmp_path, **{"id": "echo 0", "apt-get": apt})
+    commands = dry_run("scripts/install_sandbox", PATH=path)
+    assert [words[-1] for words in commands] == ["update", "bubblewrap"]
+    assert not (tmp_path / "asked").exists()
+    for _ in range(2):
+        done = run("scripts/install_sandbox", PATH=path)
+        assert (done.returncode, done.stdout) == (0, f"{path}/bwrap\n")
+    assert len((tmp_path / "asked").read_text().splitlines()) == 2
+
+
+def test_where_no_sandbox_can_be_installed_one_line_says_what_to_do(tmp_path: Path) -> None:
+    done = run("scripts/install_sandbox", PATH=path_with(tmp_path))
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == "install_sandbox: install bubblewrap, so that bwrap is on PATH\n"
 
 
 def slurm_job(directory: Path, **commands: str) -> dict[str, str]:

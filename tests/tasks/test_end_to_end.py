@@ -62,6 +62,17 @@ CASES = {
         answer='{"y": [1.50], "x": 0.0}',
         flags=("--schema", '{"type": "object"}'),
     ),
+    "code": Case(
+        row=lambda i: {
+            "prompt": f'def add(a, b):\n    """Q{i}? >>> add(1, 2)\n    3\n    """\n',
+            "entry_point": "add",
+            "test": f"def check(candidate):\n    assert candidate({i}, 2) == {i} + 2",
+        },
+        right=lambda i: "```python\ndef add(a, b):\n    return b + a\n```",
+        wrong="```python\ndef add(a, b):\n    return a * b + 5\n```",
+        answer="def add(a, b):\n    return b + a",
+        question='def add(a, b):\n    """Q0? >>> add(1, 2)\n    3\n    """\n',
+    ),
     "open": Case(
         row=lambda i: {"prompt": f"Q{i}?"},
         right=lambda i: f"right, {i}",

@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from ttc_client.errors import ConfigError, did_you_mean
 from ttc_client.tasks.choice import Choice
+from ttc_client.tasks.code import Code
 from ttc_client.tasks.math import Math
 from ttc_client.tasks.open import Open
 from ttc_client.tasks.structured import Json
@@ -17,6 +18,7 @@ TASKS: Final[dict[str, type[Any]]] = {
     "choice": Choice,
     "text": Text,
     "json": Json,
+    "code": Code,
     "open": Open,
 }
 """By name, in the order in which help and `ttc tasks` show them; each class makes a task."""

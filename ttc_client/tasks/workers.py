@@ -7,6 +7,8 @@ from typing import Self
 
 from ttc_client.answers import AnswerPool
 from ttc_client.answers.math_verify import MathVerify
+from ttc_client.sandbox.jail import find_jail
+from ttc_client.sandbox.sandbox import Sandbox
 from ttc_client.types import Problem
 
 Rate = Callable[[Problem, Sequence[str]], Awaitable[Sequence[float]]]
@@ -24,6 +26,7 @@ class Workers:
         self.rate = rate
         self.answers = AnswerPool()
         self._math_verify: MathVerify | None = None
+        self._sandbox: Sandbox | None = None
         self._starting = asyncio.Lock()
         self._resources = AsyncExitStack()
 
@@ -42,3 +45,12 @@ class Workers:
             if self._math_verify is None:
                 self._math_verify = await self._resources.enter_async_context(MathVerify())
         return self._math_verify
+
+    def sandbox(self, *, unsafe: bool = False) -> Sandbox:
+        """Return where programs run that a model wrote, one for all searches.
+
+        Raises ConfigError where there is none, unless `unsafe` does without.
+        """
+        if self._sandbox is None:
+            self._sandbox = Sandbox(find_jail(unsafe=unsafe))
+        return self._sandbox
