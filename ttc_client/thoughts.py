@@ -20,8 +20,6 @@ _PAIRS = (
     ("◁think▷", "◁/think▷"),
     ("<|begin_of_thought|>", "<|end_of_thought|>"),
 )
-_CLOSES = dict(_PAIRS)
-
 _HARMONY = re.compile(
     r"<\|channel\|>(?P<name>\w+)[^<]*<\|message\|>(?P<text>.*?)"
     r"(?:<\|(?:end|return|call)\|>|(?=<\|start\|>|<\|channel\|>)|\Z)",
@@ -30,6 +28,10 @@ _HARMONY = re.compile(
 _BARE_HARMONY = re.compile(r"\s*analysis(?=[A-Z\s\"'`(\[$\\\d])")
 _BARE_FINAL = "assistantfinal"
 
+_MARKS = re.compile(
+    "|".join(re.escape(mark) for pair in _PAIRS for mark in pair)
+    + r"|(?:<\|start\|>assistant)?<\|channel\|>[^<]*<\|message\|>|<\|(?:end|return|call)\|>"
+)
 _QUOTES = "`'\"“”‘’«»"
 
 
@@ -54,10 +56,21 @@ def with_thought(thought: str, answer: str | None) -> str:
     return f"{OPEN}\n{thought}\n{CLOSE}\n\n{answer}"
 
 
-def opened_by(prompt: str) -> bool:
-    """Return whether a rendered prompt leaves a thought open for the model to go on with."""
+def opened_by(prompt: str) -> str:
+    """Return the mark that ends the thought which a rendered prompt leaves open, "" if none is."""
     end = prompt.rstrip()
-    return any(end.endswith(mark) for mark, _ in _PAIRS)
+    return next((close for mark, close in _PAIRS if end.endswith(mark)), "")
+
+
+def closing_mark(text: str) -> str:
+    """Return the mark that ends the thought with which a text begins."""
+    begin = text.lstrip()
+    return next((close for mark, close in _PAIRS if begin.startswith(mark)), CLOSE)
+
+
+def unmarked(text: str) -> str:
+    """Return a text with a blank line in the place of each mark, so that a thought has steps."""
+    return _MARKS.sub("\n\n", text)
 
 
 def split_thought(text: str, *, opened: bool = False) -> Thought:

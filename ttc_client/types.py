@@ -71,6 +71,7 @@ class Prompt:
     other alone. `ends` are strings that end a completion, as the policy's own end does, and are no
     part of it. With `chat`, completions are sampled whole through the server's chat API, which is
     sent these fields as they are: tools, a response format, messages that only a server can render.
+    `closes_thought` is the mark that ends the thought which the prompt leaves open, if any.
     """
 
     messages: tuple[Message, ...]
@@ -78,6 +79,7 @@ class Prompt:
     ids: tuple[int, ...] = ()
     ends: tuple[str, ...] = ()
     chat: Mapping[str, Any] = field(default_factory=dict[str, Any], hash=False)
+    closes_thought: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,9 +172,8 @@ class Candidate:
 
     `reward` is None where no verifier took part, or gave no score. `votes` counts the samples that
     it stands for, or its copies; `weight` is what each counts in the weighted vote, None for the
-    reward. `group` indexes the result's `answers`, and is None where it does not vote: because it
-    gives no answer, or was cut before its end (`finish` is "length"), unless `compat` says
-    otherwise.
+    reward. `group` indexes the result's `answers`; None has no vote: it gives no answer, was cut,
+    or ended within its `thought` (`in_thought`), unless `compat` says otherwise.
     """
 
     text: str
@@ -185,14 +186,15 @@ class Candidate:
     votes: float = 1
     weight: float | None = None
     group: int | None = None
+    thought: str = ""
+    in_thought: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class AnswerGroup:
-    """Equivalent answers and what speaks for them.
+    """Equivalent answers and what speaks for them; without a verifier, the rewards are 0.
 
-    `answer` is the text of the member with the highest reward, the earliest among equals. The
-    rewards are 0 where no verifier took part.
+    `answer` is the text of the member with the highest reward, the earliest among equals.
     """
 
     answer: str
@@ -223,8 +225,8 @@ class Counts:
 
     Of `first_steps` sampled at the root, `distinct_first_steps` read differently. `sampled` steps
     make up the whole tree; `finished` completions came of them, `distinct` of which read
-    differently. `cut` of these hit a token limit, `unanswered` ended without an answer, and
-    `votes` were cast.
+    differently. `cut` of these hit a token limit, `unanswered` ended without an answer,
+    `in_thought` of them within their thought, and `votes` were cast.
     """
 
     first_steps: int
@@ -235,6 +237,7 @@ class Counts:
     cut: int
     unanswered: int
     votes: float
+    in_thought: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -287,13 +290,11 @@ class SearchResult:
 
     def __repr__(self) -> str:
         leaders = ", ".join(f"{group.answer}: {group.votes:g}" for group in self.answers[:3])
-        return (
-            f"<SearchResult {self.answer!r} by {self.strategy} at N={self.n} "
-            f"({self.vote} vote; votes {leaders or 'none'}; {self.wall_s:.1f} s)>"
-        )
+        vote = f"{self.vote} vote; votes {leaders or 'none'}; {self.wall_s:.1f} s"
+        return f"<SearchResult {self.answer!r} by {self.strategy} at N={self.n} ({vote})>"
 
     def _repr_html_(self) -> str:
         """Return the votes and the tree, as Jupyter shows them."""
         votes = [(g.answer, g.votes, g.reward_sum if self.prm else None) for g in self.answers]
-        nodes = [(node.path, node.text, node.score, node.kept) for node in self.tree]
-        return votes_and_tree(repr(self), votes, nodes)
+        tree = [(node.path, node.text, node.score, node.kept) for node in self.tree]
+        return votes_and_tree(repr(self), votes, tree)

@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterator
 
 from ttc_client.answers.announced import announced_answer, last_answer
+from ttc_client.thoughts import split_thought
 
 MAX_ANSWER_CHARS = 50_000
 """A box that has not closed within this many characters holds no answer."""
@@ -16,14 +17,6 @@ MAX_ANSWER_CHARS = 50_000
 _MAX_BOXES = 32
 _TAIL_CHARS = 4_000
 
-_THOUGHT = (
-    ("<think>", "</think>"),
-    ("<thinking>", "</thinking>"),
-    ("<|begin_of_thought|>", "<|end_of_thought|>"),
-    ("[THINK]", "[/THINK]"),
-    ("<|channel|>analysis", "<|channel|>final"),
-)
-"""What opens and what closes the thoughts of a model; the solution is what follows."""
 _SPECIAL = re.compile(
     r"<[|｜][\w▁ /-]{1,40}[|｜]>|</?(?:s|bos|eos|pad|unk)>|<(?:start|end)_of_turn>|\[/?INST\]"
 )
@@ -78,12 +71,7 @@ def _has_box(text: str) -> bool:
 
 def spoken(text: str) -> str:
     """Return the text behind the thoughts, without special tokens."""
-    for opening, closing in _THOUGHT:
-        _, closed, behind = text.rpartition(closing)
-        if closed:
-            text = behind
-        elif opening in text:
-            text = text[: text.index(opening)]
+    text = split_thought(text).answer
     return _SPECIAL.sub("\n", text) if "<" in text or "[" in text else text
 
 

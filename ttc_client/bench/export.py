@@ -9,9 +9,8 @@ from ttc_client.bench.contamination import TestSet
 from ttc_client.bench.picking import Pick
 from ttc_client.bench.preferences import preferences
 from ttc_client.bench.runs import Run
-from ttc_client.bench.sampled import Search, is_right, read_searches
+from ttc_client.bench.sampled import Search, is_right, read_searches, reader_of
 from ttc_client.runtime.records import Record
-from ttc_client.sal.modes import MODES
 from ttc_client.search.rewards import reduce_scores
 from ttc_client.search.voting import choices, grouped
 from ttc_client.types import Candidate, Problem, Vote
@@ -174,7 +173,7 @@ def _each_once(searches: list[Search], *, right: bool) -> list[Candidate]:
 
 
 def _prm(run: Run, name: str, searches: list[Search], choice: Choice) -> Iterator[Row]:
-    read_steps = MODES[run.settings.get("compat")].rules.read_steps
+    read_steps = reader_of(run)
     seen: set[str] = set()
     for record, candidates in searches:
         for candidate, sample in zip(candidates, record.samples, strict=True):

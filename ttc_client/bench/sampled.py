@@ -2,11 +2,14 @@
 
 import warnings
 from collections.abc import Callable, Sequence
+from functools import partial
 
 from ttc_client.bench.runs import DamagedRunWarning, Run, read_traces
 from ttc_client.errors import ConfigError
 from ttc_client.runtime.records import Record, Trace, key_of, texts
 from ttc_client.sal.modes import MODES
+from ttc_client.search.steps import STEP_DELIMITER
+from ttc_client.search.thinking import steps_read
 from ttc_client.types import Candidate
 
 Search = tuple[Record, list[Candidate]]
@@ -35,8 +38,17 @@ def read_searches(
 
 def steps_of(run: Run, text: str) -> tuple[str, ...]:
     """Return the steps of a completion as the run's mode reads them, without blank ones."""
-    read_steps: Callable[[str], Sequence[str]] = MODES[run.settings.get("compat")].rules.read_steps
-    return tuple(step.strip() for step in read_steps(text) if step.strip())
+    return tuple(step.strip() for step in reader_of(run)(text) if step.strip())
+
+
+def reader_of(run: Run) -> Callable[[str], Sequence[str]]:
+    """Return what splits a completion into the steps that the run's verifier read."""
+    compat = run.settings.get("compat")
+    if compat:
+        return MODES[compat].rules.read_steps
+    delimiters = run.settings.get("step_delimiter") or [STEP_DELIMITER]
+    thoughts = run.settings.get("thoughts", "drop")
+    return partial(steps_read, thoughts=thoughts, delimiters=[str(one) for one in delimiters])
 
 
 def is_right(record: Record, candidate: Candidate) -> bool:

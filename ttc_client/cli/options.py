@@ -9,7 +9,7 @@ import inspect
 from collections.abc import Callable, Collection
 from pathlib import Path
 from types import NoneType
-from typing import Annotated, Any, Literal, get_args, get_origin
+from typing import Annotated, Any, Literal, cast, get_args, get_origin
 
 import typer
 
@@ -35,6 +35,9 @@ _FLAGS = {
 _ALWAYS_SHOWN = {"strategy", "n", "m", "vote", "seed", "policy", "prm", "policy_api", "prm_api"}
 """What matters most; `--help-all` shows the rest."""
 
+_SEVERAL = ("policy", "prm", "step_delimiter")
+"""Flags that may be given more than once."""
+
 _CHOICES = {
     "strategy": tuple(STRATEGIES),
     "task": tuple(TASKS),
@@ -53,6 +56,15 @@ _HELP: dict[str, tuple[str, str]] = {
     ),
     "max_steps": (SEARCH, "Depth of the tree; the last step runs to the end."),
     "reduction": (SEARCH, "How step scores combine into one reward: {choices}."),
+    "thoughts": (
+        SEARCH,
+        "What the verifier reads of a model that thinks: the response alone (drop), or the steps "
+        "of its thought too (score).",
+    ),
+    "step_delimiter": (
+        SEARCH,
+        "What ends a step; repeat it for several. \\n stands for a line break.",
+    ),
     "compat": (
         SEARCH,
         "sal reproduces the published toolkit, search-and-learn, where it departs from the post.",
@@ -171,7 +183,7 @@ def _flag(name: str, *, hidden: bool) -> inspect.Parameter:
     choices = get_args(setting.type) if get_origin(setting.type) is Literal else ()
     choices = _CHOICES.get(name, choices)
     if setting.default not in (None, ()):
-        text += f" (default: {setting.default})"
+        text += f" (default: {_plain(setting.default)})"
     option = typer.Option(
         *_FLAGS.get(name, ("--" + name.replace("_", "-"),)),
         help=text.format(choices=", ".join(choices)),
@@ -186,9 +198,15 @@ def _flag(name: str, *, hidden: bool) -> inspect.Parameter:
     )
 
 
+def _plain(default: Any) -> str:
+    """Return a default as one would give it."""
+    several = cast(tuple[Any, ...], default) if isinstance(default, tuple) else (default,)
+    return ", ".join(str(one).replace("\n", "\\n") for one in several)
+
+
 def _flag_type(name: str, kind: Any) -> Any:
     """Return what the command line reads: numbers as such, lists repeated, the rest as text."""
-    if name in ("policy", "prm"):
+    if name in _SEVERAL:
         return list[str] | None
     plain = [each for each in get_args(kind) or (kind,) if each is not NoneType]
     return plain[0] | None if plain in ([bool], [int], [float]) else str | None

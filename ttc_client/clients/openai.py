@@ -34,7 +34,6 @@ from ttc_client.clients.prompts import render_for, text_step
 from ttc_client.clients.replies import Unexpected
 from ttc_client.errors import RequestError, TransientServerError
 from ttc_client.search.ports import SampleRequest, Samples
-from ttc_client.search.steps import STEP_DELIMITER
 from ttc_client.types import Finish, Message, Prompt, Step, Trajectory, Usage
 
 R = TypeVar("R")
@@ -219,15 +218,14 @@ class OpenAIPolicy:
                     num_chunks += 1
                     for piece in msgspec.convert(chunk, Chunk, from_attributes=True).choices or ():
                         _check_text(piece.text or "")
-                        seen = max(0, len(text) - len(STEP_DELIMITER))
+                        seen = max(0, len(text) - max(map(len, request.stop)))
                         text += piece.text or ""
                         if piece.text:
                             num_tokens += 1
                             logprobs.append(read_logprobs(piece.logprobs, request.top_logprobs))
                         _check_length(request.max_tokens, len(text), num_tokens)
-                        if (end := text.find(STEP_DELIMITER, seen)) >= 0:
-                            text = text[: end + len(STEP_DELIMITER)]
-                            return _one(text, "stop", num_tokens, logprobs)
+                        if end := _end_of_stop(text, request.stop, seen):
+                            return _one(text[:end], "stop", num_tokens, logprobs)
                         if reason := piece.finish_reason:
                             finish = whole_finish(reason, wrote=bool(text))
                             return _one(text, finish, num_tokens, logprobs)
@@ -266,6 +264,12 @@ def _one(text: str, finish: Finish, num_tokens: int, pieces: Sequence[TokenLogpr
     read = TokenLogprobs.of_pieces(pieces)
     step = Step(text, finish, num_tokens, logprobs=read.own, confidences=read.confidences)
     return Samples((step,), (), usage)
+
+
+def _end_of_stop(text: str, stop: Sequence[str], start: int) -> int:
+    """Return where the first stop string in a text ends; 0 where there is none."""
+    found = [(at, at + len(one)) for one in stop if (at := text.find(one, start)) >= 0]
+    return min(found)[1] if found else 0
 
 
 def _check_text(text: str) -> None:

@@ -15,7 +15,6 @@ from ttc_client.clients.logprobs import read_logprobs
 from ttc_client.clients.replies import Dropped, Unexpected, in_order
 from ttc_client.clients.usage import TokenUsage, counted
 from ttc_client.search.ports import SampleRequest, Samples
-from ttc_client.search.steps import STEP_DELIMITER
 from ttc_client.thoughts import with_thought
 from ttc_client.types import Finish, Step, Usage
 
@@ -112,9 +111,17 @@ def written(request: SampleRequest, reply: Completion) -> Samples:
         text = choice.text or ""
         used_up = num_tokens >= request.max_tokens
         finish = _finish(request, choice, wrote=bool(text), used_up=used_up)
+        stop = _matched(choice)
+        stop = stop if isinstance(stop, str) else request.stop[0] if request.stop else ""
+        if finish == "stop" and not text.endswith(stop):  # most servers cut it off
+            text += stop
         return _step(request, choice, text, finish, num_tokens)
 
     return _read(request, reply.choices, reply.usage, step)
+
+
+def _matched(choice: _Choice) -> int | str | None:
+    return choice.stop_reason or choice.matched_stop or None
 
 
 def whole_completions(request: SampleRequest, reply: Chat) -> Samples:
@@ -198,7 +205,7 @@ def _share(request: SampleRequest, usage: Usage) -> int:
 
 
 def _finish(request: SampleRequest, choice: _Choice, *, wrote: bool, used_up: bool) -> Finish:
-    stop = choice.stop_reason or choice.matched_stop
+    stop = _matched(choice)
     finish = whole_finish(choice.finish_reason, wrote=wrote, used_up=used_up)
     if isinstance(stop, str) and stop in request.ends:
         return finish
@@ -216,9 +223,6 @@ def says_what_stopped_it(choice: _Choice) -> bool:
 
 
 def _step(request: SampleRequest, choice: C, text: str, finish: Finish, num_tokens: int) -> Step:
-    """Return a step with its delimiter, which most servers cut off."""
-    if finish == "stop" and not text.endswith(STEP_DELIMITER):
-        text += STEP_DELIMITER
     logprobs = read_logprobs(choice.logprobs, request.top_logprobs)
     return Step(
         text,

@@ -19,6 +19,7 @@ from ttc_client.search.ports import (
     Scores,
     Verifier,
 )
+from ttc_client.search.scoring import is_asked_apart
 from ttc_client.types import Usage
 
 Exchange = tuple[SampleRequest, Samples] | tuple[ScoreRequest, Scores]
@@ -90,5 +91,7 @@ class Meter:
         except OneChoiceError:  # is split, and counted then
             raise
         except ServerError as error:
+            if is_asked_apart(request, error):  # item by item, and counted then
+                raise
             self.usage += Usage(failures={error.cause: request.num_sequences})
             raise

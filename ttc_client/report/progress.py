@@ -14,6 +14,7 @@ from ttc_client.middleware.meter import Meter
 from ttc_client.report.terminal import clean, counted, score_style
 from ttc_client.search.ballot import Ballot
 from ttc_client.search.params import SearchParams
+from ttc_client.search.thinking import response
 from ttc_client.search.watch import Watch
 from ttc_client.types import Trajectory
 
@@ -134,7 +135,7 @@ class SearchView(Watch):
     async def _read_answers(self) -> None:
         """Count what speaks for each answer: rewards where there are some, else votes."""
         new, self._new = self._new, []
-        read = [(t, answer) for t in new if (answer := self._ballot.extract(t.text))]
+        read = [(t, answer) for t in new if (answer := self._ballot.extract(response(t)))]
         keys = await self._ballot.keys([answer for _, answer in read])
         for (trajectory, answer), key in zip(read, keys, strict=True):
             weight = trajectory.value if trajectory.scores else 1.0

@@ -7,7 +7,15 @@ from rich.table import Table
 from rich.text import Text
 from rich.tree import Tree
 
-from ttc_client.report.terminal import clean, counted, failures, retries, score_text
+from ttc_client.report.terminal import (
+    clean,
+    counted,
+    failures,
+    retries,
+    score_text,
+    thought_length,
+)
+from ttc_client.thoughts import split_thought
 from ttc_client.types import Allocation, Candidate, SearchResult, TreeNode
 
 _ANSWERS_SHOWN = 12
@@ -61,8 +69,11 @@ def account(result: SearchResult) -> list[str]:
         lines.append(f"the best {n} of {counts.finished} completions are candidates")
     if counts.cut:
         lines.append(f"{counted(counts.cut, 'completion')} cut by a token limit: without a vote")
-    if counts.unanswered:
-        lines.append(f"{counted(counts.unanswered, 'completion')} without an answer: no vote")
+    if counts.in_thought:
+        stopped = counted(counts.in_thought, "completion")
+        lines.append(f"{stopped} stopped within the thought, with no response: no vote")
+    if unanswered := counts.unanswered - counts.in_thought:
+        lines.append(f"{counted(unanswered, 'completion')} without an answer: no vote")
     return lines
 
 
@@ -90,10 +101,16 @@ def _node_line(node: TreeNode, room: int) -> Text:
     times = f" ×{node.multiplicity}" if node.multiplicity > 1 else ""
     end = times + _FINISH[node.finish]
     score = Text("asked", style="dim") if node.is_prompt else score_text(node.score)
-    text = " ".join(clean(node.text).split())
+    text = " ".join(clean(_folded(node)).split())
     left = max(12, room - len(score) - len(end) - 2)
     shown = text if len(text) <= left else text[: left - 1] + "…"
     return Text.assemble(score, "  ", (shown + end, "default"))
+
+
+def _folded(node: TreeNode) -> str:
+    """Return a step's text with a note in the place of a whole thought."""
+    said = split_thought(node.text)
+    return f"({thought_length(said.thought)}) {said.answer}" if said.thought else node.text
 
 
 def _solution(candidate: Candidate) -> Table:
@@ -101,6 +118,8 @@ def _solution(candidate: Candidate) -> Table:
     grid = Table.grid(padding=(0, 2))
     grid.add_column(no_wrap=True)
     grid.add_column(overflow="fold")
+    if candidate.thought:
+        grid.add_row("", Text(f"({thought_length(candidate.thought)})", style="dim"))
     for step in candidate.steps:
         grid.add_row(score_text(step.score), Text(clean(step.text)))
     return grid

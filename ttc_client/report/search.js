@@ -11,6 +11,7 @@ function candidate(found) {
     line.append(ttc.element("span", found.reward.toFixed(3), "score"));
   }
   line.append(ttc.element("span", found.notes, "notes"), ttc.answerOf(found.answer, null));
+  if (found.thought !== null) steps.append(ttc.thought(found.thought));
   for (const {text, score} of found.steps) {
     const step = ttc.element("p", undefined, "text");
     if (score !== null) step.append(ttc.element("span", score.toFixed(3), "score"));

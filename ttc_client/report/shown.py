@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 from ttc_client.report.rich import Rich, Typesetter
 from ttc_client.search.steps import split_steps
+from ttc_client.thoughts import Thought, split_thought, with_thought
 from ttc_client.types import Finish, TreeNode
 
 
@@ -25,7 +26,10 @@ class ShownVotes:
 
 @dataclass(frozen=True, slots=True)
 class ShownNode:
-    """A step, or a new prompt; `answer` and `right` are those of the completion it ends."""
+    """A step, or a new prompt; `answer` and `right` are those of the completion it ends.
+
+    `thought` is what the model thought before the text, shown folded.
+    """
 
     path: tuple[int, ...]
     text: Rich
@@ -36,6 +40,7 @@ class ShownNode:
     is_prompt: bool = False
     answer: Rich | None = None
     right: float | None = None
+    thought: Rich | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,10 +75,11 @@ def shown_nodes(tree: Iterable[TreeNode], ends: Ends, typeset: Typesetter) -> tu
     shown: list[ShownNode] = []
     for node in tree:
         answer, right = ends.get(node.path, (None, None)) if node.finish != "stop" else (None, None)
+        said = _said(node)
         shown.append(
             ShownNode(
                 path=node.path,
-                text=typeset.text(node.text),
+                text=typeset.text(said.answer),
                 score=node.score,
                 finish=node.finish,
                 multiplicity=node.multiplicity,
@@ -81,17 +87,26 @@ def shown_nodes(tree: Iterable[TreeNode], ends: Ends, typeset: Typesetter) -> tu
                 is_prompt=node.is_prompt,
                 answer=None if answer is None else typeset.answer(answer),
                 right=right,
+                thought=typeset.text(said.thought) if said.thought else None,
             )
         )
     return tuple(shown)
 
 
+def _said(node: TreeNode) -> Thought:
+    """Return a node's thought and text; a step within a thought is shown as a text."""
+    said = split_thought(node.text)
+    return Thought("", node.text) if said.is_open and node.finish == "stop" else said
+
+
 def in_steps(whole: TreeNode, scores: Sequence[float | None]) -> list[TreeNode]:
     """Return a whole completion as a chain of its steps, with a score each."""
-    texts = split_steps(whole.text)
+    said = split_thought(whole.text)
+    texts = split_steps(said.answer)
     scores = scores or [None] * len(texts)
-    if len(texts) != len(scores):
+    if not texts or len(texts) != len(scores):
         return [whole]
+    texts = (with_thought(said.thought, texts[0]), *texts[1:])
     nodes = [
         replace(whole, path=whole.path + (0,) * depth, text=text, score=score, finish="stop")
         for depth, (text, score) in enumerate(zip(texts, scores, strict=True))

@@ -46,6 +46,7 @@ class ShownCandidate:
     reward: float | None
     notes: str
     steps: tuple[ShownStep, ...]
+    thought: Rich | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +136,7 @@ def _candidates(result: SearchResult, typeset: Typesetter) -> tuple[ShownCandida
             steps=tuple(
                 ShownStep(typeset.text(step.text.strip()), step.score) for step in candidate.steps
             ),
+            thought=typeset.text(candidate.thought) if candidate.thought else None,
         )
         for candidate in ranked
     )
@@ -144,6 +146,7 @@ def _notes(candidate: Candidate) -> str:
     count = f"×{candidate.votes:g}" if candidate.votes > 1 else ""
     tokens = f"{candidate.num_tokens:,} tokens"
     parts = (count, tokens, _FINISHES[candidate.finish])
+    parts = (*parts, "stopped in its thought" if candidate.in_thought else "")
     parts = (*parts, "no vote" if candidate.group is None else "")
     return ", ".join(part for part in parts if part)
 

@@ -42,6 +42,11 @@ def counted(count: float, one: str, many: str = "") -> str:
     return f"{count:g} {one if count == 1 else many or one + 's'}"
 
 
+def thought_length(thought: str) -> str:
+    """Say how long a thought is that is not shown: "thought for 312 words"."""
+    return f"thought for {counted(len(thought.split()), 'word')}"
+
+
 def score_style(score: float | None) -> str:
     """Return the colour of a score, from red to green."""
     if score is None:

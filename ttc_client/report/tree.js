@@ -4,8 +4,9 @@
 //
 // A text is a string, or a list of strings and formulas; a formula is an object
 // {tex, rows, display}, or its index in the list that `ttc.load` was given. A node of a tree is
-// {path, text, score, finish, multiplicity, kept, is_prompt, answer, right}: `answer` is null but at
-// the end of a completion, `right` from 0 to 1, or null where it is not known.
+// {path, text, score, finish, multiplicity, kept, is_prompt, answer, right, thought}: `answer` is
+// null but at the end of a completion, `right` from 0 to 1, or null where it is not known, and
+// `thought` what the model thought before the text, null where it did not.
 const ttc = (() => {
   const MATHML = "http://www.w3.org/1998/Math/MathML";
   const UNSEEN = /[\0-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]/g;
@@ -79,6 +80,15 @@ const ttc = (() => {
     return kept;
   }
 
+  // What a model thought before it answered: closed until one asks for it.
+  function thought(text) {
+    const made = element("details", undefined, "thought"), inner = element("div", undefined, "text");
+    const words = plain(text).split(/\s+/).filter(Boolean).length;
+    inner.append(rich(text));
+    made.append(element("summary", `thought for ${words} word${words === 1 ? "" : "s"}`), inner);
+    return made;
+  }
+
   function mark(right) {
     if (right === null || right === undefined) return "";
     const [sign, name] = right >= 1 ? ["✓", "right"] : right <= 0 ? ["✗", "wrong"]
@@ -130,9 +140,11 @@ const ttc = (() => {
       if (node.multiplicity > 1) notes.push("×" + node.multiplicity);
       if (node.finish === "eos") notes.push("end");
       if (node.finish === "length") notes.push("cut");
+      if (node.thought && plain(node.text) === "") notes.push("within its thought");
       if (!node.kept) notes.push("not kept");
       if (node.is_prompt) notes.push("asked");
       text.append(rich(excerpt(node.text, EXCERPT)));
+      if (node.thought) whole.append(thought(node.thought));
       whole.append(rich(trimmed(node.text)));
       line.append(...(notes.length ? [element("span", notes.join(", "), "notes")] : []), text, ends);
       box.append(line, whole, list);
@@ -166,7 +178,7 @@ const ttc = (() => {
     }
 
     openAll(isOpen) {
-      for (const box of this.element.querySelectorAll("details")) box.open = isOpen;
+      for (const box of this.element.querySelectorAll("details.step")) box.open = isOpen;
     }
   }
 
@@ -235,6 +247,6 @@ const ttc = (() => {
     ]);
   }
 
-  return {load: found => { formulas = found; }, element, rich, plain, excerpt, mark, answerOf, text,
+  return {load: found => { formulas = found; }, element, rich, plain, excerpt, thought, mark, answerOf, text,
     SearchTree, treeOf, table, votes};
 })();

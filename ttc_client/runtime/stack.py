@@ -25,6 +25,7 @@ from ttc_client.runtime.relay import Relay, any_is_up
 from ttc_client.runtime.verifiers import OpenVerifiers, open_verifiers
 from ttc_client.search.params import SearchParams
 from ttc_client.search.ports import Policy, Samples, Verifier
+from ttc_client.search.thinking import without_thoughts
 from ttc_client.settings.endpoints import policy_server, server_places, session_for
 from ttc_client.settings.servers import Place, Servers
 from ttc_client.together import both, together
@@ -144,7 +145,7 @@ def _stacked(
         policy_name=name_of(servers, policies),
         verifiers=verifiers,
         _timeout_s=servers.timeout_s,
-        _root=lambda messages: any_policy(lambda policy: policy.root(messages)),
+        _root=lambda messages: any_policy(lambda policy: policy.root(without_thoughts(messages))),
         _written=lambda text: any_policy(lambda policy: policy.written(text)),
         _policy=balanced(replicas, sample),
         _asks_singly=lambda: any(client.asks_singly for client in clients),

@@ -2,10 +2,11 @@
 
 import re
 from collections.abc import Sequence
+from operator import attrgetter
 
 from ttc_client.sal.searches import pieces
 from ttc_client.search.results import Rules
-from ttc_client.types import Finish, Reduction
+from ttc_client.types import Finish, Reduction, Trajectory
 
 _NUMBER = re.compile(r"-?\d*\.?\d+")
 
@@ -20,7 +21,17 @@ def _always(answer: str, finish: Finish) -> bool:
     return True
 
 
-RULES = Rules(read_steps=pieces, reward=_last_score, has_vote=_always)
+def _pieces(trajectory: Trajectory) -> Sequence[str]:
+    return pieces(trajectory.text)
+
+
+RULES = Rules(
+    read_steps=pieces,
+    readings=_pieces,
+    response=attrgetter("text"),
+    reward=_last_score,
+    has_vote=_always,
+)
 
 
 def extract_answer(text: str) -> str:

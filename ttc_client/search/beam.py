@@ -34,7 +34,12 @@ async def beam(search: Search[StepwiseSettings]) -> Found:
         missing = params.n - num_completions(sampled)
         if not kept or missing <= 0:
             break
-        level = await _expand_all(search, kept[: params.n // params.m], depth, missing)
+        try:
+            level = await _expand_all(search, kept[: params.n // params.m], depth, missing)
+        except ServerError:
+            if not num_completions(sampled):
+                raise
+            break  # every beam failed, and what has ended stands
         sampled += level
     return Found(sampled, search.completions(sampled))
 

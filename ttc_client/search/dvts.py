@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain, count
 
+from ttc_client.errors import ServerError
 from ttc_client.search.adaptive import StopSettings, until_decided
 from ttc_client.search.found import Found
 from ttc_client.search.params import SearchParams
@@ -41,15 +42,23 @@ async def dvts(search: Search[SubtreeSettings]) -> Found:
 
 
 async def _subtree(search: Search[SubtreeSettings]) -> list[Trajectory]:
-    """Sample M steps, keep the best one, expand it M ways, until it ends."""
+    """Sample M steps, keep the best one, expand it M ways, until it ends.
+
+    A request that fails ends the subtree, not what it holds already.
+    """
     best, sampled = search.root, list[Trajectory]()
     for depth in count(1):
-        steps = await search.expand(
-            best,
-            search.params.m,
-            until=search.until(depth),
-            lookahead=search.settings.lookahead,
-        )
+        try:
+            steps = await search.expand(
+                best,
+                search.params.m,
+                until=search.until(depth),
+                lookahead=search.settings.lookahead,
+            )
+        except ServerError:
+            if not any(step.finished for step in sampled):
+                raise
+            break
         sampled += steps
         best = max(steps, key=lambda step: step.value)
         if best.finished:

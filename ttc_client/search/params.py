@@ -1,9 +1,10 @@
 """How to search: all that a strategy may depend on, checked before any request is sent."""
 
 from dataclasses import dataclass
-from typing import Any, get_args
+from typing import Any, Literal, get_args
 
 from ttc_client.errors import ConfigError
+from ttc_client.search.steps import STEP_DELIMITER
 from ttc_client.types import Compat, Reduction, Vote
 
 MAX_N = 100_000
@@ -13,6 +14,13 @@ error that would fill it."""
 _MOST = 2**31 - 1
 SEEDS = range(-(2**63), 2**63)
 """What a server, and a run directory, can take as a seed."""
+
+
+Thoughts = Literal["drop", "score"]
+"""What a verifier reads of a model that thinks: the response alone, or the thought too."""
+
+MAX_DELIMITERS = 4
+"""As many stop strings as vLLM and TGI take."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,8 +42,10 @@ class SearchParams:
     `n` is the budget, `m` the beam width; `max_tokens` limits a step and `max_completion_tokens`
     a whole completion. `vote` None leaves it to the strategy: "weighted", or "majority" where no
     verifier takes part. Without `seeds` the randomness is left to the server. `settings` are the
-    strategy's own, None for their defaults. The defaults are those of the blog post; `compat` asks
-    for the behaviour of its published toolkit, which knows no `max_completion_tokens`.
+    strategy's own, None for their defaults. `thoughts` says what a verifier reads of a model that
+    thinks, and `step_delimiter` holds the strings that end a step. The defaults are those of the
+    blog post; `compat` asks for the behaviour of its published toolkit, which knows no
+    `max_completion_tokens`.
     Raises ConfigError, naming the value and the fix, for values that no search can run with. What
     a strategy asks of them besides is checked by `Strategy.checked`.
     """
@@ -54,8 +64,17 @@ class SearchParams:
     seeds: bool = True
     compat: Compat | None = None
     settings: StrategySettings | None = None
+    thoughts: Thoughts = "drop"
+    step_delimiter: tuple[str, ...] = (STEP_DELIMITER,)
 
     def __post_init__(self) -> None:
+        check_choice("thoughts", self.thoughts, Thoughts)
+        _check_delimiters(self.step_delimiter)
+        if self.compat and self.step_delimiter != (STEP_DELIMITER,):
+            raise ConfigError(
+                f"step_delimiter is {self.step_delimiter}, but the toolkit of compat splits "
+                "at blank lines alone"
+            )
         check_choice("reduction", self.reduction, Reduction)
         if self.vote is not None:
             check_choice("vote", self.vote, Vote)
@@ -79,6 +98,21 @@ def check_count(name: str, value: int, least: int = 1, most: int = _MOST) -> Non
         raise ConfigError(f"{name} is {value}: it must be {least} or more")
     if value > most:
         raise ConfigError(f"{name} is {value}: it must be {most:,} or less")
+
+
+def _check_delimiters(delimiters: tuple[str, ...]) -> None:
+    if not 1 <= len(delimiters) <= MAX_DELIMITERS:
+        raise ConfigError(
+            f"step_delimiter has {len(delimiters)} strings: servers take 1 to {MAX_DELIMITERS}"
+        )
+    for delimiter in delimiters:
+        if not delimiter:
+            raise ConfigError("step_delimiter is empty: name the string that ends a step")
+        if delimiter.startswith(("re:", "regex:")):
+            raise ConfigError(
+                f"step_delimiter is {delimiter!r}: no server stops at a regular expression; name "
+                "the strings themselves, up to four"
+            )
 
 
 def check_choice(name: str, value: object, choices: Any) -> None:

@@ -6,12 +6,13 @@ Pure: everything here can be done again from what was sampled.
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import zip_longest
+from operator import attrgetter
 
 from ttc_client.search.ballot import Ballot
 from ttc_client.search.found import Found, Pick
 from ttc_client.search.params import SearchParams
 from ttc_client.search.rewards import reward_of
-from ttc_client.search.steps import split_steps
+from ttc_client.search.thinking import response, said, steps_read
 from ttc_client.search.voting import grouped
 from ttc_client.types import (
     AnswerGroup,
@@ -31,9 +32,14 @@ def _came_to_an_answer(answer: str, finish: Finish) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """How a candidate is read: the steps that were scored, its reward, and whether it votes."""
+    """How a candidate is read: the steps that were scored, what holds the answer, and its vote.
 
-    read_steps: Callable[[str], Sequence[str]] = split_steps
+    `read_steps` gives the steps of a text of which nothing else is known.
+    """
+
+    read_steps: Callable[[str], Sequence[str]] = steps_read
+    readings: Callable[[Trajectory], Sequence[str]] = attrgetter("readings")
+    response: Callable[[Trajectory], str] = response
     reward: Callable[[Sequence[float | None], Reduction], float | None] = reward_of
     has_vote: Callable[[str, Finish], bool] = _came_to_an_answer
 
@@ -129,19 +135,22 @@ def _candidate(
     """Return a pick with its steps scored one by one, its reward and its answer."""
     trajectory = pick.trajectory
     scores = trajectory.scores
+    thought = said(trajectory)
     return Candidate(
         text=trajectory.text,
         steps=tuple(
             ScoredStep(text or "", score)  # a step that was only rolled out has no text
-            for text, score in zip_longest(rules.read_steps(trajectory.text), scores)
+            for text, score in zip_longest(rules.readings(trajectory), scores)
         ),
         reward=rules.reward(scores, params.reduction) if scores else unscored,
-        answer=ballot.extract(trajectory.text),
+        answer=ballot.extract(rules.response(trajectory)),
         finish=trajectory.finish,
         num_tokens=trajectory.num_tokens,
         path=trajectory.path,
         votes=pick.votes,
         weight=pick.weight,
+        thought=thought.thought,
+        in_thought=thought.is_open,
     )
 
 
@@ -196,4 +205,5 @@ def counts(found: Found, read: Sequence[Candidate]) -> Counts:
         cut=sum(t.multiplicity for t in finished if t.finish == "length"),
         unanswered=int(sum(c.votes for c in read if not c.answer and c.finish != "length")),
         votes=sum(c.votes for c in read if c.group is not None),
+        in_thought=int(sum(c.votes for c in read if c.in_thought and c.finish != "length")),
     )

@@ -13,6 +13,7 @@ from ttc_client.search.found import Found, Pick
 from ttc_client.search.params import SearchParams, StrategySettings, check_count
 from ttc_client.search.search import Search
 from ttc_client.search.strategy import Strategy, by_majority, chains, multiples
+from ttc_client.search.thinking import response
 from ttc_client.together import surviving
 from ttc_client.types import Message, Trajectory
 
@@ -95,7 +96,7 @@ async def _line(
 def _shown(messages: Sequence[Message], solutions: Iterable[Trajectory]) -> list[Message]:
     """Return the task's prompt with candidate solutions after the question."""
     *before, question = messages
-    listed = [f"Solution {i}:\n{found.text.strip()}" for i, found in enumerate(solutions, 1)]
+    listed = [f"Solution {i}:\n{response(found).strip()}" for i, found in enumerate(solutions, 1)]
     return [*before, replace(question, content="\n\n".join([question.content, _ASK, *listed]))]
 
 

@@ -9,6 +9,7 @@ import random
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Generic, Literal
 
 from ttc_client.errors import ConfigError
@@ -17,13 +18,13 @@ from ttc_client.search.found import Found, Pick
 from ttc_client.search.params import SearchParams
 from ttc_client.search.ports import Policy, SampleRequest, ScoreRequest, Verifier
 from ttc_client.search.results import Rules, as_ended, candidates, completions, merge_alike
-from ttc_client.search.rewards import reward_of, values_of
+from ttc_client.search.scoring import scored
 from ttc_client.search.seeds import Numbers, request_seed
-from ttc_client.search.steps import STEP_DELIMITER, split_steps, whole_steps
 from ttc_client.search.strategy import S, Strategy
+from ttc_client.search.thinking import is_thinking, past_thought, readings_after, whole_steps
 from ttc_client.search.voting import ranked
 from ttc_client.search.watch import Watch
-from ttc_client.together import together
+from ttc_client.together import surviving, together
 from ttc_client.types import AnswerGroup, Message, Problem, Trajectory, Vote
 
 Until = Literal["step", "end"] | int
@@ -202,7 +203,11 @@ class Search(Generic[S]):
         )
         # a server that counts the tokens of a request alone gives each child their mean
         checkpoint = max(1, limit // n) if isinstance(until, int) else None
-        return [as_ended(child, left, checkpoint) for child in children]
+        children = [as_ended(child, left, checkpoint) for child in children]
+        if until == "step" and self.params.thoughts == "drop" and any(map(is_thinking, children)):
+            go_on = partial(self.sample, temperature=temperature)
+            children = await surviving(past_thought(c, self.params, go_on) for c in children)
+        return list(children)
 
     async def sample(
         self,
@@ -212,9 +217,13 @@ class Search(Generic[S]):
         *,
         first: int,
         until: Until = "step",
+        stop: tuple[str, ...] = (),
         temperature: float | None = None,
     ) -> list[Trajectory]:
-        """Continue a trajectory in n ways, numbered from `first`, without scores of their own."""
+        """Continue a trajectory in n ways, numbered from `first`, without scores of their own.
+
+        A step ends at a `stop` string, by default at one of the params' delimiters.
+        """
         params = self.params
         samples = await self.ports.policy(
             SampleRequest(
@@ -223,7 +232,7 @@ class Search(Generic[S]):
                 temperature=params.temperature if temperature is None else temperature,
                 top_p=params.top_p,
                 max_tokens=max_tokens,
-                stop=(STEP_DELIMITER,) if until == "step" else (),
+                stop=(stop or params.step_delimiter) if until == "step" else (),
                 seed=request_seed(params, self.problem, parent.path, first),
                 session=self.session(parent.path or (first,)),
                 top_logprobs=self._top_logprobs,
@@ -233,14 +242,13 @@ class Search(Generic[S]):
         prompt = parent.prompt
         if not prompt.ids and samples.prompt_ids:
             prompt = replace(prompt, ids=samples.prompt_ids)
-        readings, begun = whole_steps(parent)
         return [
             Trajectory(
                 prompt,
                 steps=(*parent.steps, step),
                 scores=parent.scores,
                 path=(*parent.path, first + index),
-                readings=readings + split_steps(begun + step.text),
+                readings=readings_after(parent, step.text, params),
                 value=parent.value,
             )
             for index, step in enumerate(samples.steps)
@@ -266,30 +274,16 @@ class Search(Generic[S]):
         rolled_out: Sequence[Trajectory],
     ) -> tuple[Trajectory, ...]:
         """Score the new steps of all children at once; rank by the rolled-out text."""
-        known, _ = whole_steps(parent)
-        items = tuple(rolled.readings[len(known) :] for rolled in rolled_out)
-        if not any(items):
-            return tuple(children)
-        reply = await verifier(
-            ScoreRequest(
-                self.problem,
-                known,
-                items,
-                tuple(rolled.steps for rolled in rolled_out),
-                parent.path,
-                self.session(children[0].path),
-            )
+        known, _ = whole_steps(parent, self.params)
+        request = ScoreRequest(
+            self.problem,
+            known,
+            tuple(rolled.readings[len(known) :] for rolled in rolled_out),
+            tuple(rolled.steps for rolled in rolled_out),
+            parent.path,
+            self.session(children[0].path),
         )
-        before = parent.scores[: len(known)]
-        rewards = [
-            reward_of(before + scores, self.params.reduction) if scores else parent.value
-            for scores in reply.scores
-        ]
-        values = values_of(rewards, parent.value)
-        return tuple(
-            child.scored(before + scores[: len(child.readings) - len(known)], value)
-            for child, scores, value in zip(children, reply.scores, values, strict=True)
-        )
+        return await scored(verifier, request, parent, children, self.params.reduction)
 
     def session(self, path: tuple[int, ...]) -> str:
         """Name what shares a prefix: groups of M among the first steps, as the subtrees of DVTS."""

@@ -1,21 +1,15 @@
-"""What a step is: what the policy writes up to a blank line."""
+"""What a step is: what the policy writes up to a delimiter, by default a blank line."""
 
-from ttc_client.types import Trajectory
+import re
+from collections.abc import Sequence
 
 STEP_DELIMITER = "\n\n"
 
 
-def split_steps(text: str) -> tuple[str, ...]:
-    """Return the steps of a text without their delimiters; blank ones are left out."""
-    return tuple(step for part in text.split(STEP_DELIMITER) if (step := part.strip()))
-
-
-def whole_steps(trajectory: Trajectory) -> tuple[tuple[str, ...], str]:
-    """Return the readings of the steps that are complete, and the text of one that is not.
-
-    A checkpoint cuts a step anywhere; what goes on from there is read as one step with it.
-    """
-    if not trajectory.steps or trajectory.steps[-1].text.endswith(STEP_DELIMITER):
-        return trajectory.readings, ""
-    begun = trajectory.text.rpartition(STEP_DELIMITER)[2]
-    return trajectory.readings[: len(trajectory.readings) - bool(begun.strip())], begun
+def split_steps(text: str, delimiters: Sequence[str] = (STEP_DELIMITER,)) -> tuple[str, ...]:
+    """Return the steps of a text without their delimiters; blank ones are not counted."""
+    if len(delimiters) == 1:
+        parts = text.split(delimiters[0])
+    else:
+        parts = re.split("|".join(map(re.escape, sorted(delimiters, key=len, reverse=True))), text)
+    return tuple(step for part in parts if (step := part.strip()))

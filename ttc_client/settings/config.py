@@ -4,6 +4,7 @@ The flags of the command line, the keys of a TOML file and the variables of the 
 made from the fields of `SearchParams`, of the strategies' own settings, and of `Servers`.
 """
 
+import re
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import Field, dataclass, fields
@@ -189,6 +190,8 @@ def typed(name: str, value: Any, origin: str) -> Any:
             raise ConfigError(f"{name} is {value!r} (from {origin}): it must be a list of URLs")
         return cast(Sequence[Any], places)
     wanted = SETTINGS[name].type
+    if name == "step_delimiter":
+        value = _unescaped([value] if isinstance(value, str) else value)
     if name == "table" and isinstance(value, str):
         return read_table(Path(value))
     try:
@@ -199,6 +202,17 @@ def typed(name: str, value: Any, origin: str) -> Any:
         if int in get_args(wanted):
             wish = f"it must be a whole number{choices and f', or {choices}'}"
         raise ConfigError(f"{name} is {value!r} (from {origin}): {wish}") from error
+
+
+def _unescaped(delimiters: Any) -> Any:
+    r"""Return strings with what a shell cannot write: \n, \t and \\."""
+    if not isinstance(delimiters, list | tuple):
+        return delimiters
+    escapes = {"n": "\n", "t": "\t", "\\": "\\"}
+    return tuple(
+        re.sub(r"\\([nt\\])", lambda found: escapes[found[1]], one) if isinstance(one, str) else one
+        for one in cast(Sequence[Any], delimiters)
+    )
 
 
 def _is_place(place: object) -> bool:
