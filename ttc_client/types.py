@@ -6,7 +6,7 @@ Everything is frozen. Knows nothing of servers, files or the screen.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import chain
 from typing import Any, Literal
 
@@ -58,7 +58,8 @@ class Problem:
     @property
     def key(self) -> str:
         """What tells this problem's seeds and sessions from those of others: its messages."""
-        if self.messages == (Message("user", self.question),):
+        first, *others = self.messages
+        if not others and (first.role, first.content) == ("user", self.question):
             return self.question
         return repr([(message.role, message.content) for message in self.messages])
 
@@ -155,7 +156,7 @@ class Trajectory:
 
     def scored(self, scores: tuple[float | None, ...], value: float) -> "Trajectory":
         """Return it with the verifier's scores, and the value that they make."""
-        return replace(self, scores=scores, value=value)
+        return Trajectory(self.prompt, self.steps, scores, self.path, self.readings, value)
 
 
 @dataclass(frozen=True, slots=True)

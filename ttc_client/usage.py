@@ -39,4 +39,6 @@ _counts = attrgetter(*(c.name for c in fields(Usage) if c.name not in ("retries"
 
 
 def _sums(one: Mapping[str, int], other: Mapping[str, int]) -> dict[str, int]:
+    if not (one or other):
+        return {}
     return {cause: one.get(cause, 0) + other.get(cause, 0) for cause in {**one, **other}}

@@ -6,6 +6,8 @@ Knows nothing of HTTP.
 import re
 from collections import Counter
 from collections.abc import Sequence
+from functools import lru_cache
+from typing import cast
 
 from ttc_client.clients.replies import Dropped
 from ttc_client.search.ports import Samples
@@ -24,6 +26,7 @@ _CUT = frozenset(
 )
 
 
+@lru_cache(maxsize=64)  # every choice has one, of a few words
 def plain_reason(reason: str | None) -> str:
     """Return a finish reason in small letters and without what only says that it is one."""
     words = re.sub(r"[\s-]+", "_", (reason or "").strip().lower())
@@ -64,7 +67,9 @@ def kept(read: Sequence[Step | Dropped], usage: Usage, prompt_ids: tuple[int, ..
     These are None, and counted as failures by cause. Raises the first Dropped if none is left.
     """
     dropped = [one for one in read if isinstance(one, Dropped)]
-    if dropped and len(dropped) == len(read):
+    if not dropped:
+        return Samples(cast("tuple[Step, ...]", tuple(read)), prompt_ids, usage)
+    if len(dropped) == len(read):
         raise dropped[0]
     failures = dict(Counter(one.cause for one in dropped))
     steps = tuple(None if isinstance(one, Dropped) else one for one in read)

@@ -3,7 +3,7 @@
 Knows nothing of what is asked, of connections, of retries or of limits.
 """
 
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Coroutine, Mapping
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import Any, Generic, TypeVar
@@ -137,16 +137,16 @@ class Server:
             return {}
         return {self.session_header: blake2b(session.encode(), digest_size=16).hexdigest()}
 
-    async def _get(self, path: str) -> bytes:
-        return await self._exchange("GET", path, None, {}, min(self.timeout_s, GET_TIMEOUT_S))
+    def _get(self, path: str) -> Coroutine[Any, Any, bytes]:
+        return self._exchange("GET", path, None, {}, min(self.timeout_s, GET_TIMEOUT_S))
 
-    async def _post(self, path: str, payload: Payload, session: str = "") -> bytes:
+    def _post(self, path: str, payload: Payload, session: str = "") -> Coroutine[Any, Any, bytes]:
         try:
             body = msgspec.json.encode(payload)
         except UnicodeEncodeError as error:
             raise self.failures.not_text(path, error) from error
         headers = self.session_headers(session)
-        return await self._exchange("POST", path, body, headers, self.timeout_s)
+        return self._exchange("POST", path, body, headers, self.timeout_s)
 
     async def _exchange(
         self,

@@ -93,7 +93,9 @@ class Manners:
         """Return the error for a request for more than one continuation."""
         return OneChoiceError(f"{self.url} takes one continuation per request", url=self.url)
 
-    def _as_taken(self, fields: Fields) -> dict[str, Any]:
+    def _as_taken(self, fields: Fields) -> Fields:
+        if not (self.left_out or self.renamed):
+            return fields
         kept = {name: value for name, value in fields.items() if name not in self.left_out}
         return {self.renamed.get(name, name): value for name, value in kept.items()}
 

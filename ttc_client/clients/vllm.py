@@ -219,9 +219,11 @@ def _prompt_ids(choice: _Choice) -> tuple[int, ...]:
 
 def _spent(usage: TokenUsage | None, read: Sequence[Step | Dropped]) -> Usage:
     """Return what a reply cost; the tokens written are known where the server counts none."""
-    written = sum(step.num_tokens for step in read if isinstance(step, Step))
     said = counted(usage)
-    return (said if said.completion_tokens else TokenUsage(said.prompt_tokens, written)).by_policy()
+    if not said.completion_tokens:
+        written = sum(step.num_tokens for step in read if isinstance(step, Step))
+        said = TokenUsage(said.prompt_tokens, written)
+    return said.by_policy()
 
 
 def _step(request: SampleRequest, max_tokens: int, choice: _Choice) -> Step | Dropped:

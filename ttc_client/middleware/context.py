@@ -10,11 +10,10 @@
   request; read by `retrying`, which then does not wait for what `Retry-After` asks.
 """
 
-from collections.abc import Generator
-from contextlib import AbstractContextManager, contextmanager
-from contextvars import ContextVar
-from dataclasses import dataclass
+from contextvars import ContextVar, Token
+from dataclasses import dataclass, field
 from itertools import count
+from typing import Self
 
 from ttc_client.deadlines import Deadline
 from ttc_client.errors import ServerError
@@ -22,12 +21,24 @@ from ttc_client.errors import ServerError
 
 @dataclass(slots=True)
 class Call:
-    """A request with all its attempts, or a search before it sends one."""
+    """A request with all its attempts, or a search before it sends one.
+
+    The current one inside a `with` block, and in tasks started in it.
+    """
 
     turn: int = 0
     deadline: Deadline | None = None
     last_failure: ServerError | None = None
     has_other: bool = False
+    _outer: "Token[Call | None] | None" = field(default=None, repr=False)
+
+    def __enter__(self) -> Self:
+        self._outer = _call.set(self)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._outer:
+            _call.reset(self._outer)
 
 
 _call: ContextVar[Call | None] = ContextVar("call", default=None)
@@ -39,16 +50,6 @@ def current_call() -> Call:
     return _call.get() or Call()
 
 
-@contextmanager
-def calling(call: Call) -> Generator[Call]:
-    """Make a call the current one in this block, and in tasks started in it."""
-    outer = _call.set(call)
-    try:
-        yield call
-    finally:
-        _call.reset(outer)
-
-
-def taking_turns() -> AbstractContextManager[Call]:
+def taking_turns() -> Call:
     """Give the requests of a `with` block, and of tasks started in it, the next turn."""
-    return calling(Call(turn=next(_turns)))
+    return Call(turn=next(_turns))

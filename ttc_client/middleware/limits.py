@@ -1,7 +1,7 @@
 """Bound the sequences in flight at a server, and admit the oldest search first."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from heapq import heapify, heappop, heappush
 
@@ -50,11 +50,16 @@ class Limiter:
         self.capacity = capacity
         self._admit()
 
+    def take(self, num_sequences: int) -> bool:
+        """Take that many slots if they are free and nobody waits; return whether they were."""
+        if self._waiting or not self._fits(num_sequences):
+            return False
+        self.in_flight += num_sequences
+        return True
+
     async def acquire(self, num_sequences: int) -> None:
         """Take that many slots; see `slots`."""
-        if not self._waiting and self._fits(num_sequences):
-            self.in_flight += num_sequences
-        else:
+        if not self.take(num_sequences):
             with clock_stopped():
                 await self._wait(num_sequences)
 
@@ -111,8 +116,8 @@ class _Slots:
     limiter: Limiter
     num_sequences: int
 
-    async def __aenter__(self) -> None:
-        await self.limiter.acquire(self.num_sequences)
+    def __aenter__(self) -> Awaitable[None]:
+        return self.limiter.acquire(self.num_sequences)
 
     async def __aexit__(self, *_: object) -> None:
         self.limiter.release(self.num_sequences)
@@ -122,8 +127,13 @@ def limited(port: Port[R, A], limiter: Limiter) -> Port[R, A]:
     """Send a request once the limiter has room for its sequences; raise what the port raises."""
 
     async def limited_call(request: R) -> A:
-        async with limiter.slots(request.num_sequences):
+        num_sequences = request.num_sequences
+        if not limiter.take(num_sequences):
+            await limiter.acquire(num_sequences)
+        try:
             return await port(request)
+        finally:
+            limiter.release(num_sequences)
 
     return limited_call
 

@@ -7,10 +7,9 @@ import asyncio
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TypeVar
 
 from ttc_client.errors import OneChoiceError, ServerError
-from ttc_client.middleware import A, Port, Request
+from ttc_client.middleware import Request
 from ttc_client.search.ports import (
     Policy,
     SampleRequest,
@@ -23,8 +22,6 @@ from ttc_client.search.scoring import is_asked_apart
 from ttc_client.types import Usage
 
 Exchange = tuple[SampleRequest, Samples] | tuple[ScoreRequest, Scores]
-
-Q = TypeVar("Q", bound=Request)
 
 
 def _ignore(_: Exchange) -> None:
@@ -61,7 +58,10 @@ class Meter:
         async def metered(request: SampleRequest) -> Samples:
             self.in_flight += request.n
             try:
-                samples = await self._counted(port, request)
+                samples = await port(request)
+            except BaseException as error:
+                self._lost(request, error)
+                raise
             finally:
                 self.in_flight -= request.n
             self.usage += samples.usage
@@ -74,24 +74,22 @@ class Meter:
         """Count what goes through a verifier."""
 
         async def metered(request: ScoreRequest) -> Scores:
-            scores = await self._counted(port, request)
+            try:
+                scores = await port(request)
+            except BaseException as error:
+                self._lost(request, error)
+                raise
             self.usage += scores.usage
             self.on_exchange((request, scores))
             return scores
 
         return metered
 
-    async def _counted(self, port: Port[Q, A], request: Q) -> A:
-        """Send a request, and count it where it is closed, or given up."""
-        try:
-            return await port(request)
-        except asyncio.CancelledError:
+    def _lost(self, request: Request, error: BaseException) -> None:
+        """Count a request that was closed, or given up; one that is split is counted in parts."""
+        if isinstance(error, asyncio.CancelledError):
             self.usage += Usage(cancelled_requests=1)
-            raise
-        except OneChoiceError:  # is split, and counted then
-            raise
-        except ServerError as error:
-            if is_asked_apart(request, error):  # item by item, and counted then
-                raise
+        elif isinstance(error, ServerError) and not (
+            isinstance(error, OneChoiceError) or is_asked_apart(request, error)
+        ):
             self.usage += Usage(failures={error.cause: request.num_sequences})
-            raise

@@ -107,6 +107,12 @@ class Replicas:
     _changed: asyncio.Event = field(default_factory=asyncio.Event)
     _last_failure: ServerError | None = None
 
+    @property
+    def only(self) -> Replica | None:
+        """The one replica, if there are no others and it works."""
+        one = self.members[0]
+        return one if len(self.members) == 1 and not one.failures else None
+
     async def choose(self, request: Request) -> Replica:
         """Return the replica that holds the request's prefix, unless overloaded or set aside.
 
@@ -144,7 +150,7 @@ class Replicas:
         probes = replica.failures > 0 and replica.fit(asyncio.get_running_loop().time())
         if probes:
             replica.probe = request
-        num_tokens = request.num_tokens
+        num_tokens = request.num_tokens if len(self.members) > 1 else 0
         replica.tokens_in_flight += num_tokens
         try:
             answer = await port(request)
@@ -207,7 +213,7 @@ def balanced(replicas: Replicas, ports: Sequence[Port[R, A]]) -> Port[R, A]:
 
     async def balanced_call(request: R) -> A:
         while True:
-            replica = await replicas.choose(request)
+            replica = replicas.only or await replicas.choose(request)
             with suppress(_GoneError):
                 return await replicas.send(request, replica, port_of[replica])
 

@@ -10,7 +10,7 @@ from typing import TypeVar
 from ttc_client.deadlines import Deadline
 from ttc_client.errors import GarbledError, ServerError, TimedOutError, TransientServerError
 from ttc_client.middleware import A
-from ttc_client.middleware.context import Call, calling, current_call
+from ttc_client.middleware.context import Call, current_call
 from ttc_client.middleware.levels import MOST
 
 Q = TypeVar("Q")
@@ -69,7 +69,7 @@ def retrying(
     async def retrying_call(request: Q) -> A:
         attempts = garbled = 0
         deadline = Deadline(timeout_s)
-        with calling(Call(current_call().turn, deadline)) as call:
+        with Call(current_call().turn, deadline) as call:
             try:
                 async with deadline:
                     while True:
