@@ -8,7 +8,7 @@ import pytest
 from tests.analysis.records import record, run
 from ttc_client.analysis.stops import STOPS, Stop, _needed, _race, _stops_at, estimate_stops
 from ttc_client.report.stops import stops_said, stops_table
-from ttc_client.search.adaptive import posterior
+from ttc_client.search.tally import posterior
 
 N = 24
 

@@ -2,14 +2,13 @@
 
 import asyncio
 from collections.abc import Sequence
-from math import comb
 from typing import Any
 
 import pytest
 
 from tests.search.orders import answered_in
 from ttc_client.errors import ConfigError, ServerError
-from ttc_client.search.adaptive import StopSettings, posterior
+from ttc_client.search.adaptive import StopSettings
 from ttc_client.search.dvts import SubtreeSettings
 from ttc_client.search.found import Found
 from ttc_client.search.params import SearchParams
@@ -40,20 +39,6 @@ class Scripted(ScriptedPolicy):
 
 def by_place(rewards: Sequence[float]) -> ScriptedVerifier:
     return ScriptedVerifier(lambda text: rewards[int(text.split()[0])])
-
-
-@pytest.mark.parametrize("second", range(12))
-def test_the_posterior_is_the_papers_sum(second):
-    for first in range(second, 60):
-        n = first + second + 1
-        exact = 1 - sum(comb(n, k) for k in range(second + 1)) / 2**n
-        assert posterior(first, second) == pytest.approx(exact, abs=1e-11)
-
-
-def test_the_posterior_takes_rewards_and_many_votes():
-    assert posterior(3, 1) < posterior(3.5, 1) < posterior(4, 1)
-    assert posterior(50_000, 50_000) == pytest.approx(0.5, abs=1e-9)
-    assert posterior(50_500, 49_500) > 0.999
 
 
 @pytest.mark.parametrize(

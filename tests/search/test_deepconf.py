@@ -7,7 +7,7 @@ import pytest
 
 from tests.search.orders import answered_in
 from tests.search.pieces import Pieces
-from ttc_client.errors import ConfigError
+from ttc_client.errors import ConfigError, ServerError
 from ttc_client.search.deepconf import ConfidenceSettings
 from ttc_client.search.found import Found
 from ttc_client.search.params import SearchParams
@@ -111,6 +111,21 @@ async def test_without_log_probabilities_it_is_refused_by_a_probe():
     with pytest.raises(ConfigError, match=r"deepconf reads the log-probabilities .* gives none"):
         await run_search(params(8), policy)
     assert [(r.n, r.max_tokens, r.is_piece) for r in policy.requests] == [(1, 1, True)]
+
+
+async def test_a_trace_whose_piece_fails_costs_itself_alone_and_is_no_consensus():
+    policy = Pieces(["6" * (80 + i) for i in range(6)])
+    whole = policy.write
+
+    def write(request: SampleRequest, i: int) -> tuple[str, Finish]:
+        if request.trajectory.path[:1] == (5,):
+            raise ServerError("gone", url="http://nowhere", status=500)
+        return whole(request, i)
+
+    policy.write = write
+    found = await run_search(params(6), policy)
+    assert [*weights(found)] == [0, 1, 2, 3, 4]
+    assert found.note == "5 of 5 traces above the bar, a confidence of 6"
 
 
 async def test_cancelling_closes_every_trace():

@@ -48,7 +48,7 @@ class Curve(NamedTuple):
     @property
     def name(self) -> str:
         """The curve in words."""
-        plain = self.measure == "majority" and not self.is_scored
+        plain = self.measure == "majority" and self.is_main and not self.is_scored
         vote = "" if plain else f" ({self.measure})"
         return f"{self.strategy}{vote}{self.label and f' · {self.label}'}"
 

@@ -18,8 +18,9 @@ from ttc_client.analysis.curves import Curve, kind_of, labelled, samples_of
 from ttc_client.analysis.statistics import Comparison, Values, compare
 from ttc_client.bench.runs import Run
 from ttc_client.runtime.records import Record, key_of
-from ttc_client.search.adaptive import default_window, posterior
+from ttc_client.search.adaptive import default_window
 from ttc_client.search.strategies import find_strategy, unscored_twin
+from ttc_client.search.tally import posterior
 from ttc_client.types import Vote
 
 _NUM_ORDERS = 64

@@ -9,11 +9,12 @@ from statistics import fmean
 from typing import NamedTuple
 
 from ttc_client.errors import ConfigError, ServerError
-from ttc_client.search.adaptive import Tally, default_window
+from ttc_client.search.adaptive import default_window
 from ttc_client.search.found import Found, Pick
 from ttc_client.search.params import SearchParams, StrategySettings, check_count
 from ttc_client.search.search import Search
 from ttc_client.search.strategy import Strategy
+from ttc_client.search.tally import Tally
 from ttc_client.together import in_order, surviving
 from ttc_client.types import Trajectory
 
@@ -65,10 +66,10 @@ async def deepconf(search: Search[ConfidenceSettings]) -> Found:
     bar, or the vote has come to a consensus. 3. Those that stay above the bar vote, weighted by
     their confidence.
     """
-    await _probe(search)
+    await _check_policy(search)
     n, settings, tally = search.params.n, search.settings, Tally(search)
     num_first, picks = min(settings.warmup, n), list[Pick]()
-    traces = list(await surviving(_trace(search, None) for _ in range(num_first)))
+    traces = list(await surviving(_trace(search, 0.0) for _ in range(num_first)))
     ranked = sorted((trace.confidence for trace in traces), reverse=True)
     bar = ranked[ceil(settings.keep * len(ranked)) - 1]
     for trace in traces:
@@ -80,11 +81,13 @@ async def deepconf(search: Search[ConfidenceSettings]) -> Found:
                 traces.append(trace)
                 picks += await _voting(trace, bar, tally)
     note = f"{len(picks)} of {len(traces)} traces above the bar, a confidence of {bar:.3g}"
-    note += f"; consensus after {len(traces)} of {n}" if len(traces) < n else ""
+    if tally.consensus >= settings.consensus and len(traces) < n:
+        note += f"; consensus after {len(traces)} of {n}"
     return Found([node for trace in traces for node in trace.nodes], picks, note)
 
 
-async def _probe(search: Search[ConfidenceSettings]) -> None:
+async def _check_policy(search: Search[ConfidenceSettings]) -> None:
+    """Raise ConfigError if a probe of one token comes without log-probabilities."""
     for probe in await search.sample(search.root, 1, 1, first=-1, until=1):
         if not probe.steps[-1].confidences:
             raise ConfigError(
@@ -93,12 +96,12 @@ async def _probe(search: Search[ConfidenceSettings]) -> None:
             )
 
 
-async def _trace(search: Search[ConfidenceSettings], bar: float | None) -> Trace:
-    """Write a trace to its end or until it falls below the bar, which is held to it in pieces."""
+async def _trace(search: Search[ConfidenceSettings], bar: float) -> Trace:
+    """Write a trace, piece by piece, to its end or until it falls below the bar."""
     group, piece = search.settings.group, max(_LEAST_PIECE, search.settings.group // _PIECES)
     node, nodes, written, low = search.root, list[Trajectory](), list[float](), inf
-    while not node.finished and low >= (bar or 0.0):
-        (node,) = await search.expand(node, 1, until="end" if bar is None else piece)
+    while not node.finished and low >= bar:
+        (node,) = await search.expand(node, 1, until=piece)
         nodes.append(node)
         new = node.steps[-1].confidences
         written += new
