@@ -18,6 +18,7 @@ from ttc_client.clients.opening import (
     ProxyError,
     UnreachableError,
 )
+from ttc_client.clients.redaction import redacted, redacted_body
 from ttc_client.clients.replies import (
     Dropped,
     OthersReply,
@@ -196,11 +197,10 @@ class Failures:
         )
 
     def _without_key(self, body: bytes) -> bytes:
-        """Redact the API key where a server repeats it."""
-        return body.replace(self.api_key.encode(), b"***") if self.api_key else body
+        return redacted_body(body, self.api_key)
 
     def _redacted(self, text: str) -> str:
-        return self._without_key(text.encode(errors="replace")).decode()
+        return redacted(text, self.api_key).encode(errors="replace").decode()
 
 
 def _may_pass(status: int) -> bool:
