@@ -124,3 +124,5 @@ def test_curves_say_what_they_are():
     assert Curve("beam", "majority", "wide").name == "beam (majority) · wide"
     assert Curve("compute-optimal", "model bins").name == "compute-optimal (model bins)"
     assert Curve("majority", "pass").name == "majority (pass)"
+    assert Curve("deepconf", "majority").name == "deepconf (majority)"  # it decides by weights
+    assert Curve("deepconf", "weighted").is_main

@@ -79,6 +79,16 @@ async def test_without_a_verifier_there_are_no_rewards_and_one_vote():
     assert "prm, weighted, majority" in scored
 
 
+async def test_votes_that_are_weighed_without_a_verifier_show_their_weights():
+    """Each vote has a confidence of 1, that of the scripted tokens."""
+    result = await _solved("deepconf", 9)
+    assert (result.vote, result.choices) == ("weighted", {"weighted": "7", "majority": "7"})
+    lines = _printed(result)
+    assert lines[0].split() == ["answer", "votes", "summed", "weight", "chosen", "by"]
+    assert lines[1].split() == ["7", "9", "9.00", "weighted,", "majority"]
+    assert lines[-1] == "9 of 9 traces above the bar, a confidence of 1"
+
+
 async def test_one_candidate_is_not_several():
     lines = _printed(await _solved("greedy", 1))
     assert "Answer: 7   (majority vote; 1 of 1 candidate)" in lines

@@ -59,6 +59,7 @@ def test_the_three_votes_can_disagree() -> None:
     groups = grouped(candidates)
     assert choices(groups, scored=True) == {"prm": "1", "weighted": "2", "majority": "3"}
     assert choices(groups, scored=False) == {"majority": "3"}
+    assert choices(groups, scored=False, weighed=True) == {"weighted": "2", "majority": "3"}
     assert [choose(groups, vote) for vote in VOTES] == [0, 1, 2]
 
 
