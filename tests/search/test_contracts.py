@@ -45,7 +45,6 @@ CHOICES = (
     (Choice("best-of-n", None), Choice("dvts", 4)),
     (Choice("majority", None), Choice("beam", 4)),
     (Choice("particles", None), Choice("mcts", 4)),
-    (Choice("rebase", None), Choice("revise", None)),
 )
 
 VARIANTS: dict[str, list[StrategySettings]] = {
