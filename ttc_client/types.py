@@ -206,10 +206,7 @@ class AnswerGroup:
 
 @dataclass(frozen=True, slots=True)
 class TreeNode:
-    """One sampled step in the search tree; `kept` if the search went on from it or returned it.
-
-    Where `is_prompt`, it is what was asked anew: the text of a completion begins below it.
-    """
+    """A sampled step, or a new prompt; `kept` if the search went on from it or returned it."""
 
     path: tuple[int, ...]
     text: str
