@@ -9,6 +9,7 @@ what was asked for. Exits with 1 otherwise, and prints the seed of each case tha
 
 import argparse
 import asyncio
+import gzip
 import json
 import logging
 import math
@@ -63,6 +64,8 @@ SCORED = ScoreRequest(
     Problem(question="What?"), ("zero",), (("alpha", "beta"), ("gamma",), ()), path=(0,)
 )
 MAX_TOKENS = 64
+PACKED = 0.2
+"""The share of bodies and streams that come as gzip; half of these are spoiled once more."""
 
 
 @dataclass
@@ -168,6 +171,10 @@ def spoiled(handler: Handler, luck: random.Random) -> Handler:
             for _ in range(luck.randrange(1, 4)):
                 reply = spoiled_value(reply, luck)
             body = json.dumps(reply).encode()
+        if luck.random() < PACKED:
+            head["headers"] = {"Content-Encoding": "gzip"}
+            body = gzip.compress(body, mtime=0)
+            body = spoiled_body(body, luck) if luck.random() < 0.5 else body
         return web.Response(body=body, **head)
 
     return answer

@@ -3,7 +3,7 @@
 import pytest
 
 from ttc_client.errors import ConfigError
-from ttc_client.settings.config import load_settings
+from ttc_client.settings.config import load_settings, merge_settings
 from ttc_client.settings.servers import Servers
 
 
@@ -56,4 +56,11 @@ def test_a_url_that_is_none_or_holds_a_secret_is_refused_unseen(url, says):
 def test_a_key_that_no_header_can_carry_is_refused_unseen():
     with pytest.raises(ConfigError, match=r"TTC_PRM_API_KEY .* line break") as raised:
         Servers(prm_api_key="sk-secret\n")
+    assert "secret" not in str(raised.value)
+
+
+def test_a_list_of_places_that_is_none_is_refused_without_its_password():
+    table = {"policy": [1, "http://me:secret@gpu"]}
+    with pytest.raises(ConfigError, match=r"policy .*must be a list of URLs") as raised:
+        merge_settings({}, {}, table, "ttc.toml")
     assert "secret" not in str(raised.value)

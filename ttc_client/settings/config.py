@@ -187,7 +187,8 @@ def typed(name: str, value: Any, origin: str) -> Any:
     if name in ("policy", "prm"):
         places = value.split(",") if isinstance(value, str) and value else value or ()
         if not isinstance(places, list | tuple) or not all(map(_is_place, cast(list[Any], places))):
-            raise ConfigError(f"{name} is {value!r} (from {origin}): it must be a list of URLs")
+            said = "" if "@" in repr(value) else f" is {value!r}"  # it may hold a password
+            raise ConfigError(f"{name}{said} (from {origin}): it must be a list of URLs")
         return cast(Sequence[Any], places)
     wanted = SETTINGS[name].type
     if name == "step_delimiter":
