@@ -3,6 +3,7 @@
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
+from io import BytesIO
 from typing import Any
 
 import aiohttp
@@ -70,7 +71,7 @@ class Caller:
     model: str = ""
 
     async def post(self, path: str, body: Any, headers: Any = None) -> Answer:
-        raw = body if isinstance(body, bytes) else encode(body)
+        raw = BytesIO(encode(body)) if isinstance(body, dict) else body
         async with self.session.post(self.url + path, data=raw, headers=headers) as reply:
             return Answer(reply.status, reply.headers, await reply.read())
 
