@@ -21,7 +21,7 @@ _ARGUMENTS = (
     "--remote-debugging-port=0",
 )
 _ANNOUNCED = "DevTools listening on "
-_KEYS = {"Enter": 13, "ArrowUp": 38, "ArrowDown": 40}
+_KEYS = {"Tab": 9, "Enter": 13, "ArrowUp": 38, "ArrowDown": 40}
 
 
 @contextmanager

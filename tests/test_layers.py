@@ -91,6 +91,7 @@ def test_there_is_one_http_stack_and_the_sdk_in_one_place():
         ("clients/openai_sdk.py", "openai"),
         ("clients/openai_sdk.py", "httpx2"),
         *((f"gateway/{name}.py", "aiohttp") for name in ("app", "around", "server", "streams")),
+        ("gateway/pages.py", "aiohttp"),
     }
 
 

@@ -69,9 +69,8 @@ class Prompt:
     """Messages, and how the policy's server reads them.
 
     `text` is the templated text, `ids` its tokens; each is empty where the client works with the
-    other alone. `ends` are strings that end a completion, as the policy's own end does, and are no
-    part of it. With `chat`, completions are sampled whole through the server's chat API, which is
-    sent these fields as they are: tools, a response format, messages that only a server can render.
+    other alone. `ends` are strings that end a completion and are not part of it. With `chat`,
+    completions are sampled whole by the server's chat API, which is sent these fields: tools, say.
     `closes_thought` is the mark that ends the thought which the prompt leaves open, if any.
     """
 

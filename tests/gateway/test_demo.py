@@ -153,8 +153,10 @@ def test_a_stop_string_ends_every_completion(sdk):
 def test_without_servers_the_demo_answers_and_every_reply_says_so(tmp_path: Path):
     profiles = tmp_path / "profiles.toml"
     profiles.write_text('vote = "majority:4"\n')
-    with ttc("serve", "--port", "0", "--profiles", str(profiles)) as (process, lines):
-        with openai.OpenAI(base_url=lines[0], api_key="none", max_retries=0) as sdk:
+    key = "sk-0123456789abcdef"
+    arguments = ("serve", "--port", "0", "--profiles", str(profiles))
+    with ttc(*arguments, TTC_SERVE_KEYS=f"me {key}") as (process, lines):
+        with openai.OpenAI(base_url=lines[0], api_key=key, max_retries=0) as sdk:
             for model in ("", ":vote"):
                 raw = sdk.chat.completions.with_raw_response.create(**asked(model))
                 assert "demo" in raw.headers["X-TTC-Demo"]

@@ -1,14 +1,23 @@
 """The deploy files against their schemas, the launch scripts and the client's settings."""
 
+import json
+import re
 import subprocess
 import sys
+import tomllib
+from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
+from ttc_client import Servers
+from ttc_client.gateway.metrics import HELP
+from ttc_client.gateway.profiles import read_profiles
 from ttc_client.settings import config
+from ttc_client.settings.config import load_settings
 
 ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "servers" / "deploy"
@@ -130,3 +139,28 @@ def test_the_client_job_reaches_both_servers() -> None:
     (rule,) = the_object("NetworkPolicy", "prm")["spec"]["ingress"]
     (allowed,) = rule["from"]
     assert template["metadata"]["labels"] == allowed["podSelector"]["matchLabels"]
+
+
+def test_the_gateway_serves_both_models_with_keys_on_the_port_it_is_reached_at() -> None:
+    pod = container("ttc-gateway")
+    environment = {variable["name"]: variable["value"] for variable in pod["env"]}
+    job = {variable["name"]: variable["value"] for variable in container("ttc")["env"]}
+    assert environment == job
+    arguments = dict(pairwise(pod["args"]))
+    assert arguments["--port"] == str(
+        the_object("Service", "ttc-gateway")["spec"]["ports"][0]["port"]
+    )
+    mounts = {mount["mountPath"] for mount in pod["volumeMounts"]}
+    files = [Path(arguments[flag]) for flag in ("--keys", "--profiles")]
+    assert {str(file.parent) for file in files} == mounts
+    lines = tomllib.loads(the_object("ConfigMap", "ttc-gateway")["data"]["profiles.toml"])
+    settings = replace(load_settings({}, {}), servers=Servers(policy="http://x", prm="http://y"))
+    profiles = read_profiles([f"{name}={line}" for name, line in lines.items()], None, settings)
+    assert set(profiles) == {"fast", "hard"}
+
+
+def test_the_dashboard_asks_for_metrics_that_there_are() -> None:
+    dashboard = json.loads((DEPLOY / "grafana.json").read_text())
+    asked = {target["expr"] for panel in dashboard["panels"] for target in panel["targets"]}
+    names = {name for expr in asked for name in re.findall(r"ttc_\w+", expr)}
+    assert {re.sub("_(bucket|sum|count)$", "", name) for name in names} == set(HELP)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from ttc_client.cli.options import ConfigFile
+from ttc_client.cli.options import ConfigFile, out_path
 
 if TYPE_CHECKING:
     from ttc_client.gateway.app import Gateway
@@ -50,6 +50,15 @@ def serve(
         float | None,
         typer.Option(min=0.01, help="Seconds after which a search ends with its best so far."),
     ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            parser=out_path,
+            metavar="PATH",
+            help="Keep the page's searches in this directory, each with a permanent link; without "
+            "it, the last ones are kept in memory.",
+        ),
+    ] = None,
     keep_alive: Annotated[
         Literal["comment", "chunk", "off"],
         typer.Option(help="What is sent every ten seconds while a stream waits for its search."),
@@ -62,16 +71,16 @@ def serve(
     """Serve an OpenAI-compatible API whose answers are searched for.
 
     Every profile is a model to callers: MODEL:fast searches as the profile says, MODEL alone
-    passes requests on to the policy. Without --policy, the demo servers answer.
+    passes requests on to the policy. A page at / shows searches while they run. Without --policy,
+    the demo servers answer.
 
     [bold]Example[/bold]
 
       ttc serve --policy http://gpu1:8000 --prm http://gpu2:8001 --profile hard=dvts:64,task=math
     """
     from ttc_client.gateway.around import log_to_stderr
-    from ttc_client.gateway.keys import VARIABLE
     from ttc_client.gateway.server import Serving, serve
-    from ttc_client.settings.config import load_settings
+    from ttc_client.settings.config import KEYS_VARIABLE, load_settings
 
     serving = Serving(
         host=host,
@@ -79,11 +88,12 @@ def serve(
         profiles=tuple(profile or ()),
         profiles_file=profiles,
         keys=keys,
-        keys_variable=os.environ.get(VARIABLE, ""),
+        keys_variable=os.environ.get(KEYS_VARIABLE, ""),
         origins=tuple(cors_origin or ()),
         max_searches=max_searches,
         max_queue=max_queue,
         deadline_s=deadline,
+        out=out,
         keep_alive=keep_alive,
     )
     log_to_stderr(access=access_log)
@@ -98,4 +108,4 @@ def _say(url: str, gateway: "Gateway") -> None:
         params = profile.params
         task = f", {profile.task.name}" if profile.task else ""
         print(f"  {model}:{profile.name}   {params.strategy} at N={params.n}{task}")
-    print(f"  {model}   passed on to the policy\n", flush=True)
+    print(f"  {model}   passed on to the policy\n\nThe page is {url}/", flush=True)

@@ -14,7 +14,9 @@ from ttc_client.gateway import chats, plain
 from ttc_client.gateway.around import KEY, NOTES, around
 from ttc_client.gateway.asked import Asked, profile_of, read_chat
 from ttc_client.gateway.bodies import Fields, decoded
+from ttc_client.gateway.kept import KeptSearches
 from ttc_client.gateway.keys import Key
+from ttc_client.gateway.pages import Pages
 from ttc_client.gateway.refusals import RefusedError
 from ttc_client.gateway.replies import ChatReply
 from ttc_client.gateway.responses import ResponseReply, read_response
@@ -38,6 +40,7 @@ class Gateway:
     searches: Searches
     keys: Sequence[Key] = ()
     origins: Sequence[str] = ()
+    kept: KeptSearches = field(default_factory=KeptSearches)
     keep_alive: KeepAlive = "comment"
     deadline_s: float | None = None
     max_body_bytes: int = MAX_BODY_BYTES
@@ -49,8 +52,11 @@ class Gateway:
             client_max_size=self.max_body_bytes,
             middlewares=around(self, self.searches.metrics, self.searches.client.servers.is_demo),
         )
+        pages = Pages(self.searches, self.kept)
         app.add_routes(
             [
+                *pages.routes(),
+                web.post("/ttc/searches", self._watched),
                 web.get("/health", self._health),
                 web.get("/metrics", self._metrics),
                 web.get("/v1/models", self._models),
@@ -126,6 +132,18 @@ class Gateway:
         told = await chats.stream_search(searches, asked, caller, stream, shape, self.keep_alive)
         request[NOTES]["tokens"] = told.result.usage.completion_tokens if told else None
         return stream.response
+
+    async def _watched(self, request: web.Request) -> web.StreamResponse:
+        """Search for the page, which sees the tree grow."""
+        fields = decoded(await request.read())
+        profile = profile_of(fields.get("model"), self.searches.model, self.searches.profiles)
+        if profile is None:
+            raise RefusedError("the policy itself does not search: name a profile", param="model")
+        note(request, fields)
+        asked = read_chat(fields, profile)
+        await self.searches.check(asked)
+        pages = Pages(self.searches, self.kept)
+        return await pages.watched(request, asked, self._caller(request))
 
     async def _pass_on(
         self, request: web.Request, path: str, payload: Fields

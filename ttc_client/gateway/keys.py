@@ -10,8 +10,8 @@ from pathlib import Path
 
 from ttc_client.errors import ConfigError
 from ttc_client.files import read_small
+from ttc_client.settings.config import KEYS_VARIABLE
 
-VARIABLE = "TTC_SERVE_KEYS"
 _NAME = re.compile(r"[\w.-]{1,64}", re.ASCII)
 _SHORTEST = 16
 _LIMITS = ("searches", "tokens")
@@ -82,7 +82,7 @@ def check_host(host: str, keys: Iterable[Key]) -> None:
     if not any(keys) and not _is_loopback(host):
         raise ConfigError(
             f"host is {host!r}, which others can reach, and there are no keys: name a file of them "
-            f"with --keys, or put them into {VARIABLE}"
+            f"with --keys, or put them into {KEYS_VARIABLE}"
         )
 
 

@@ -17,6 +17,7 @@ from ttc_client.gateway.admission import Desk
 from ttc_client.gateway.app import MAX_BODY_BYTES, Gateway, check_served
 from ttc_client.gateway.around import add_headers
 from ttc_client.gateway.health import Health
+from ttc_client.gateway.kept import KeptSearches
 from ttc_client.gateway.keys import check_host, read_keys
 from ttc_client.gateway.metrics import Metrics
 from ttc_client.gateway.profiles import read_profiles
@@ -35,7 +36,8 @@ _MOST_HEADER_BYTES = 32 << 10
 class Serving:
     """How to serve: what `ttc serve` is told beside the settings of its searches.
 
-    `keys` and `profiles_file` are read again on SIGHUP. `grace_s` is how long searches may go on
+    `keys` and `profiles_file` are read again on SIGHUP. The page's searches are kept in `out`, the
+    last ones in memory if it is None. `grace_s` is how long searches may go on
     after SIGTERM.
     """
 
@@ -49,6 +51,7 @@ class Serving:
     max_searches: int = 64
     max_queue: int = 256
     deadline_s: float | None = None
+    out: Path | None = None
     keep_alive: KeepAlive = "comment"
     grace_s: float = 60.0
     max_body_bytes: int = MAX_BODY_BYTES
@@ -74,6 +77,7 @@ async def gateway_for(serving: Serving, settings: Settings) -> AsyncGenerator[Ga
             searches,
             keys,
             serving.origins,
+            KeptSearches(serving.out),
             serving.keep_alive,
             serving.deadline_s,
             serving.max_body_bytes,

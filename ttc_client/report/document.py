@@ -16,13 +16,21 @@ from ttc_client.report import palette
 from ttc_client.report.terminal import clean
 
 
-def document(title: str, body: str, name: str, data: object, scripts: Sequence[str]) -> str:
-    """Return a page; `scripts` are files of this package, `name` the id of the data's element."""
-    script = "\n" + "".join(map(asset, scripts))
+def document(
+    title: str, body: str, name: str, data: object, scripts: Sequence[str], *, live: bool = False
+) -> str:
+    """Return a page; `name` is the id of the data's element.
+
+    `scripts` are files of this package, or texts that begin with a comment. A `live` page may ask
+    the server that it came from.
+    """
+    texts = [text if text.startswith("//") else asset(text) for text in scripts]
+    script = "\n" + "".join(texts)
     return filled(
         asset("page.html"),
         {
             "DIGEST": _digest(script),
+            "CONNECT": "connect-src 'self'; " if live else "",
             "TITLE": shown(title),
             "STYLE": palette.css() + "\n" + asset("page.css"),
             "BODY": body,

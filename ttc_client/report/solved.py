@@ -88,10 +88,10 @@ def write_search(path: Path, directory: Path) -> Path:
     return index
 
 
-def search_page(result: SearchResult) -> str:
-    """Return the page of a search: its answer, its votes, its candidates and its tree."""
+def shown_result(result: SearchResult) -> ShownResult:
+    """Return what a page shows of a search."""
     typeset = Typesetter()
-    shown_result = ShownResult(
+    return ShownResult(
         problem=typeset.text(result.problem.question),
         answer=typeset.answer(result.answer),
         votes=_votes(result, typeset),
@@ -99,6 +99,10 @@ def search_page(result: SearchResult) -> str:
         tree=_tree(result, typeset),
         formulas=typeset.formulas,
     )
+
+
+def search_page(result: SearchResult) -> str:
+    """Return the page of a search: its answer, its votes, its candidates and its tree."""
     said = [models([result.policy], [result.prm])]
     demo = [DEMO] if is_demo_search(result) else []
     heading = f"{result.strategy} at N={result.n}"
@@ -109,7 +113,7 @@ def search_page(result: SearchResult) -> str:
         "LEGEND": shown(_LEGEND if result.prm else _LEGEND_UNSCORED),
     }
     body = filled(asset("search.html"), parts)
-    return document(f"ttc report: {heading}", body, "search", shown_result, _SCRIPTS)
+    return document(f"ttc report: {heading}", body, "search", shown_result(result), _SCRIPTS)
 
 
 def _votes(result: SearchResult, typeset: Typesetter) -> tuple[ShownVotes, ...]:

@@ -25,6 +25,8 @@ from ttc_client.tasks.table import OPTIONS, find_task
 from ttc_client.tasks.task import Task
 
 DEFAULT_FILE = Path("ttc.toml")
+KEYS_VARIABLE = "TTC_SERVE_KEYS"
+"""Holds the API keys of those who may ask `ttc serve`; a secret, and so not a setting."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -173,7 +175,7 @@ def is_text(value: str) -> bool:
 
 def _check_environment(environment: Mapping[str, str]) -> None:
     """Raise ConfigError for a variable that almost has one of our names, or that is not text."""
-    known = {ENVIRONMENT_PREFIX + name.upper() for name in SETTINGS}
+    known = {ENVIRONMENT_PREFIX + name.upper() for name in SETTINGS} | {KEYS_VARIABLE}
     for name, value in environment.items():
         if name in known and not is_text(value):
             raise ConfigError(f"{name} in the environment holds bytes that are not UTF-8 text")
