@@ -17,6 +17,7 @@ from ttc_client.together import together
 from ttc_client.types import Problem, Usage
 
 SCORES = "scores.jsonl"
+_UNSCORED = "the verifier gave some of its steps no score"
 _AT_ONCE = 256
 """Solutions that wait for a verifier at once; how many reach it, its limiter decides."""
 
@@ -109,7 +110,8 @@ class Judging:
         meter = Meter()
         try:
             reply = await client.score(ScoreRequest(work.problem, (), (work.steps,)), meter)
-            scores, error = reply.scores[0], ""
+            scores = tuple(score for score in reply.scores[0] if score is not None)
+            error = "" if len(scores) == len(work.steps) else _UNSCORED
         except TTCError as failure:
             scores, error = (), str(failure) or type(failure).__name__
         began_s, self._ended_s = self._ended_s, time.monotonic()

@@ -3,15 +3,18 @@
 Knows nothing of what a row holds.
 """
 
+import random
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeVar
 
 from ttc_client.bench.readers import READERS, Row, import_extra, is_readable, read_rows
 from ttc_client.errors import ConfigError
 
 BuiltIn = Literal["demomath", "demoprocess"]
+T = TypeVar("T")
+_SAMPLE_SEED = 0
 _EXAMPLES = {"demomath": "HuggingFaceH4/MATH-500", "demoprocess": "Qwen/ProcessBench"}
 
 
@@ -41,6 +44,14 @@ def rows_of(source: str, split: str | None, built_in: BuiltIn) -> Iterable[Row]:
         f"dataset is {source}: it must be a file ending in {', '.join(READERS)}, each also with "
         f".gz, a Hugging Face dataset such as {_EXAMPLES[built_in]}, or {built_in}"
     )
+
+
+def sample(items: Sequence[T], limit: int | None) -> Sequence[T]:
+    """Return so many of some items, in order, the same each time; all of them without a limit."""
+    if limit is None or limit >= len(items):
+        return items
+    taken = random.Random(_SAMPLE_SEED).sample(range(len(items)), limit)
+    return [items[place] for place in sorted(taken)]
 
 
 def _hugging_face(source: str, split: str | None) -> Iterable[Row]:

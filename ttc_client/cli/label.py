@@ -40,7 +40,9 @@ def label(
         typer.Option(help="every: from each step; binary: bisect for the first error."),
     ] = "every",
     resume: Annotated[bool, typer.Option("--resume", help="Go on with what is in --out.")] = False,
-    limit: Annotated[int | None, typer.Option(help="Only the first solutions.")] = None,
+    limit: Annotated[
+        int | None, typer.Option(help="Only so many solutions: a sample, the same each time.")
+    ] = None,
     split: Annotated[
         str | None, typer.Option(help="Split of a Hugging Face dataset. (default: test)")
     ] = None,
@@ -94,6 +96,7 @@ async def _run(
 ) -> "Labelling":
     from ttc_client.bench.labelling import LABELS, ROLLOUTS, Labelled, Labelling, Rollouts
     from ttc_client.bench.ledger import Ledger
+    from ttc_client.bench.sources import sample
     from ttc_client.report.progress import show
     from ttc_client.runtime.client import Client
     from ttc_client.settings.config import load_settings
@@ -117,7 +120,7 @@ async def _run(
             },
         }
         with Ledger(out, recorded, {ROLLOUTS: Rollouts, LABELS: Labelled}, resume=resume) as ledger:
-            solutions = found.solutions[: plan["limit"]]
+            solutions = sample(found.solutions, plan["limit"])
             labelling = Labelling(solutions, plan["method"], params, ledger)
             async with show(_View(labelling), console):
                 await labelling.run(client)

@@ -4,6 +4,7 @@ import asyncio
 import os
 import sys
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -62,7 +63,9 @@ def evaluate(
     split: Annotated[
         str | None, typer.Option(help="Split of a Hugging Face dataset. (default: all of them)")
     ] = None,
-    limit: Annotated[int | None, typer.Option(help="Only the first solutions.")] = None,
+    limit: Annotated[
+        int | None, typer.Option(help="Only so many solutions: a sample, the same each time.")
+    ] = None,
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -88,6 +91,7 @@ def evaluate(
     from ttc_client.bench.ledger import Ledger
     from ttc_client.bench.runs import read_run
     from ttc_client.bench.solutions import read_solutions
+    from ttc_client.bench.sources import sample
     from ttc_client.report.terminal import clean
     from ttc_client.search.params import check_count
 
@@ -98,7 +102,7 @@ def evaluate(
     found = read_solutions(dataset, split)
     for note in found.notes:
         print(f"ttc: {clean(note)}", file=sys.stderr)
-    solutions = found.solutions[:limit]
+    solutions = sample(found.solutions, limit)
     resampled = Resampled.of(read_run(run)) if run else None
     work = [Work(s.id, s.problem, s.steps) for s in solutions]
     work += resampled.work() if resampled else []
@@ -123,17 +127,16 @@ def _servers(settings: dict[str, Any], prms: list[str] | None) -> "list[tuple[st
     from ttc_client.clients.functions import no_policy
     from ttc_client.settings.config import load_settings
 
+    only_judged = {**settings, "policy": [no_policy]}
+    if not prms:
+        found = load_settings(only_judged, os.environ).servers
+        return [("", found if found.verifiers else replace(found, policy=()))]
     named: list[tuple[str, str]] = []
-    for given in prms or ([os.environ["TTC_PRM"]] if os.environ.get("TTC_PRM") else []):
+    for given in prms:
         name, equals, places = given.partition("=")
         named.append((name, places) if equals and "/" not in name else ("", given))
-    if not named:
-        return [("", load_settings({**settings, "policy": [], "prm": []}, os.environ).servers)]
     return [
-        (
-            name,
-            load_settings({**settings, "policy": [no_policy], "prm": places}, os.environ).servers,
-        )
+        (name, load_settings({**only_judged, "prm": places}, os.environ).servers)
         for name, places in named
     ]
 
@@ -165,7 +168,9 @@ class _View:
         """Say how many solutions the present verifier has scored."""
         judging = self._judging
         done = judging.num_done[judging.verifier]
-        return (f"{judging.verifier}: {done} of {len(judging.work)} solutions scored",)
+        return (
+            f"{judging.verifier or 'connecting'}: {done} of {len(judging.work)} solutions scored",
+        )
 
     def news(self) -> "Sequence[RenderableType]":
         """Nothing comes to an end before all solutions do."""

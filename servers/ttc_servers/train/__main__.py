@@ -1,4 +1,4 @@
-"""Train and measure the demo models: `python -m ttc_servers.train {policy,prm,sample,eval}`."""
+"""Train and measure the demo models: `python -m ttc_servers.train COMMAND`."""
 
 import argparse
 import json
@@ -10,12 +10,16 @@ import torch
 from ttc_servers.demomath import SPLITS, fixed_test_set
 from ttc_servers.train.data import numbered_problem
 from ttc_servers.train.evaluate import greedy_accuracy, search_figures
+from ttc_servers.train.improve import TRUTHS, Round, improve
 from ttc_servers.train.llama import load_model
 from ttc_servers.train.loop import Schedule
 from ttc_servers.train.policy import train_policy
 from ttc_servers.train.prm import train_prm
 from ttc_servers.train.sampler import sample
 from ttc_servers.train.tokenizer import load_tokenizer
+
+MODELS = Path(__file__).parents[1] / "models"
+"""The pair that comes with the package."""
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -50,6 +54,23 @@ def _parser() -> argparse.ArgumentParser:
     measuring.add_argument("--prm", type=Path, help="without it, greedy accuracy alone")
     measuring.add_argument("--count", type=int, help="how many; without it, the fixed test set")
     measuring.set_defaults(run=_eval)
+    improving = commands.add_parser(
+        "improve", help="train a policy on what it finds", description=improve.__doc__
+    )
+    _add_schedule(improving)
+    improving.set_defaults(run=_improve, steps=300, lr=0.004)
+    improving.add_argument("--policy", type=Path, default=MODELS / "policy")
+    improving.add_argument("--prm", type=Path, default=MODELS / "prm")
+    improving.add_argument(
+        "--truth", choices=TRUTHS, default="gold", help="what says what is right"
+    )
+    improving.add_argument("--rounds", type=int, default=2)
+    improving.add_argument("--problems", type=int, default=1000, help="fresh ones a round")
+    improving.add_argument("-n", type=int, default=16, help="samples of each")
+    improving.add_argument("--keep", type=int, default=4, help="solutions of each to train on")
+    improving.add_argument(
+        "--measure-n", type=int, default=64, help="samples of each test problem; 0: greedy alone"
+    )
     for command, split in ((sampling, "train"), (measuring, "validation")):
         command.add_argument("--policy", type=Path, required=True)
         command.add_argument("--split", choices=SPLITS, default=split)
@@ -89,6 +110,14 @@ def _prm(options: argparse.Namespace) -> None:
     train_prm(
         options.folder, options.start, _schedule(options), options.batch_size,
         samples=options.samples, held_out=options.held_out, resume=options.resume,
+    )  # fmt: skip
+
+
+def _improve(options: argparse.Namespace) -> None:
+    each = Round(options.problems, options.n, options.keep, measure_n=options.measure_n)
+    improve(
+        options.folder, options.policy, options.prm, options.truth, options.rounds, each,
+        _schedule(options), options.batch_size,
     )  # fmt: skip
 
 

@@ -1,0 +1,216 @@
+"""Close the loop: sample solutions of fresh problems, keep what is right, and train on it again.
+
+What counts as right has three sources: the gold answers, the PRM's weighted vote, and the majority,
+neither of which sees a gold answer. Rejection sampling with fine-tuning, as in STaR (Zelikman et
+al. 2022, arXiv 2203.14465) and RFT (Yuan et al. 2023, arXiv 2308.01825).
+"""
+
+import json
+import random
+import sys
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+import torch
+from tokenizers import Tokenizer
+
+from ttc_servers.demomath import Problem, boxed, check_steps, fixed_test_set
+from ttc_servers.train.data import Batch, Row, numbered_problem, policy_prompt, prm_row, split_steps
+from ttc_servers.train.evaluate import answer_key, greedy_accuracy
+from ttc_servers.train.llama import Llama, load_model
+from ttc_servers.train.loop import Schedule, train
+from ttc_servers.train.policy import policy_loss, save_folder
+from ttc_servers.train.prm import score_rows
+from ttc_servers.train.sampler import sample
+from ttc_servers.train.tokenizer import EOT, encode, load_tokenizer
+
+Truth = Literal["gold", "prm", "majority"]
+TRUTHS: tuple[Truth, ...] = ("gold", "prm", "majority")
+
+
+@dataclass(frozen=True, slots=True)
+class Round:
+    """What a round does: `n` samples of each of `problems`, of which `keep` are trained on.
+
+    `measure_n` samples of each test problem give pass and majority; 0 leaves these out.
+    """
+
+    problems: int = 1000
+    n: int = 16
+    keep: int = 4
+    temperature: float = 0.8
+    measure_n: int = 0
+
+
+class Sampled(NamedTuple):
+    """A solution, the key of its answer, None without one, and whether the answer is right."""
+
+    text: str
+    key: str | None
+    is_right: bool
+
+
+def improve(
+    folder: Path,
+    policy: Path,
+    prm: Path,
+    truth: Truth,
+    rounds: int,
+    each: Round,
+    schedule: Schedule,
+    batch_size: int,
+) -> None:
+    """Improve a policy round by round, each in a folder of its own; prints a JSON line a round.
+
+    Round 0 measures the policy as it is. A round whose figures are there is not done again. Raises
+    ValueError if a training problem is one of the test set's.
+    """
+    tokenizer, current = load_tokenizer(policy), policy
+    for number in range(rounds + 1):
+        place = folder / f"round-{number}"
+        figures = place / "figures.json"
+        if not figures.exists():
+            place.mkdir(parents=True, exist_ok=True)
+            kept = 0
+            if number:
+                seeds = replace(schedule, seed=schedule.seed + number)
+                samples = _sample_round(current, tokenizer, each, seeds)
+                rows = _rows(samples, tokenizer, prm, truth, each.keep)
+                _train(place, current, tokenizer, rows, seeds, batch_size)
+                kept = len(rows)
+            found = _measure(place if number else policy, tokenizer, each, schedule.seed)
+            line = {"truth": truth, "round": number, "kept": kept, **found}
+            figures.write_text(json.dumps(line) + "\n")
+        sys.stdout.write(figures.read_text())
+        sys.stdout.flush()
+        current = place if number else policy
+
+
+def fresh_problems(count: int, seed: int) -> list[Problem]:
+    """Draw training problems, each once; raises ValueError if one is in the test set."""
+    drawn = (numbered_problem("train", seed, index) for index in range(count))
+    problems = list({canonical(problem.problem): problem for problem in drawn}.values())
+    tested = {canonical(problem.problem) for problem in fixed_test_set()}
+    if shared := tested & {canonical(problem.problem) for problem in problems}:
+        raise ValueError(f"{len(shared)} training problems are in the test set")
+    return problems
+
+
+def canonical(text: str) -> str:
+    """Return a problem's text without what does not change the problem: spaces and case."""
+    return "".join(text.lower().split())
+
+
+def chosen(samples: Sequence[Sampled], rewards: Sequence[float], truth: Truth) -> list[int]:
+    """Return the samples of a problem whose answer is held to be right, the best reward first.
+
+    Without a gold answer it is the one with the largest sum of rewards, or the most frequent.
+    """
+    if truth == "gold":
+        right = [index for index, sampled in enumerate(samples) if sampled.is_right]
+    else:
+        support = Counter[str]()
+        for sampled, reward in zip(samples, rewards, strict=True):
+            if sampled.key is not None:
+                support[sampled.key] += reward if truth == "prm" else 1
+        winner = support.most_common(1)[0][0] if support else ""
+        right = [index for index, sampled in enumerate(samples) if sampled.key == winner]
+    return sorted(right, key=lambda index: -rewards[index]) if truth == "prm" else right
+
+
+def read(problem: Problem, solution: str) -> Sampled:
+    """Return a solution with the key of its answer, which owes nothing to the right one."""
+    steps = split_steps(solution) or [""]
+    return Sampled(solution, answer_key(boxed(steps[-1])), check_steps(problem, steps[-1:])[0])
+
+
+_Found = list[tuple[Problem, list[Sampled]]]
+"""Problems with their samples."""
+
+
+def _sample_round(start: Path, tokenizer: Tokenizer, each: Round, schedule: Schedule) -> _Found:
+    problems = fresh_problems(each.problems, schedule.seed)
+    return _sampled(load_model(start), tokenizer, problems, each.n, each.temperature, schedule.seed)
+
+
+def _sampled(
+    model: Llama,
+    tokenizer: Tokenizer,
+    problems: Sequence[Problem],
+    n: int,
+    temperature: float,
+    seed: int,
+) -> _Found:
+    found: _Found = [(problem, []) for problem in problems]
+    for index, text in sample(model, tokenizer, problems, n, temperature, seed):
+        found[index][1].append(read(problems[index], text))
+    return found
+
+
+def _rows(found: _Found, tokenizer: Tokenizer, prm: Path, truth: Truth, keep: int) -> list[Row]:
+    """Return what is trained on: of each problem, up to `keep` different chosen solutions."""
+    verifier = load_model(prm) if truth == "prm" else None
+    rows: list[Row] = []
+    for problem, samples in found:
+        rewards = _rewards(verifier, tokenizer, problem, samples)
+        texts = dict.fromkeys(samples[i].text for i in chosen(samples, rewards, truth))
+        rows += [_row(tokenizer, problem, text) for text in [*texts][:keep]]
+    return rows
+
+
+def _train(
+    place: Path,
+    start: Path,
+    tokenizer: Tokenizer,
+    rows: Sequence[Row],
+    schedule: Schedule,
+    batch_size: int,
+) -> None:
+    """Train the policy in `start` on rows, into the folder `place`."""
+    torch.manual_seed(schedule.seed)
+    model, prefix = load_model(start), encode(tokenizer, policy_prompt()[0])
+
+    def make_batch(rng: random.Random, step: int) -> Batch:
+        return Batch(prefix, rng.choices(rows, k=batch_size))
+
+    loss = policy_loss(model, schedule.micro_batches)
+    train(model, make_batch, loss, schedule, place / "checkpoint.pt", resume=True)
+    save_folder(model, tokenizer, place)
+
+
+def _rewards(
+    verifier: Llama | None, tokenizer: Tokenizer, problem: Problem, samples: Sequence[Sampled]
+) -> list[float]:
+    """Return the last step's score of each sample; 0 without a verifier."""
+    if verifier is None:
+        return [0.0] * len(samples)
+    rows = [prm_row(tokenizer, problem, split_steps(s.text) or [""]) for s in samples]
+    return [scores[-1] for scores in score_rows(verifier, tokenizer, rows)]
+
+
+def _row(tokenizer: Tokenizer, problem: Problem, solution: str) -> Row:
+    """Return a solution in the policy's prompt; only the solution is learned."""
+    row = Row.empty()
+    row.append(encode(tokenizer, problem.problem + policy_prompt()[1]))
+    row.append(encode(tokenizer, solution + EOT), lm_weight=1.0)
+    return row
+
+
+def _measure(folder: Path, tokenizer: Tokenizer, each: Round, seed: int) -> dict[str, float]:
+    """Return shares of the fixed test set: greedy, and pass and majority among `measure_n`."""
+    model, problems = load_model(folder), fixed_test_set()
+    found = {"greedy": greedy_accuracy(model, tokenizer, problems)["all"]}
+    if not each.measure_n:
+        return found
+    sampled = _sampled(model, tokenizer, problems, each.measure_n, each.temperature, seed)
+    voted = [_majority_is_right(samples) for _, samples in sampled]
+    passed = [any(one.is_right for one in samples) for _, samples in sampled]
+    n = each.measure_n
+    return found | {f"pass@{n}": sum(passed) / len(passed), f"maj@{n}": sum(voted) / len(voted)}
+
+
+def _majority_is_right(samples: Sequence[Sampled]) -> bool:
+    return any(samples[i].is_right for i in chosen(samples, [0.0] * len(samples), "majority"))

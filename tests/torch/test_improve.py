@@ -1,0 +1,74 @@
+"""The loop: what each source of truth keeps, no test problem, rounds that are resumed."""
+
+import json
+
+import pytest
+
+from ttc_servers.demomath import fixed_test_set
+from ttc_servers.train import improve as loop
+from ttc_servers.train.__main__ import MODELS, main
+from ttc_servers.train.improve import Sampled, canonical, chosen, fresh_problems, read
+
+SAMPLES = [
+    Sampled("a", "1", False),
+    Sampled("b", "1", False),
+    Sampled("c", "2", True),
+    Sampled("d", None, False),
+]
+
+
+@pytest.mark.parametrize(
+    ("truth", "rewards", "kept"),
+    [
+        ("gold", [0.9, 0.9, 0.1, 0.9], [2]),
+        ("majority", [0.1, 0.1, 0.9, 0.9], [0, 1]),
+        ("prm", [0.1, 0.2, 0.9, 0.9], [2]),
+        ("prm", [0.5, 0.6, 0.9, 0.9], [1, 0]),
+    ],
+    ids=["gold", "majority", "prm against it", "prm with it"],
+)
+def test_each_source_of_truth_keeps_what_it_holds_to_be_right(truth, rewards, kept):
+    assert chosen(SAMPLES, rewards, truth) == kept
+
+
+def test_without_an_answer_nothing_is_kept():
+    assert chosen(SAMPLES[3:], [0.9], "majority") == []
+    assert chosen(SAMPLES[:1], [0.9], "gold") == []
+
+
+def test_a_key_owes_nothing_to_the_right_answer():
+    problem = fixed_test_set()[0]
+    right = read(problem, rf"Therefore, the final answer is: $\boxed{{{problem.forms[0]}}}$.")
+    wrong = read(problem, r"Therefore, the final answer is: $\boxed{12345}$.")
+    assert (right.is_right, wrong.is_right, wrong.key) == (True, False, "12345")
+    assert read(problem, "") == Sampled("", None, False)
+
+
+def test_no_training_problem_is_one_of_the_test_set(monkeypatch):
+    problems = fresh_problems(200, 3)
+    tested = {canonical(problem.problem) for problem in fixed_test_set()}
+    assert len({canonical(p.problem) for p in problems}) == len(problems)
+    assert not tested & {canonical(problem.problem) for problem in problems}
+    monkeypatch.setattr(loop, "fixed_test_set", lambda: problems[:1])
+    with pytest.raises(ValueError, match="1 training problems are in the test set"):
+        fresh_problems(200, 3)
+
+
+@pytest.mark.parametrize("truth", ["gold", "prm", "majority"])
+def test_a_round_trains_on_what_was_found_and_is_not_done_twice(
+    truth, tmp_path, capsys, monkeypatch
+):
+    tested = fixed_test_set()[::100]
+    monkeypatch.setattr(loop, "fixed_test_set", lambda: tested)
+    options = f"--truth {truth} --rounds 1 --problems 6 -n 4 --steps 2 --batch-size 4 --measure-n 2"
+    main(["improve", str(tmp_path), *options.split()])
+    first, second = map(json.loads, capsys.readouterr().out.splitlines())
+    assert (first["round"], second["round"], first["kept"]) == (0, 1, 0)
+    assert second["kept"] > 0
+    assert {"greedy", "pass@2", "maj@2"} <= second.keys()
+    weights = tmp_path / "round-1" / "model.safetensors"
+    assert weights.read_bytes() != (MODELS / "policy" / "model.safetensors").read_bytes()
+    written = weights.stat().st_mtime_ns
+    main(["improve", str(tmp_path), *options.split()])
+    assert [json.loads(x) for x in capsys.readouterr().out.splitlines()] == [first, second]
+    assert weights.stat().st_mtime_ns == written
