@@ -1,6 +1,7 @@
 """What an early stop would have come to, against the rule itself on each order of the samples."""
 
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -60,6 +61,15 @@ def test_what_four_equal_answers_save():
     assert (majority.accuracy, majority.change.difference) == (1, 0)
     certain = found[Stop("weighted", None)]
     assert (certain.curve.name, certain.taken) == ("best-of-n (weighted)", 9)  # 9 against 7
+
+
+def test_tokens_are_those_of_all_problems_together():
+    """An easy problem saves 12 of 16 samples of 10 tokens, a hard one none of 16 of 90."""
+    easy = record("majority", 16, [(0, None)] * 16, name="easy")
+    hard = record("majority", 16, [(-1, None)] * 16, name="hard")
+    longer = tuple(replace(sample, num_tokens=90) for sample in hard.samples)
+    found = {e.stop: e for e in estimate_stops([run(easy, replace(hard, samples=longer))])}
+    assert found[Stop("majority", 0.95)].share == (4 * 10 + 16 * 90) / (16 * 10 + 16 * 90)
 
 
 def test_a_wrong_lead_at_the_start_costs_something():

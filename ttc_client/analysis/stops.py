@@ -46,20 +46,26 @@ STOPS = (
 class Replay(NamedTuple):
     """What came of a search's samples, as means over orders: all of them, and up to the stop.
 
-    `taken` counts samples; `share` is that of the tokens, and `most` includes those in flight at
-    the stop in a window of the default size, each as if it were written to its end.
+    `full` and `stopped` say how right the answer is, `taken` counts samples, the others tokens: of
+    all, of those taken, and in `most` also of those in flight at the stop in a window of the
+    default size, each as if it were written to its end.
     """
 
     full: float
     stopped: float
     taken: float
-    share: float
+    all_tokens: float
+    tokens: float
     most: float
 
 
 @dataclass(frozen=True, slots=True)
 class StopEstimate:
-    """What a rule comes to over the problems of a curve, `change` against the full N."""
+    """What a rule comes to over the problems of a curve, `change` against the full N.
+
+    `share` and `most` are shares of all tokens, of all problems together: those that are hard take
+    more samples, and longer ones.
+    """
 
     curve: Curve
     n: int
@@ -99,7 +105,8 @@ def _estimate(
         return fmean(fmean(seeds.values()) for seeds in values(index).values())
 
     change = compare(values(1), values(0))
-    return StopEstimate(curve, n, stop, mean(1), change, mean(2), mean(3), mean(4))
+    share, most = mean(4) / mean(3), mean(5) / mean(3)
+    return StopEstimate(curve, n, stop, mean(1), change, mean(2), share, most)
 
 
 def replays(record: Record) -> Iterator[tuple[Stop, Replay]]:
@@ -138,11 +145,11 @@ def _replay(
 ) -> Replay:
     num_orders, n = tokens.shape
     lines = np.arange(num_orders, dtype=np.int64)
-    spent = tokens.cumsum(axis=1) / tokens.sum(axis=1, keepdims=True)
+    spent = tokens.cumsum(axis=1)
     in_flight = np.minimum(at + default_window(n) - 1, n - 1)
     of_each = (
         *(right[race.leader[:, -1]], right[race.leader[lines, at]], at + 1),
-        *(spent[lines, at], spent[lines, in_flight]),
+        *(spent[:, -1], spent[lines, at], spent[lines, in_flight]),
     )
     return Replay(*(float(values.mean()) for values in of_each))
 
