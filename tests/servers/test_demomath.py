@@ -17,11 +17,13 @@ from ttc_servers.demomath import (
     careless_steps,
     check_steps,
     first_error,
+    fixed_choice_set,
     fixed_test_set,
     generate,
     is_right,
     split_of,
 )
+from ttc_servers.demomath.latex import parse_number
 
 TEST_SET_SHA256 = "255016fea4c22cde9d6b000ba9b18aa40df7db713d6eb7434fe695e068ce8320"
 
@@ -196,3 +198,18 @@ def test_the_command_writes_json_lines_without_numpy_or_torch():
     rows = [json.loads(line) for line in run.stdout.splitlines()]
     assert [row["level"] for row in rows] == [2, 2, 2]
     assert all(split_of(row["problem"]) == "train" for row in rows)
+
+
+def test_each_problem_has_four_options_of_which_one_is_right():
+    rows = fixed_choice_set()
+    problems = fixed_test_set()
+    assert rows[::50] == fixed_choice_set()[::50]
+    places = Counter()
+    for problem, row in zip(problems, rows, strict=True):
+        options = row["options"]
+        assert len(set(options)) == 4
+        assert [is_right(problem, option) for option in options].count(True) == 1
+        numbers = [n for option in options if (n := parse_number(option)) is not None]
+        assert len(set(numbers)) == len(numbers)
+        places[options.index(problem.forms[0])] += 1
+    assert min(places.values()) > 80

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from ttc_client.bench.dataset import read_problem_set
+from ttc_client.bench.recipe import load_plan
 from ttc_client.errors import ConfigError
 from ttc_client.tasks.choice import Choice
 from ttc_client.tasks.options import options_in
@@ -135,6 +136,20 @@ def test_a_question_may_be_asked_without_its_options(tmp_path):
     (problem,) = read(tmp_path, row, task=Choice(show_options=False))
     assert problem.question == "Which is a tree?"
     assert Choice().extract(problem, "The answer is beech.") == "B"
+
+
+def test_the_recipe_of_demomath_as_choice_asks_the_question_alone():
+    plan = load_plan({"limit": 20}, {}, Path("demomath-choice"))
+    task = plan.settings.task
+    assert task.name == "choice"
+    assert plan.recorded["task"]["show_options"] is False
+    for problem in plan.problems:
+        options = problem.data["options"]
+        assert options[0] not in problem.question.splitlines()
+        right = options["ABCD".index(problem.gold)]
+        assert (
+            task.extract(problem, rf"So the final answer is: $\boxed{{{right}}}$.") == problem.gold
+        )
 
 
 def test_options_in_a_question_are_its_last_list_in_order():

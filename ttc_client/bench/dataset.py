@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from itertools import count
 
 from ttc_client.bench.columns import LackingError, RowProblems
-from ttc_client.bench.sources import rows_of
+from ttc_client.bench.sources import DEMO_SETS, rows_of
 from ttc_client.errors import ConfigError
 from ttc_client.tasks.rows import reader_of
 from ttc_client.tasks.task import Task
@@ -123,7 +123,7 @@ def read_problem_set(
     rows = RowProblems(task, columns or {}, source)
     found: list[tuple[int, Problem]] = []
     lacking: list[LackingError] = []
-    for index, row in enumerate(rows_of(source, split, "demomath")):
+    for index, row in enumerate(rows_of(source, split, *DEMO_SETS)):
         try:
             found.append((index, rows.problem(row, index)))
         except LackingError as error:

@@ -9,6 +9,7 @@ import msgspec
 
 from ttc_client.bench.dataset import Selection, read_problem_set
 from ttc_client.bench.grid import Grid
+from ttc_client.bench.sources import DEMO_SETS
 from ttc_client.errors import ConfigError
 from ttc_client.search.params import SearchParams
 from ttc_client.settings.config import (
@@ -79,7 +80,7 @@ def load_plan(
     shared = {name: value for name, value in given.items() if name not in RECIPE}
     table = {name: value for name, value in table.items() if name not in RECIPE}
     settings = merge_settings(shared, environment, table, str(path))
-    if settings.servers.is_demo and recipe.dataset != "demomath" and not demo:
+    if settings.servers.is_demo and recipe.dataset not in DEMO_SETS and not demo:
         raise ConfigError(
             f"no server is named, and the demo models know little of {recipe.dataset}: name real "
             "ones with --policy URL and --prm URL, or say --demo if you mean it"

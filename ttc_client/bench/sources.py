@@ -7,28 +7,26 @@ import random
 import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Final, Literal, TypeVar
 
 from ttc_client.bench.readers import READERS, Row, import_extra, is_readable, read_rows
 from ttc_client.errors import ConfigError
 
-BuiltIn = Literal["demomath", "demoprocess"]
+BuiltIn = Literal["demomath", "demomath-choice", "demoprocess"]
+DEMO_SETS: Final = ("demomath", "demomath-choice")
+"""Problem sets that the demo models were made for."""
 T = TypeVar("T")
 _SAMPLE_SEED = 0
 _EXAMPLES = {"demomath": "HuggingFaceH4/MATH-500", "demoprocess": "Qwen/ProcessBench"}
 
 
-def rows_of(source: str, split: str | None, built_in: BuiltIn) -> Iterable[Row]:
-    """Read the rows of a file, of a Hugging Face dataset, or of the set that is built in.
+def rows_of(source: str, split: str | None, built_in: BuiltIn, *more: BuiltIn) -> Iterable[Row]:
+    """Read the rows of a file, of a Hugging Face dataset, or of a set that is built in.
 
     Without a `split`, a Hugging Face dataset gives all its splits by name. Raises ConfigError.
     """
-    if source == built_in:
-        from ttc_servers import demomath
-
-        if built_in == "demoprocess":
-            return demomath.fixed_process_set()
-        return [problem.row() for problem in demomath.fixed_test_set()]
+    if source in (built_in, *more):
+        return _built_in(source)
     path = Path(source)
     if is_readable(path):
         try:
@@ -42,7 +40,8 @@ def rows_of(source: str, split: str | None, built_in: BuiltIn) -> Iterable[Row]:
         return _hugging_face(source, split)
     raise ConfigError(
         f"dataset is {source}: it must be a file ending in {', '.join(READERS)}, each also with "
-        f".gz, a Hugging Face dataset such as {_EXAMPLES[built_in]}, or {built_in}"
+        f".gz, a Hugging Face dataset such as {_EXAMPLES[built_in]}, or "
+        f"{' or '.join((built_in, *more))}"
     )
 
 
@@ -52,6 +51,16 @@ def sample(items: Sequence[T], limit: int | None) -> Sequence[T]:
         return items
     taken = random.Random(_SAMPLE_SEED).sample(range(len(items)), limit)
     return [items[place] for place in sorted(taken)]
+
+
+def _built_in(name: str) -> Iterable[Row]:
+    from ttc_servers import demomath
+
+    if name == "demoprocess":
+        return demomath.fixed_process_set()
+    if name == "demomath-choice":
+        return demomath.fixed_choice_set()
+    return [problem.row() for problem in demomath.fixed_test_set()]
 
 
 def _hugging_face(source: str, split: str | None) -> Iterable[Row]:

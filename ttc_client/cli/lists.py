@@ -6,6 +6,7 @@ from ttc_client.cli.options import Json
 
 _DATASETS = (
     ("demomath", "500 problems of arithmetic and algebra, made for the demo models", "built in"),
+    ("demomath-choice", "the same with four options each, three of them common slips", "built in"),
     ("HuggingFaceH4/MATH-500", "the post's test set: competition mathematics, 5 levels", "Hub"),
     ("openai/gsm8k:main", "grade-school word problems", "Hub"),
     ("HuggingFaceH4/aime_2024", "30 olympiad problems; --split train", "Hub"),

@@ -3,6 +3,7 @@
 Knows problems and their truth; knows nothing of models or tokens.
 """
 
+from ttc_servers.demomath.options import fixed_choice_set
 from ttc_servers.demomath.problems import (
     FAMILIES,
     LEVELS,
@@ -30,6 +31,7 @@ __all__ = [
     "check_steps",
     "draw",
     "first_error",
+    "fixed_choice_set",
     "fixed_process_set",
     "fixed_test_set",
     "generate",
