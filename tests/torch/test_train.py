@@ -1,5 +1,6 @@
 """Training of the demo models, on a tiny Llama: labels, losses, resuming, sampling, files."""
 
+import json
 import random
 from dataclasses import replace
 
@@ -14,6 +15,7 @@ from ttc_servers.train.data import (
     policy_prompt,
     prm_prefix,
     prm_row,
+    stepwise_row,
 )
 from ttc_servers.train.evaluate import answer_key
 from ttc_servers.train.llama import Llama, LlamaShape, load_model
@@ -24,7 +26,9 @@ from ttc_servers.train.prm import (
     Verifier,
     auc,
     drawn_evenly,
+    is_right_row,
     ranking,
+    read_labels,
     score_rows,
     with_both_kinds,
 )
@@ -232,3 +236,34 @@ def test_answer_keys_join_equivalent_forms():
     assert answer_key(r"\frac{1}{2}") == answer_key("0.5") == answer_key("1/2")
     assert answer_key("3+2x") == answer_key("2x+3") != answer_key("2x-3")
     assert answer_key(r"-\frac{1}{2}") != answer_key(r"\frac{1}{2}")
+
+
+def test_steps_labelled_as_wholes_make_the_same_conversation_with_the_same_verdicts(tokenizer):
+    rng = random.Random(1)
+    for problem in generate("train", 20):
+        steps = careless_steps(problem, rng, 1.0, 0.2)
+        labels = check_steps(problem, steps)
+        ours = stepwise_row(tokenizer, problem.problem, [s.strip() for s in steps], labels)
+        theirs = prm_row(tokenizer, problem, steps)
+        assert (ours.ids, ours.markers) == (theirs.ids, theirs.markers)
+        verdicts = [[row.labels[m] for m in row.markers] for row in (ours, theirs)]
+        assert verdicts[0] == verdicts[1] == list(map(float, labels))
+        if False in labels:  # where in the first bad step the error stands is not known
+            bad = labels.index(False)
+            start = ours.markers[bad - 1] + 1 if bad else 0
+            assert not any(ours.label_weights[start : ours.markers[bad]])
+            assert any(theirs.label_weights[start : theirs.markers[bad]])
+
+
+def test_labels_of_an_export_are_read_by_problem(tokenizer, tmp_path):
+    rows = [
+        {"prompt": "p", "completions": ["a", "b"], "labels": [True, True]},
+        {"prompt": "q", "completions": ["c"], "labels": [False]},
+        {"prompt": "p", "completions": ["a", "x"], "labels": [True, False]},
+    ]
+    path = tmp_path / "steps.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    groups = read_labels(tokenizer, path)
+    assert [len(group) for group in groups] == [2, 1]
+    assert [is_right_row(row) for group in groups for row in group] == [True, False, False]
+    assert len(with_both_kinds(groups)) == 1

@@ -46,6 +46,7 @@ def _parser() -> argparse.ArgumentParser:
     prm.add_argument("--start", type=Path, required=True, help="a policy without slips")
     prm.add_argument("--samples", type=Path, help="policy samples to mix in")
     prm.add_argument("--held-out", type=Path, help="policy samples to measure the AUC on")
+    prm.add_argument("--labels", type=Path, help="steps.jsonl of ttc export, to train on alone")
     prm.set_defaults(run=_prm)
     sampling = commands.add_parser("sample", help="write policy samples as JSON lines")
     sampling.add_argument("--count", type=int, default=2000, help="how many problems")
@@ -110,6 +111,7 @@ def _prm(options: argparse.Namespace) -> None:
     train_prm(
         options.folder, options.start, _schedule(options), options.batch_size,
         samples=options.samples, held_out=options.held_out, resume=options.resume,
+        labels=options.labels,
     )  # fmt: skip
 
 

@@ -141,6 +141,32 @@ def prm_row(
     return row
 
 
+def stepwise_row(
+    tokenizer: Tokenizer,
+    problem: str,
+    steps: Sequence[str],
+    labels: Sequence[bool],
+    marker_weight: float = 1.0,
+) -> Row:
+    """Return the same of steps that are labelled as wholes, as rollouts label them.
+
+    All is right before the first bad step, and bad after it; where in that step the error stands
+    is not known, so that only its marker has a label.
+    """
+    bad = list(labels).index(False) if False in labels else len(steps)
+    approval = encode(tokenizer, rlhflow_approval())
+    row = Row.empty()
+    for index, step in enumerate(steps):
+        question = rlhflow_question(problem, index, step)
+        begin = question.index(step, len(problem) if index == 0 else 0)
+        span = range(begin, begin + len(step)) if index != bad else range(0)
+        row.append_labelled(tokenizer, question, span, len(question) if index < bad else 0)
+        row.labels[-1], row.label_weights[-1] = float(index < bad), marker_weight
+        row.markers.append(len(row.ids) - 1)
+        row.append(approval)
+    return row
+
+
 def conversation_batch(tokenizer: Tokenizer, rng: random.Random, size: int) -> Batch:
     """Draw right solutions as PRM conversations, for a language model to learn the format."""
     problems = [draw_problem(rng, "train") for _ in range(size)]

@@ -31,6 +31,7 @@ from ttc_servers.train.data import (
     prm_prefix,
     prm_row,
     split_steps,
+    stepwise_row,
 )
 from ttc_servers.train.llama import Llama, load_model, pad, rotate
 from ttc_servers.train.loop import Schedule, Tensors, tensors, train
@@ -172,6 +173,19 @@ def read_samples(tokenizer: Tokenizer, path: Path) -> list[list[Row]]:
     return [groups[name] for name in sorted(groups)]
 
 
+def read_labels(tokenizer: Tokenizer, path: Path) -> list[list[Row]]:
+    """Read what `ttc export --format prm` printed of labels: each problem's solutions."""
+    groups: dict[str, list[Row]] = {}
+    with path.open() as lines:
+        for line in lines:
+            found = json.loads(line)
+            row = stepwise_row(
+                tokenizer, found["prompt"], found["completions"], found["labels"], _MARKER_WEIGHT
+            )
+            groups.setdefault(found["prompt"], []).append(row)
+    return list(groups.values())
+
+
 @torch.no_grad()
 def score_rows(model: Llama, tokenizer: Tokenizer, rows: list[Row]) -> list[list[float]]:
     """Return the probability of "good" at each row's step markers."""
@@ -230,17 +244,22 @@ def train_prm(
     samples: Path | None = None,
     held_out: Path | None = None,
     resume: bool = False,
+    labels: Path | None = None,
 ) -> None:
     """Train a PRM into a folder, on the layers of a policy's folder.
 
     samples: policy samples to mix with the corrupted solutions; held_out: others on which the
-    AUC is shown at each checkpoint.
+    AUC is shown at each checkpoint; labels: solutions labelled by rollouts, to train on alone.
     """
     torch.manual_seed(schedule.seed)
     tokenizer = load_tokenizer(base)
     model = Verifier(load_model(base), tokenizer)
     prefix = prm_prefix(tokenizer)
     sampled = with_both_kinds(read_samples(tokenizer, samples)) if samples else []
+    sampled = with_both_kinds(read_labels(tokenizer, labels)) if labels else sampled
+    if labels and not sampled:
+        raise ValueError(f"{labels} has no problem with right and wrong solutions")
+    share = 1.0 if labels else _SAMPLE_SHARE
     drawn = random.Random("validation")
     checks = {
         "corrupted": [[_drawn(tokenizer, drawn, "validation")] for _ in range(_VALIDATION_ROWS)]
@@ -251,7 +270,7 @@ def train_prm(
     def make_batch(rng: random.Random, step: int) -> Batch:
         rows = [
             drawn_evenly(rng, sampled)
-            if sampled and rng.random() < _SAMPLE_SHARE
+            if sampled and rng.random() < share
             else _drawn(tokenizer, rng, "train")
             for _ in range(batch_size)
         ]
