@@ -21,17 +21,16 @@ from ttc_client import SearchParams, Servers
 from ttc_client.middleware.meter import Exchange, Meter
 from ttc_client.runtime.stack import OpenServers, open_servers
 from ttc_client.search.ballot import Ballot
-from ttc_client.search.dvts import dvts
+from ttc_client.search.dvts import SubtreeSettings, dvts
 from ttc_client.search.ports import SampleRequest
 from ttc_client.search.results import Rules
 from ttc_client.search.search import Ports, Search
-from ttc_client.search.stepwise import StepwiseSettings
 from ttc_client.search.strategies import find_strategy
 from ttc_client.search.watch import Watch
 from ttc_client.tasks.math import Math
 from ttc_client.types import Problem, Trajectory
 
-Trees = Sequence[Search[StepwiseSettings]]
+Trees = Sequence[Search[SubtreeSettings]]
 Method = Callable[[Trees], Awaitable[list[Trajectory]]]
 
 
@@ -62,7 +61,7 @@ async def barrier_over_all(searches: Trees) -> list[Trajectory]:
                 for search, beam in growing
             )
         )
-        best: list[tuple[Search[StepwiseSettings], Trajectory]] = []
+        best: list[tuple[Search[SubtreeSettings], Trajectory]] = []
         for (search, _), steps in zip(growing, levels, strict=True):
             sampled += steps
             best.append((search, max(steps, key=lambda step: step.value)))
@@ -83,7 +82,7 @@ async def timed(url: str, method: Method, problems: int, meter: Meter) -> tuple[
     return seconds, {(t.prompt.messages, t.path, t.text, t.scores) for t in sampled}
 
 
-async def tree(servers: OpenServers, question: str, meter: Meter) -> Search[StepwiseSettings]:
+async def tree(servers: OpenServers, question: str, meter: Meter) -> Search[SubtreeSettings]:
     """Return the search of a problem, before its first step."""
     problem, root_of = Problem(question=question), servers.root(meter)
     ports = Ports(

@@ -271,7 +271,7 @@ def _wrong_scores(scores: Scores) -> str:
     if [len(item) for item in scores.scores] != [len(item) for item in SCORED.items]:
         return "not one score per step"
     flat = [score for item in scores.scores for score in item]
-    if not all(math.isfinite(score) and 0 <= score <= 1 for score in flat):
+    if not all(score is not None and 0 <= score <= 1 for score in flat):
         return f"the scores {flat}"
     return _wrong_usage(scores.usage)
 
