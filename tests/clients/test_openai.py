@@ -14,7 +14,8 @@ from tests.clients.test_policy_contract import QUESTION, ask
 from tests.clients.test_session import a_proxy
 from tests.fakes.policy_servers import llama_cpp
 from tests.fakes.scripted_server import models, own_ca, scripted_server
-from ttc_client.clients import connection, openai
+from tests.fakes.templates import IN_LLAMA3
+from ttc_client.clients import connection, openai_stream
 from ttc_client.clients.http import Server
 from ttc_client.clients.openai import OpenAIPolicy
 from ttc_client.clients.opening import tls_context
@@ -36,7 +37,7 @@ async def policy(timeout_s: float = 5, how: dict | None = None, **replies):
     served = {"/v1/models": models()} | replies
     async with scripted_server(served) as scripted, Session() as session:
         server = Server(session, scripted.url, timeout_s, **(how or {}))
-        yield scripted, await OpenAIPolicy.connect(server, None)
+        yield scripted, await OpenAIPolicy.connect(server, None, IN_LLAMA3)
 
 
 async def split(client: OpenAIPolicy, request: SampleRequest) -> Samples:
@@ -152,7 +153,7 @@ BEGUN = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
 )
 async def test_an_answer_broken_off_in_its_body_may_pass(raw):
     async with sending(raw) as server:
-        client = await OpenAIPolicy.connect(server, "model")
+        client = await OpenAIPolicy.connect(server, "model", IN_LLAMA3)
         with pytest.raises(TransientServerError, match="broke off"):
             await client.sample(ask(await client.root(QUESTION), n=1))
 
@@ -161,7 +162,7 @@ async def test_an_answer_broken_off_in_its_body_may_pass(raw):
 async def test_what_is_not_http_is_an_error_of_ours_and_hides_the_key(silent):
     async with sending(b"sk-0123456789\r\n\r\n") as server:
         server = replace(server, api_key="sk-0123456789")
-        client = await OpenAIPolicy.connect(server, "model")
+        client = await OpenAIPolicy.connect(server, "model", IN_LLAMA3)
         client.silent = silent
         with pytest.raises(TransientServerError, match=r"(?s)broke off.*\*\*\*") as raised:
             await client.sample(ask(await client.root(QUESTION), n=1))
@@ -190,7 +191,7 @@ async def test_a_problem_that_is_no_text_is_told_as_such():
 async def test_a_proxy_that_is_no_url_is_refused_without_its_password(proxy):
     async with Session() as session:
         server = Server(session, "http://policy.invalid", 5, proxy=proxy)
-        client = await OpenAIPolicy.connect(server, "model")
+        client = await OpenAIPolicy.connect(server, "model", IN_LLAMA3)
         with pytest.raises(RequestError, match="check HTTP_PROXY") as raised:
             await client.sample(ask(await client.root(QUESTION), n=1))
     assert "secret" not in str(raised.value)
@@ -231,7 +232,7 @@ async def test_a_body_without_end_is_refused_before_memory_is_full(monkeypatch):
 async def test_an_error_and_a_line_without_end_are_refused_too(silent, head, monkeypatch):
     monkeypatch.setattr(connection, "MAX_BODY_BYTES", 1000)
     async with sending(head + b"x" * 1001) as server:
-        client = await OpenAIPolicy.connect(server, "model")
+        client = await OpenAIPolicy.connect(server, "model", IN_LLAMA3)
         client.silent = silent
         with pytest.raises(ProtocolError, match="more than 1000 bytes"):
             await client.sample(ask(await client.root(QUESTION), n=1))
@@ -374,7 +375,7 @@ async def test_a_stream_without_end_is_refused(text, count, says):
 
 
 async def test_a_stream_of_too_much_text_is_refused(monkeypatch):
-    monkeypatch.setattr(openai, "MAX_BODY_BYTES", 1000)
+    monkeypatch.setattr(openai_stream, "MAX_BODY_BYTES", 1000)
     pieces = [{"choices": [{"text": "x" * 501}]}] * 2
     async with policy(**{"/v1/completions": lambda _: stream(*pieces)}) as (_, client):
         client.silent = True
@@ -423,11 +424,11 @@ async def test_a_certificate_that_is_not_trusted_fails_at_once(tmp_path):
     async with scripted_server(served, tls=tls) as scripted:
         url = scripted.url.replace("127.0.0.1", "localhost")
         async with Session() as session:
-            client = await OpenAIPolicy.connect(Server(session, url, 5), "model")
+            client = await OpenAIPolicy.connect(Server(session, url, 5), "model", IN_LLAMA3)
             with pytest.raises(RequestError, match=r"not trusted.*--ca-bundle"):
                 await client.sample(ask(await client.root(QUESTION), n=1))
         async with Session(tls_context(bundle)) as session:
-            client = await OpenAIPolicy.connect(Server(session, url, 5), "model")
+            client = await OpenAIPolicy.connect(Server(session, url, 5), "model", IN_LLAMA3)
             assert (await client.sample(ask(await client.root(QUESTION), n=1))).steps[0].text == "x"
 
 
@@ -440,7 +441,9 @@ async def test_the_sdk_goes_through_the_tunnel_of_a_proxy(tmp_path):
         Session(tls_context(bundle)) as session,
     ):
         url = scripted.url.replace("127.0.0.1", "localhost")
-        client = await OpenAIPolicy.connect(Server(session, url, 5, proxy=proxy), "model")
+        client = await OpenAIPolicy.connect(
+            Server(session, url, 5, proxy=proxy), "model", IN_LLAMA3
+        )
         for _ in range(2):
             await client.sample(ask(await client.root(QUESTION), n=1))
     assert len(asked) == 1
@@ -465,7 +468,7 @@ async def test_a_prefix_of_the_servers_path_is_kept():
     served = {"/gateway/a model/v1/completions": lambda _: choices("x")}
     async with scripted_server(served) as scripted, Session() as session:
         server = Server(session, f"{scripted.url}/gateway/a model", 5)
-        client = await OpenAIPolicy.connect(server, "model")
+        client = await OpenAIPolicy.connect(server, "model", IN_LLAMA3)
         assert (await client.sample(ask(await client.root(QUESTION), n=1))).steps[0].text == "x"
 
 

@@ -10,7 +10,6 @@ from ttc_client.clients.prompts import (
     question,
     qwen_prm_solution,
     render_chatml,
-    render_for,
     render_llama3,
     rlhflow_approval,
     rlhflow_question,
@@ -73,18 +72,6 @@ def test_the_chatml_prompt_holds_every_turn():
         "<|im_start|>user\nAnd 2+2?<|im_end|>\n"
         "<|im_start|>assistant\n"
     )
-
-
-@pytest.mark.parametrize(
-    ("model", "render"),
-    [
-        ("Qwen/Qwen2.5-Math-1.5B-Instruct", render_chatml),
-        ("meta-llama/Llama-3.2-1B-Instruct", render_llama3),
-        ("/models/policy", render_llama3),
-    ],
-)
-def test_a_policys_prompt_goes_by_its_name(model, render):
-    assert render_for(model, question("p", "s")) == render(question("p", "s"))
 
 
 def test_rlhflow_reads_a_turn_per_step_and_the_problem_in_the_first():

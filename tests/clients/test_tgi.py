@@ -10,10 +10,10 @@ from tests.clients.test_policy_contract import QUESTION, ask
 from tests.fakes.scripted_server import scripted_server
 from tests.fakes.tgi_server import generated, tgi
 from ttc_client.clients.http import Server
-from ttc_client.clients.prompts import question, render_chatml
+from ttc_client.clients.prompts import question
 from ttc_client.clients.session import Session
 from ttc_client.clients.tgi import TGIPolicy
-from ttc_client.errors import ContextLengthError, ProtocolError, RequestError
+from ttc_client.errors import ConfigError, ContextLengthError, ProtocolError, RequestError
 from ttc_client.middleware.singly import singly
 from ttc_client.types import Prompt, Step, Trajectory, Usage
 
@@ -62,9 +62,21 @@ async def test_the_seed_zero_which_tgi_refuses_is_replaced():
     assert len(set(seeds)) == 2
 
 
-async def test_the_prompt_follows_the_models_family():
-    async with policy(model="Qwen/Qwen2.5-1.5B-Instruct") as (_, client):
-        assert (await client.root(QUESTION)).prompt.text == render_chatml(QUESTION)
+async def test_the_prompt_is_in_the_servers_own_template_without_its_bos():
+    def render(payload):
+        return "<bos>" + "|".join(turn["content"] for turn in payload["messages"]) + "<think>\n"
+
+    async with policy(render=render) as (_, client):
+        prompt = (await client.root(QUESTION)).prompt
+    assert (prompt.text, prompt.closes_thought) == ("Be brief.|p<think>\n", "</think>")
+
+
+async def test_a_tgi_that_renders_nothing_needs_a_template():
+    replies = tgi(lambda payload: generated("x"))
+    del replies["/chat_tokenize"]
+    async with scripted_server(replies) as server, Session() as session:
+        with pytest.raises(ConfigError, match=r"--chat-template FILE or --tokenizer DIR"):
+            await TGIPolicy.connect(Server(session, server.url, 5), None)
 
 
 async def test_the_limit_is_clamped_to_what_fits_and_a_full_context_ends_by_length():

@@ -6,11 +6,12 @@ from dataclasses import replace
 import pytest
 
 from tests.fakes.scripted_server import completions, models, scripted_server, tokenize
+from tests.fakes.templates import IN_LLAMA3
 from ttc_client.clients.http import Server
-from ttc_client.clients.prompts import question, render_chatml, render_llama3
+from ttc_client.clients.prompts import question, render_llama3
 from ttc_client.clients.session import Session
 from ttc_client.clients.vllm import VLLMPolicy
-from ttc_client.errors import ConfigError, ContextLengthError, ProtocolError
+from ttc_client.errors import ConfigError, ContextLengthError, ProtocolError, RequestError
 from ttc_client.search.ports import SampleRequest
 from ttc_client.types import Message, Prompt, Step, Trajectory
 
@@ -25,7 +26,7 @@ def ask(trajectory: Trajectory, **changes) -> SampleRequest:
 
 
 @asynccontextmanager
-async def policy(write=lambda payload, i: (f"step {i}\n\n", "stop", "\n\n"), **more):
+async def policy(write=lambda payload, i: (f"step {i}\n\n", "stop", "\n\n"), asking=None, **more):
     replies = {
         "/v1/models": models(),
         "/tokenize": tokenize,
@@ -33,7 +34,7 @@ async def policy(write=lambda payload, i: (f"step {i}\n\n", "stop", "\n\n"), **m
     } | more
     async with scripted_server(replies) as server, Session() as session:
         client = Server(session, server.url, timeout_s=5, api_key="secret")
-        yield server, await VLLMPolicy.connect(client, None)
+        yield server, await VLLMPolicy.connect(client, None, asking)
 
 
 async def test_the_prompt_is_templated_and_tokenized_once_with_one_bos():
@@ -150,7 +151,7 @@ async def test_the_limit_is_clamped_to_the_context_and_a_full_one_ends_by_length
 
 
 async def test_without_tokenize_the_first_reply_tells_the_prompts_ids():
-    async with policy() as (server, client):
+    async with policy(asking=IN_LLAMA3) as (server, client):
         del server.replies["/tokenize"]
         server.replies["/v1/completions"] = lambda payload: {
             **completions(lambda p, i: ("x\n\n", "stop", "\n\n"))(payload | {"prompt": [1, 2, 3]})
@@ -162,12 +163,11 @@ async def test_without_tokenize_the_first_reply_tells_the_prompts_ids():
     assert samples.prompt_ids == (1, 2, 3)
 
 
-async def test_without_tokenize_a_qwen_reads_the_text_in_its_own_template():
-    async with policy(**{"/v1/models": models("Qwen/Qwen2.5-Math-7B")}) as (server, client):
+async def test_without_tokenize_a_model_whose_template_is_not_named_is_refused():
+    async with policy() as (server, client):
         del server.replies["/tokenize"]
-        client = await VLLMPolicy.connect(client.server, None)
-        root = await client.root(CONVERSATION)
-    assert root.prompt == Prompt(CONVERSATION, render_chatml(CONVERSATION))
+        with pytest.raises(RequestError, match=r"--chat-template FILE or --tokenizer DIR"):
+            await (await VLLMPolicy.connect(client.server, None)).root(CONVERSATION)
 
 
 @pytest.mark.parametrize("ids", [None, [], ["x"], [-1]])
@@ -178,7 +178,7 @@ async def test_a_reply_that_does_not_tell_the_prompts_ids_either_is_refused(ids)
             choice["prompt_token_ids"] = ids
         return reply
 
-    async with policy(**{"/v1/completions": reply}) as (server, client):
+    async with policy(asking=IN_LLAMA3, **{"/v1/completions": reply}) as (server, client):
         del server.replies["/tokenize"]
         with pytest.raises(ProtocolError, match=r"prompt_token_ids|--policy-api openai"):
             await client.sample(ask(await client.root(QUESTION)))
@@ -214,7 +214,7 @@ async def test_every_turn_of_a_conversation_goes_into_another_models_own_templat
     async with policy(**{"/tokenize": qwen}) as (server, client):
         root = await client.root(list(CONVERSATION))
         await client.sample(ask(root))
-        (asked,) = [p for p in server.payloads("/tokenize") if "messages" in p]
+        (asked,) = [p for p in server.payloads("/tokenize") if "messages" in p][2:]
         (payload,) = server.payloads("/v1/completions")
     assert asked == {
         "messages": [
@@ -233,7 +233,7 @@ async def test_every_turn_of_a_conversation_goes_into_another_models_own_templat
 async def test_another_models_prompt_comes_from_its_own_template():
     async with policy(**{"/tokenize": qwen}) as (server, client):
         root = await client.root(question("What?", "Be brief."))
-        (payload,) = [p for p in server.payloads("/tokenize") if "messages" in p]
+        (payload,) = [p for p in server.payloads("/tokenize") if "messages" in p][2:]
     assert [m["role"] for m in payload["messages"]] == ["system", "user"]
     assert payload["add_generation_prompt"] is True
     assert len(root.token_ids) == len("Be brief.What?")

@@ -3,6 +3,7 @@
 import pytest
 
 from tests.fakes.fake_vllm import fake_vllm
+from tests.fakes.templates import IN_LLAMA3
 from ttc_client.clients.connect import connect_policy
 from ttc_client.clients.vllm import VLLMPolicy
 from ttc_client.doctor import sampling, tokens
@@ -21,7 +22,8 @@ CHECKS = {
 
 async def check(name, *faults, **options):
     async with fake_vllm(*faults, **options) as (_, server):
-        found = await CHECKS[name](server, await VLLMPolicy.connect(server, None))
+        asking = IN_LLAMA3 if "no /tokenize" in faults else None
+        found = await CHECKS[name](server, await VLLMPolicy.connect(server, None, asking))
     assert found.name == name
     return found
 
@@ -75,7 +77,7 @@ async def test_seeds_are_left_alone_where_none_are_sent():
 
 async def test_text_mode_is_checked_as_far_as_it_goes():
     async with fake_vllm() as (_, server):
-        policy = await connect_policy(server, "openai", None)
+        policy = await connect_policy(server, "openai", None, IN_LLAMA3)
         ids = await tokens.token_ids(policy)
         context = await tokens.context(policy, SearchParams())
         stop = await sampling.stop_strings(policy)

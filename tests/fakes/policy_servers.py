@@ -8,7 +8,9 @@ from typing import Any
 from aiohttp import web
 
 from tests.fakes.scripted_server import Handler, completions, logprobs, models, tokenize
+from tests.fakes.templates import apply_template, messages_of
 from tests.fakes.tgi_server import generated, tgi
+from ttc_client.clients.prompts import render_llama3
 from ttc_client.types import Finish
 
 HEADER = "<|start_header_id|>"
@@ -71,6 +73,21 @@ def _vllm(write: Write) -> dict[str, Handler]:
     }
 
 
+def _vllm_as_text(write: Write) -> dict[str, Handler]:
+    """Answer as vLLM, which renders to tokens and turns tokens back into text."""
+
+    def tokens(payload: dict[str, Any]) -> Any:
+        if "messages" not in payload:
+            return tokenize(payload)
+        return tokenize({"prompt": render_llama3(messages_of(payload))})
+
+    def text(payload: dict[str, Any]) -> Any:
+        read = "".join(map(chr, payload["tokens"])).replace("\x02", HEADER)
+        return {"prompt": read.replace("\x01", "<|begin_of_text|>", 1)}
+
+    return _vllm(write) | {"/tokenize": tokens, "/detokenize": text}
+
+
 def _sglang(write: Write) -> dict[str, Handler]:
     """Name what matched, cut the stop string off, and give the end-of-sequence token as an int."""
 
@@ -98,7 +115,8 @@ def _sglang(write: Write) -> dict[str, Handler]:
             "usage": usage,
         }
 
-    return {"/v1/models": models(), "/v1/completions": complete}
+    served = {"/v1/models": models(), "/v1/completions": complete}
+    return served | {"/apply-template": apply_template}
 
 
 def llama_cpp(write: Write) -> dict[str, Handler]:
@@ -122,7 +140,8 @@ def llama_cpp(write: Write) -> dict[str, Handler]:
         cut = text.removesuffix("\n\n") if finish == "stop" else text
         return _completion(cut, reason, payload.get("logprobs")) | {"usage": usage}
 
-    return {"/v1/models": models(), "/v1/completions": complete}
+    served = {"/v1/models": models(), "/v1/completions": complete}
+    return served | {"/apply-template": apply_template}
 
 
 def _completion(text: str, reason: str | None, top: int | None) -> dict[str, Any]:
@@ -158,7 +177,7 @@ def _tgi(write: Write) -> dict[str, Handler]:
 
 POLICY_SERVERS = {
     "vllm": PolicyServer("vllm", "/v1/completions", _vllm, _read_openai),
-    "vllm-as-text": PolicyServer("openai", "/v1/completions", _vllm, _read_openai),
+    "vllm-as-text": PolicyServer("openai", "/v1/completions", _vllm_as_text, _read_openai),
     "sglang": PolicyServer("openai", "/v1/completions", _sglang, _read_openai),
     "llama.cpp": PolicyServer("openai", "/v1/completions", llama_cpp, _read_openai),
     "tgi": PolicyServer("tgi", "/generate", _tgi, _read_tgi),

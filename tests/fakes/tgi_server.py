@@ -13,6 +13,7 @@ from aiohttp import web
 from jsonschema import Draft202012Validator
 
 from tests.fakes.scripted_server import Handler
+from tests.fakes.templates import apply_template
 
 DOCUMENT = json.loads(Path(__file__).with_name("tgi_openapi.json").read_text())
 
@@ -25,6 +26,7 @@ def tgi(
     model: str = "llama",
     max_total_tokens: int = 4096,
     max_concurrent_requests: int = 128,
+    render: Callable[[Payload], str] = lambda payload: apply_template(payload)["prompt"],
 ) -> dict[str, Handler]:
     """Answer as TGI does; every character is a token, after a BOS."""
 
@@ -50,6 +52,10 @@ def tgi(
     return {
         "/info": _checked("/info", lambda _: info),
         "/tokenize": _checked("/tokenize", tokenize),
+        "/chat_tokenize": lambda payload: {
+            "templated_text": render(payload),
+            "tokenize_response": [],
+        },
         "/generate": _checked("/generate", generate),
     }
 

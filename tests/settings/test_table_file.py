@@ -18,10 +18,10 @@ def test_a_table_is_the_same_when_it_is_read_again(tmp_path):
 @pytest.mark.parametrize(
     ("content", "says"),
     [
-        (b"{", "no table"),
-        (b"\xff", "no table"),
+        (b"{", "not a table"),
+        (b"\xff", "not a table"),
         (b'{"edges": []}', "missing required field"),
-        (b'{"edges": [], "budgets": [], "origin": {}}', "no table"),
+        (b'{"edges": [], "budgets": [], "origin": {}}', "not a table"),
     ],
 )
 def test_what_is_no_table_is_said_with_the_files_name(tmp_path, content, says):

@@ -110,6 +110,16 @@ _HELP: dict[str, tuple[str, str]] = {
         "Sequences in flight at each server, at most; auto finds what it can use.",
     ),
     "timeout_s": (SERVERS, "Seconds for one request to a server and its repetitions."),
+    "chat_template": (
+        SERVERS,
+        "File with the policy's own chat template (Jinja), where its server does not render one.",
+    ),
+    "tokenizer": (SERVERS, "Directory of the policy's tokenizer, for the same."),
+    "chat_template_kwargs": (
+        SERVERS,
+        'JSON for the chat template, such as {{"enable_thinking": false}}.',
+    ),
+    "extra_body": (SERVERS, "JSON with more fields for every request to the policy."),
     "session_header": (
         SERVERS,
         "Header by which a router in front of replicas keeps requests with the same prefix "

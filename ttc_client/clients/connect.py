@@ -13,6 +13,7 @@ from ttc_client.clients.outcome import TEIPrediction, VLLMClassification
 from ttc_client.clients.pooling import StepPooling, TokenClassification
 from ttc_client.clients.prompts import QWEN_PRM_MARKER
 from ttc_client.clients.scores import PRMFacts, ScoreProtocol
+from ttc_client.clients.templates import Asking
 from ttc_client.clients.tgi import TGIPolicy
 from ttc_client.clients.tgi_scoring import TGIScoring
 from ttc_client.clients.vllm import VLLMPolicy, tokenize
@@ -72,18 +73,20 @@ class PRMClient(Protocol):
     async def score(self, request: ScoreRequest) -> Scores: ...
 
 
-async def connect_policy(server: Server, api: str, model: str | None) -> PolicyClient:
-    """Return the client for an API by name.
+async def connect_policy(
+    server: Server, api: str, model: str | None, asking: Asking | None = None
+) -> PolicyClient:
+    """Return the client for an API by name; `asking` goes with every request.
 
     Raises ServerError, and ConfigError for a model that the server does not serve.
     """
     if api == "vllm":
-        return await VLLMPolicy.connect(server, model)
+        return await VLLMPolicy.connect(server, model, asking)
     if api == "tgi":
-        return await TGIPolicy.connect(server, model)
+        return await TGIPolicy.connect(server, model, asking)
     from ttc_client.clients.openai import OpenAIPolicy  # the SDK takes a second to import
 
-    return await OpenAIPolicy.connect(server, model)
+    return await OpenAIPolicy.connect(server, model, asking)
 
 
 async def connect_prm(server: Server, api: str, form: str = "auto") -> PRMClient:

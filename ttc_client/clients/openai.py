@@ -5,7 +5,7 @@ chat gives whole completions, which are enough for greedy, majority and best-of-
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
@@ -14,7 +14,6 @@ import msgspec
 import openai
 
 from ttc_client.clients.chat import sample_chat
-from ttc_client.clients.connection import MAX_BODY_BYTES
 from ttc_client.clients.finishes import whole_finish
 from ttc_client.clients.full_context import within_context
 from ttc_client.clients.http import Answer, Server
@@ -30,11 +29,21 @@ from ttc_client.clients.openai_replies import (
     written,
 )
 from ttc_client.clients.openai_sdk import open_sdk, our_errors
-from ttc_client.clients.prompts import render_for, text_step
+from ttc_client.clients.openai_stream import check_length, check_text, continuation, end_of_stop
+from ttc_client.clients.prompts import text_step
 from ttc_client.clients.replies import Unexpected
+from ttc_client.clients.templates import (
+    FIX,
+    Asking,
+    Render,
+    apply_template,
+    find_render,
+    tokenize_and_back,
+)
 from ttc_client.errors import RequestError, TransientServerError
 from ttc_client.search.ports import SampleRequest, Samples
-from ttc_client.types import Finish, Message, Prompt, Step, Trajectory, Usage
+from ttc_client.thoughts import opened_by
+from ttc_client.types import Message, Prompt, Step, Trajectory
 
 R = TypeVar("R")
 
@@ -58,14 +67,18 @@ class OpenAIPolicy:
     client: openai.AsyncOpenAI
     model: str
     manners: Manners
+    asking: Asking = field(default_factory=Asking)
+    render: Render | None = None
     chat_only: bool = False
     silent: bool = False
     context_length = None
     speaks_ids = False
 
     @classmethod
-    async def connect(cls, server: Server, model: str | None) -> "OpenAIPolicy":
-        """Open the SDK's client and ask which model is served, unless one is named.
+    async def connect(
+        cls, server: Server, model: str | None, asking: Asking | None = None
+    ) -> "OpenAIPolicy":
+        """Open the SDK's client; ask for the model, unless one is named, and its template.
 
         Raises ConfigError for a server that serves no model that writes.
         """
@@ -73,7 +86,9 @@ class OpenAIPolicy:
             server, model, _ = await served_policy(server, None)
         elif urlsplit(server.url).path:
             server = await find_api(server)
-        return cls(server, open_sdk(server), model, Manners(server.url))
+        asking = asking or Asking()
+        render = await find_render(server, asking, (apply_template, tokenize_and_back))
+        return cls(server, open_sdk(server), model, Manners(server.url), asking, render)
 
     @property
     def address(self) -> Server:
@@ -102,8 +117,9 @@ class OpenAIPolicy:
         return wanted
 
     async def root(self, messages: Sequence[Message]) -> Trajectory:
-        """Return the empty trajectory of a prompt, templated."""
-        return Trajectory(Prompt(tuple(messages), render_for(self.model, messages)))
+        """Return the empty trajectory of a prompt, templated if the template is known."""
+        text = await self.render(messages) if self.render else ""
+        return Trajectory(Prompt(tuple(messages), text, closes_thought=opened_by(text)))
 
     async def sample(self, request: SampleRequest) -> Samples:
         """Sample `n` continuations, in the best way that the server offers.
@@ -117,7 +133,7 @@ class OpenAIPolicy:
         if request.trajectory.prompt.chat:
             return await sample_chat(self.server, self.model, self.manners, request)
         refusal: RequestError | None = None
-        if not self.chat_only:
+        if not self.chat_only and request.trajectory.prompt.text:
             try:
                 return await self._complete(request)
             except RequestError as error:
@@ -125,23 +141,28 @@ class OpenAIPolicy:
                     raise
                 refusal = error
         if request.stop or request.trajectory.steps or request.is_piece:
-            why = f" ({refusal})" if refusal else ""
-            raise RequestError(
-                f"{self.server.url} offers only chat{why}, which cannot continue a solution: use "
-                "greedy, majority or best-of-n",
-                url=self.server.url,
-            ) from refusal
+            raise self._cannot_continue(request, refusal) from refusal
         try:
             samples = await self._chat(request)
         except RequestError as error:
             if refusal is None or error.status not in NOT_OFFERED:
-                self.chat_only = True
+                self.chat_only = refusal is not None or self.chat_only
                 raise
             raise RequestError(
                 f"{refusal}; {error}", url=self.server.url, status=error.status
             ) from refusal
-        self.chat_only = True
+        self.chat_only = refusal is not None or self.chat_only
         return samples
+
+    def _cannot_continue(
+        self, request: SampleRequest, refusal: RequestError | None
+    ) -> RequestError:
+        url, why = self.server.url, f" ({refusal})" if refusal else ""
+        said = f"{url} offers only chat{why}, which cannot continue a solution: "
+        if not request.trajectory.prompt.text:
+            said = f"{url} does not say how {self.model} reads a conversation, so that no solution "
+            said += f"can be continued: {FIX}, or "
+        return RequestError(f"{said}use greedy, majority or best-of-n", url=url)
 
     async def _complete(self, request: SampleRequest) -> Samples:
         if request.n > 1 and self.silent and request.stop:
@@ -175,7 +196,7 @@ class OpenAIPolicy:
         }
         if request.seed is not None:
             fields["seed"] = request.seed % 2**31  # some servers keep 32 bits
-        return fields
+        return {**fields, **self.asking.extra_body}
 
     def _text_logprobs(self, request: SampleRequest) -> dict[str, Any]:
         return {} if request.top_logprobs is None else {"logprobs": request.top_logprobs}
@@ -217,18 +238,18 @@ class OpenAIPolicy:
                 async for chunk in stream:
                     num_chunks += 1
                     for piece in msgspec.convert(chunk, Chunk, from_attributes=True).choices or ():
-                        _check_text(piece.text or "")
+                        check_text(piece.text or "")
                         seen = max(0, len(text) - max(map(len, request.stop)))
                         text += piece.text or ""
                         if piece.text:
                             num_tokens += 1
                             logprobs.append(read_logprobs(piece.logprobs, request.top_logprobs))
-                        _check_length(request.max_tokens, len(text), num_tokens)
-                        if end := _end_of_stop(text, request.stop, seen):
-                            return _one(text[:end], "stop", num_tokens, logprobs)
+                        check_length(request.max_tokens, len(text), num_tokens)
+                        if end := end_of_stop(text, request.stop, seen):
+                            return continuation(text[:end], "stop", num_tokens, logprobs)
                         if reason := piece.finish_reason:
                             finish = whole_finish(reason, wrote=bool(text))
-                            return _one(text, finish, num_tokens, logprobs)
+                            return continuation(text, finish, num_tokens, logprobs)
                     if num_chunks > request.max_tokens + _SPARE_CHUNKS:
                         raise Unexpected(f"{num_chunks} chunks for {request.max_tokens} tokens")
         raise TransientServerError(
@@ -249,38 +270,12 @@ class OpenAIPolicy:
 
     async def _chat(self, request: SampleRequest) -> Samples:
         messages: list[Any] = [{"role": m.role, "content": m.content} for m in request.messages]
-        fields = self._fields(request) | {"stop": list(request.ends) or None}
+        fields = self.asking.with_kwargs(self._fields(request))
+        fields["stop"] = list(request.ends) or None
         if request.top_logprobs is not None:
             fields |= {"logprobs": True, "top_logprobs": request.top_logprobs}
         answer = await self._ask(self._chat_path, Chat, fields, messages=messages)
         with answer as reply:
             if len(reply.choices) == 1 < request.n:
                 raise self.manners.passed_over()
-            return whole_completions(request, reply)
-
-
-def _one(text: str, finish: Finish, num_tokens: int, pieces: Sequence[TokenLogprobs]) -> Samples:
-    usage = Usage(completion_tokens=num_tokens, policy_requests=1)
-    read = TokenLogprobs.of_pieces(pieces)
-    step = Step(text, finish, num_tokens, logprobs=read.own, confidences=read.confidences)
-    return Samples((step,), (), usage)
-
-
-def _end_of_stop(text: str, stop: Sequence[str], start: int) -> int:
-    """Return where the first stop string in a text ends; 0 where there is none."""
-    found = [(at, at + len(one)) for one in stop if (at := text.find(one, start)) >= 0]
-    return min(found)[1] if found else 0
-
-
-def _check_text(text: str) -> None:
-    try:
-        text.encode()
-    except UnicodeEncodeError as error:
-        raise Unexpected(str(error)) from None
-
-
-def _check_length(max_tokens: int, length: int, num_tokens: int) -> None:
-    if num_tokens > max_tokens:
-        raise Unexpected(f"{num_tokens} tokens where {max_tokens} were allowed")
-    if length > MAX_BODY_BYTES:
-        raise Unexpected(f"more than {MAX_BODY_BYTES} characters")
+            return whole_completions(request, reply, thinks=self.asking.thinks)

@@ -124,11 +124,17 @@ def _matched(choice: _Choice) -> int | str | None:
     return choice.stop_reason or choice.matched_stop or None
 
 
-def whole_completions(request: SampleRequest, reply: Chat) -> Samples:
-    """Return the completions, without those that the server gave up; raises as `written` does."""
+def whole_completions(request: SampleRequest, reply: Chat, *, thinks: bool = True) -> Samples:
+    """Return the completions, without those that the server gave up; raises as `written` does.
+
+    Unless the model `thinks`, text in the thought's field alone is the answer: the server's parser
+    waited for a thought that did not come.
+    """
 
     def step(choice: _ChatChoice, num_tokens: int) -> Step:
         thought, answer, field = _said(choice.message)
+        if answer is None and not thinks:
+            thought, answer = "", thought or None
         calls = _calls(choice.message)
         used_up = num_tokens >= request.max_tokens
         reason = "stop" if choice.finish_reason in _CALLED else choice.finish_reason

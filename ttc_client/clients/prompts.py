@@ -43,12 +43,6 @@ def question(problem: str, system_prompt: str) -> tuple[Message, Message]:
     return Message("system", system_prompt), Message("user", problem)
 
 
-def render_for(model: str, messages: Sequence[Message]) -> str:
-    """Return the prompt of a model known by its name alone: ChatML for Qwen, else Llama 3."""
-    render = render_chatml if "qwen" in model.lower() else render_llama3
-    return render(messages)
-
-
 def text_step(text: str) -> Step:
     """Return a text as a step for a policy that speaks text; its tokens are estimated."""
     return Step(text, "stop", 1 + len(text) // _CHARACTERS_PER_TOKEN)

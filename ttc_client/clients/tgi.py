@@ -17,12 +17,14 @@ from ttc_client.clients.full_context import within_context
 from ttc_client.clients.http import Answer, Server
 from ttc_client.clients.logprobs import token_logprobs
 from ttc_client.clients.manners import Manners
-from ttc_client.clients.prompts import render_for, text_step
+from ttc_client.clients.prompts import text_step
 from ttc_client.clients.replies import Unexpected
+from ttc_client.clients.templates import FIX, Asking, Render, chat_tokenize, find_render
 from ttc_client.clients.usage import Count
 from ttc_client.deadlines import clock_stopped
 from ttc_client.errors import ConfigError, ContextLengthError, OneChoiceError
 from ttc_client.search.ports import SampleRequest, Samples
+from ttc_client.thoughts import opened_by
 from ttc_client.types import Finish, Message, Prompt, Step, Trajectory, Usage
 
 T = TypeVar("T")
@@ -113,16 +115,25 @@ class TGIPolicy:
     """A policy behind `POST /generate` of TGI; open one with `connect`."""
 
     tgi: TGIModel
+    asking: Asking
+    render: Render
     asks_singly = True
     speaks_ids = False
 
     @classmethod
-    async def connect(cls, server: Server, model: str | None) -> "TGIPolicy":
-        """Ask the server for its model and its limits.
+    async def connect(
+        cls, server: Server, model: str | None, asking: Asking | None = None
+    ) -> "TGIPolicy":
+        """Ask the server for its model, its limits and its template.
 
-        Raises ConfigError if it does not serve the model that is named.
+        Raises ConfigError if it does not serve the model that is named, or has no template.
         """
-        return cls(await TGIModel.connect(server, model))
+        tgi, asking = await TGIModel.connect(server, model), asking or Asking()
+        render = await find_render(server, asking, (chat_tokenize,))
+        if render is None:
+            unsaid = f"{server.url} does not say how {tgi.name} reads a conversation"
+            raise ConfigError(f"{unsaid}: {FIX}")
+        return cls(tgi, asking, render)
 
     @property
     def address(self) -> Server:
@@ -141,7 +152,8 @@ class TGIPolicy:
 
     async def root(self, messages: Sequence[Message]) -> Trajectory:
         """Return the empty trajectory of a prompt, templated."""
-        return Trajectory(Prompt(tuple(messages), render_for(self.model, messages)))
+        text = await self.render(messages)
+        return Trajectory(Prompt(tuple(messages), text, closes_thought=opened_by(text)))
 
     async def written(self, text: str) -> Step:
         """Return a text as a step."""
@@ -172,7 +184,7 @@ class TGIPolicy:
                 raise self._too_long()
             return Samples((Step("", "length", 0),), (), Usage())
         text = request.text
-        parameters = _parameters(request, max_tokens)
+        parameters = _parameters(request, max_tokens) | dict(self.asking.extra_body)
         answer = await self.tgi.generate(text, parameters, _Generated, request.session)
         with answer as reply:
             step = _step(request, max_tokens, reply)

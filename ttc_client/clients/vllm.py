@@ -6,7 +6,7 @@ is trimmed, and every request finds its prefix in the server's cache.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, Any
 
 import msgspec
@@ -19,11 +19,13 @@ from ttc_client.clients.http import Server
 from ttc_client.clients.logprobs import read_logprobs
 from ttc_client.clients.manners import Manners
 from ttc_client.clients.models import served_policy
-from ttc_client.clients.prompts import render_for, render_llama3, text_step
+from ttc_client.clients.prompts import render_llama3, text_step
 from ttc_client.clients.replies import Dropped, Unexpected, in_order
+from ttc_client.clients.templates import FIX, Asking, Render, as_chat, find_render, left_open
 from ttc_client.clients.usage import TokenUsage, counted
 from ttc_client.errors import ContextLengthError, RequestError
 from ttc_client.search.ports import SampleRequest, Samples
+from ttc_client.thoughts import opened_by
 from ttc_client.types import Finish, Message, Prompt, Step, Trajectory, Usage
 
 _TokenId = Annotated[int, msgspec.Meta(ge=0, lt=1 << 31)]
@@ -58,10 +60,15 @@ async def tokenize(server: Server, text: str, *, add_special_tokens: bool) -> tu
 
 
 async def tokenize_chat(
-    server: Server, messages: Sequence[Mapping[str, str]], *, add_generation_prompt: bool
+    server: Server,
+    messages: Sequence[Mapping[str, str]],
+    *,
+    add_generation_prompt: bool,
+    asking: Asking | None = None,
 ) -> tuple[int, ...]:
     """Return the token ids of a conversation in the model's own template."""
-    payload = {"messages": messages, "add_generation_prompt": add_generation_prompt}
+    payload: dict[str, Any] = {"messages": messages, "add_generation_prompt": add_generation_prompt}
+    payload = (asking or Asking()).with_kwargs(payload)
     return tuple((await server.post("/tokenize", payload, _Tokens)).tokens)
 
 
@@ -75,17 +82,26 @@ class VLLMPolicy:
     is_llama3: bool
     echo: Echo
     manners: Manners
+    asking: Asking = field(default_factory=Asking)
+    render: Render | None = None
+    closes_thought: str = ""
     speaks_ids = True
 
     @classmethod
-    async def connect(cls, server: Server, model: str | None) -> "VLLMPolicy":
+    async def connect(
+        cls, server: Server, model: str | None, asking: Asking | None = None
+    ) -> "VLLMPolicy":
         """Ask the server for its model, and for the template that this model takes.
 
         Raises ConfigError if it does not serve the model that is named.
         """
         server, name, context_length = await served_policy(server, model)
-        is_llama3 = await _is_llama3(server, name)
-        return cls(server, name, context_length, is_llama3, Echo(name), Manners(server.url))
+        is_llama3 = await _is_llama3(server)
+        asking = asking or Asking()
+        render = await find_render(server, asking, ())
+        closes_thought = "" if is_llama3 else await left_open(server, asking)
+        found = Echo(name), Manners(server.url), asking, render, closes_thought
+        return cls(server, name, context_length, is_llama3, *found)
 
     @property
     def address(self) -> Server:
@@ -100,8 +116,9 @@ class VLLMPolicy:
     async def root(self, messages: Sequence[Message]) -> Trajectory:
         """Return the empty trajectory of a prompt, templated and tokenized.
 
-        Llama 3 gets the fixed template of the blog post; other models the server's own, which may
-        trim earlier answers in the conversation, but not what is sampled.
+        A template that the user named comes first. Llama 3 gets the fixed one of the blog post;
+        other models the server's own, which may trim earlier answers in the conversation, but not
+        what is sampled. Raises RequestError where there is none of them.
         """
         turns = tuple(messages)
         try:
@@ -110,14 +127,21 @@ class VLLMPolicy:
             if error.status != 404:
                 raise
         # behind a gateway: the first reply tells the ids of the prompt's text
-        return Trajectory(Prompt(turns, render_for(self.model, turns)))
+        if self.render is None:
+            said = f"{self.server.url} has no /tokenize to render a prompt"
+            raise RequestError(f"{said}: {FIX}", url=self.server.url)
+        text = await self.render(turns)
+        return Trajectory(Prompt(turns, text, closes_thought=opened_by(text)))
 
     async def _prompt(self, turns: tuple[Message, ...]) -> Prompt:
-        if self.is_llama3:
-            text = render_llama3(turns)
-            return Prompt(turns, text, await tokenize(self.server, text, add_special_tokens=True))
-        chat = [{"role": turn.role, "content": turn.content} for turn in turns]
-        return Prompt(turns, "", await tokenize_chat(self.server, chat, add_generation_prompt=True))
+        if self.render or self.is_llama3:
+            text = await self.render(turns) if self.render else render_llama3(turns)
+            ids = await tokenize(self.server, text, add_special_tokens=True)
+            return Prompt(turns, text, ids, closes_thought=opened_by(text))
+        ids = await tokenize_chat(
+            self.server, as_chat(turns), add_generation_prompt=True, asking=self.asking
+        )
+        return Prompt(turns, "", ids, closes_thought=self.closes_thought)
 
     async def written(self, text: str) -> Step:
         """Return a text as a step, tokenized by itself; without ids behind a gateway."""
@@ -204,7 +228,7 @@ class VLLMPolicy:
         if request.top_logprobs is not None:
             payload["logprobs"] = request.top_logprobs
             payload["return_tokens_as_token_ids"] = True  # tokens that read alike stay apart
-        return payload
+        return {**payload, **self.asking.extra_body}
 
 
 def _prompt_ids(choice: _Choice) -> tuple[int, ...]:
@@ -263,10 +287,10 @@ def _finish(request: SampleRequest, choice: _Choice, max_tokens: int) -> Finish:
     return "stop"
 
 
-async def _is_llama3(server: Server, model: str) -> bool:
-    """Return whether the tokenizer has Llama 3's header token; without /tokenize, go by name."""
+async def _is_llama3(server: Server) -> bool:
+    """Return whether the tokenizer has Llama 3's header token; not known without /tokenize."""
     try:
         header = await tokenize(server, "<|start_header_id|>", add_special_tokens=False)
     except RequestError:
-        return "qwen" not in model.lower()
+        return False
     return len(header) == 1

@@ -18,7 +18,7 @@ from ttc_client.settings.connecting import (
     placed_verifiers,
     verifier_server,
 )
-from ttc_client.settings.endpoints import policy_server, server_places, session_for
+from ttc_client.settings.endpoints import asking_of, policy_server, server_places, session_for
 from ttc_client.settings.servers import Place, Servers
 from ttc_client.settings.verifiers import NamedVerifier
 from ttc_client.together import together
@@ -77,7 +77,8 @@ def _urls(places: Sequence[Place]) -> list[str]:
 
 async def _examine_policy(servers: Servers, params: SearchParams, server: Server) -> _Found:
     client, start = await _open(
-        server, partial(connect_policy, server, servers.policy_api, servers.model)
+        server,
+        partial(connect_policy, server, servers.policy_api, servers.model, asking_of(servers)),
     )
     if client is None:
         return _Found(Examined("policy", server.url, start))

@@ -26,7 +26,7 @@ from ttc_client.runtime.verifiers import OpenVerifiers, open_verifiers
 from ttc_client.search.params import SearchParams
 from ttc_client.search.ports import Policy, Samples, Verifier
 from ttc_client.search.thinking import without_thoughts
-from ttc_client.settings.endpoints import policy_server, server_places, session_for
+from ttc_client.settings.endpoints import asking_of, policy_server, server_places, session_for
 from ttc_client.settings.servers import Place, Servers
 from ttc_client.together import both, together
 from ttc_client.types import Message, Step, Trajectory
@@ -122,7 +122,7 @@ async def _policy(servers: Servers, session: Session, place: Place) -> Opened[Po
         policy = FunctionPolicy.of(place)
         return Opened("a function", policy, policy.model)
     server = policy_server(servers, session, place)
-    connect = partial(connect_policy, server, servers.policy_api, servers.model)
+    connect = partial(connect_policy, server, servers.policy_api, servers.model, asking_of(servers))
 
     async def ask_model() -> str:
         return (await connect()).model

@@ -9,9 +9,11 @@ from ttc_client.clients.http import Server
 from ttc_client.clients.opening import tls_context
 from ttc_client.clients.routes import base_url
 from ttc_client.clients.session import Session
+from ttc_client.clients.template_file import read_template
+from ttc_client.clients.templates import Asking
 from ttc_client.errors import TTCError
 from ttc_client.settings.proxies import environment_proxy
-from ttc_client.settings.servers import Place, Servers
+from ttc_client.settings.servers import Place, Servers, json_object
 
 DEMO_WARNING = (
     "tiny demo models answer, which are often wrong; name real ones with --policy URL --prm URL"
@@ -71,6 +73,18 @@ def session_for(servers: Servers) -> Session:
 def policy_server(servers: Servers, session: Session, url: str) -> Server:
     """Return how to speak to a policy's server."""
     return _server(servers, session, url, servers.policy_api_key, "TTC_POLICY_API_KEY")
+
+
+def asking_of(servers: Servers) -> Asking:
+    """Return what goes with every request to the policy.
+
+    Raises ConfigError for a template that cannot be read, and ExtraError where Jinja is missing.
+    """
+    return Asking(
+        read_template(servers.chat_template, servers.tokenizer),
+        json_object("chat_template_kwargs", servers.chat_template_kwargs),
+        json_object("extra_body", servers.extra_body),
+    )
 
 
 def prm_server(servers: Servers, session: Session, url: str) -> Server:

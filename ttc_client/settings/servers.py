@@ -6,6 +6,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
+import msgspec
+
 from ttc_client.errors import ConfigError
 from ttc_client.search.params import check_choice, check_count
 from ttc_client.settings.verifiers import Combine, check_verifiers, named_verifiers
@@ -38,7 +40,10 @@ class Servers:
     bounds one request, its repetitions and the pauses between them. `session_header` names a header
     by which a router keeps requests that share a prefix together, `ca_bundle` a file of CAs to
     trust besides the system's. With `check`, servers that would ruin a search are refused before it
-    starts. Raises ConfigError, naming the value and the fix.
+    starts. `chat_template` is a file, or `tokenizer` the directory of one, whose template renders
+    prompts in place of the server's; `chat_template_kwargs` and `extra_body` are JSON objects, for
+    the template and for the body of each request to the policy. Raises ConfigError, naming the
+    value and the fix.
     """
 
     policy: Place | Sequence[Place] = ()
@@ -55,6 +60,10 @@ class Servers:
     concurrency: int | Literal["auto"] = "auto"
     timeout_s: float = 600.0
     check: bool = True
+    chat_template: str | None = None
+    tokenizer: str | None = None
+    chat_template_kwargs: str | None = None
+    extra_body: str | None = None
     session_header: str | None = None
     ca_bundle: str | None = None
     policy_api_key: str | None = field(default=None, repr=False)
@@ -74,6 +83,8 @@ class Servers:
         if self.verdicts is not None:
             check_count("verdicts", self.verdicts, most=_MOST_VERDICTS)
         _check_top_logprobs(self.top_logprobs)
+        for name in ("chat_template_kwargs", "extra_body"):
+            json_object(name, getattr(self, name))
         for name in SECRETS:
             _check_key(name, getattr(self, name))
         _check_header(self.session_header)
@@ -108,6 +119,15 @@ class Servers:
     def is_demo(self) -> bool:
         """Whether the demo models answer."""
         return not self.policy
+
+
+def json_object(name: str, text: str | None) -> dict[str, Any]:
+    """Return a setting that is JSON; raises ConfigError unless it is an object."""
+    try:
+        return msgspec.json.decode(text or "{}", type=dict[str, Any])
+    except (msgspec.DecodeError, RecursionError) as error:
+        wish = 'it must be a JSON object such as {"enable_thinking": false}'
+        raise ConfigError(f"{name} is {text!r}: {wish} ({error})") from error
 
 
 def _several(places: Place | Sequence[Place]) -> tuple[Place, ...]:

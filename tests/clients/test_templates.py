@@ -1,0 +1,163 @@
+"""Prompts in the model's own template: from its server, a file, a tokenizer, or not at all."""
+
+import json
+from contextlib import asynccontextmanager
+
+import pytest
+from aiohttp import web
+
+from tests.clients.test_policy_contract import QUESTION, ask
+from tests.fakes.scripted_server import models, scripted_server
+from ttc_client.clients.connect import connect_policy
+from ttc_client.clients.http import Server
+from ttc_client.clients.session import Session
+from ttc_client.clients.template_file import read_template
+from ttc_client.clients.templates import Asking, folded
+from ttc_client.errors import ConfigError, RequestError
+from ttc_client.types import Message
+
+GEMMA = """{{ bos_token }}{% if messages[0]['role'] == 'system' %}
+{{ raise_exception('System role not supported') }}{% endif %}
+{% for message in messages %}<start_of_turn>{{ message['role'] }}
+{{ message['content'] | trim }}<end_of_turn>
+{% endfor %}{% if add_generation_prompt %}<start_of_turn>model
+{% endif %}"""
+IN_GEMMA = "<start_of_turn>user\nBe brief.\n\np<end_of_turn>\n<start_of_turn>model\n"
+
+FAMILIES = ["google/gemma-2-2b-it", "mistralai/Mistral-7B-Instruct-v0.3", "microsoft/Phi-3-mini"]
+
+
+@asynccontextmanager
+async def policy(replies: dict, *, name="QwQ-32B", asking=None, api="openai"):
+    async with scripted_server({"/v1/models": models(name), **replies}) as server, Session() as s:
+        yield server, await connect_policy(Server(s, server.url, 5), api, None, asking)
+
+
+def chat(payload):
+    message = {"content": "x"}
+    made = [{"index": i, "message": message, "finish_reason": "stop"} for i in range(payload["n"])]
+    return {"choices": made}
+
+
+def completion(payload):
+    made = [{"index": i, "text": "x", "finish_reason": "stop"} for i in range(payload["n"])]
+    return {"choices": made}
+
+
+@pytest.mark.parametrize("name", [*FAMILIES, "QwQ-32B", "meta-llama/Llama-3.2-1B-Instruct"])
+async def test_no_template_is_guessed_from_a_name(name):
+    served = {"/v1/completions": completion, "/v1/chat/completions": chat}
+    async with policy(served, name=name) as (server, client):
+        root = await client.root(QUESTION)
+        await client.sample(ask(root, n=2, stop=()))
+        with pytest.raises(RequestError, match=r"--chat-template FILE or --tokenizer DIR, or use"):
+            await client.sample(ask(root))
+        assert not server.payloads("/v1/completions")
+        (sent,) = server.payloads("/v1/chat/completions")
+    assert sent["messages"][-1] == {"role": "user", "content": "p"}
+
+
+async def test_a_servers_own_template_is_used_for_steps():
+    def apply(payload):
+        turns = "".join(f"[{turn['role']}]{turn['content']}" for turn in payload["messages"])
+        return {"prompt": f"<s>{turns}[assistant]"}
+
+    served = {"/apply-template": apply, "/v1/completions": completion}
+    async with policy(served) as (server, client):
+        await client.sample(ask(await client.root(QUESTION), n=1, stop=()))
+        assert (
+            server.payloads("/v1/completions")[0]["prompt"] == "[system]Be brief.[user]p[assistant]"
+        )
+
+
+async def test_a_template_that_refuses_a_system_message_gets_it_with_the_question():
+    def apply(payload):
+        if payload["messages"][0]["role"] == "system":
+            return web.json_response(
+                {"error": {"message": "System role not supported"}}, status=500
+            )
+        return {"prompt": payload["messages"][0]["content"]}
+
+    async with policy({"/apply-template": apply}) as (_, client):
+        assert (await client.root(QUESTION)).prompt.text == "Be brief.\n\np"
+    assert folded(QUESTION[1:]) == QUESTION[1:]
+
+
+async def test_what_the_template_is_told_reaches_it_and_the_chat_api():
+    asking = Asking(kwargs={"enable_thinking": False}, extra_body={"mirostat": 2})
+    served = {"/v1/chat/completions": chat}
+    async with policy(served, asking=asking) as (server, client):
+        await client.sample(ask(await client.root(QUESTION), n=1, stop=()))
+        (sent,) = server.payloads("/v1/chat/completions")
+        probes = [*server.payloads("/apply-template"), *server.payloads("/tokenize")]
+    assert {json.dumps(p["chat_template_kwargs"]) for p in [sent, *probes]} == {
+        '{"enable_thinking": false}'
+    }
+    assert sent["mirostat"] == 2
+
+
+@pytest.mark.parametrize("thinks", [True, False])
+async def test_a_text_in_the_thoughts_field_alone_is_the_answer_where_thinking_is_off(thinks):
+    message = {"content": None, "reasoning_content": "It is 4."}
+    reply = {"choices": [{"message": message, "finish_reason": "stop"}]}
+    asking = Asking(kwargs={"enable_thinking": thinks})
+    async with policy({"/v1/chat/completions": lambda _: reply}, asking=asking) as (_, client):
+        request = ask(await client.root(QUESTION), n=1, stop=())
+        if thinks:
+            with pytest.raises(Exception, match="only a thought"):
+                await client.sample(request)
+        else:
+            assert (await client.sample(request)).steps[0].text == "It is 4."
+
+
+def test_a_file_renders_as_its_family_does(tmp_path):
+    file = tmp_path / "gemma.jinja"
+    file.write_text(GEMMA)
+    render = read_template(str(file), None)
+    assert render is not None
+    assert render(QUESTION, {}) == IN_GEMMA
+
+
+@pytest.mark.parametrize("shape", ["string", "list", "file"])
+def test_a_tokenizers_directory_has_the_template_and_its_tokens(tmp_path, shape):
+    template = "{{ messages[0]['content'] }}{{ eos_token }}{{ bos_token }}"
+    named = [{"name": "tool_use", "template": "no"}, {"name": "default", "template": template}]
+    config: dict = {"eos_token": {"content": "</s>"}, "bos_token": "<s>"}
+    if shape == "file":
+        (tmp_path / "chat_template.jinja").write_text(template)
+    else:
+        config["chat_template"] = named if shape == "list" else template
+    (tmp_path / "tokenizer_config.json").write_text(json.dumps(config))
+    render = read_template(None, str(tmp_path))
+    assert render is not None
+    assert render([Message("user", "p")], {}) == "p</s>"
+
+
+@pytest.mark.parametrize(
+    ("source", "says"),
+    [
+        ("{% for %}", "is not one"),
+        ("{{ ''.__class__.__mro__ }}", "fails"),
+        ("{{ raise_exception('no tools') }}", "no tools"),
+        ("{% for i in range(10 ** 9) %}x{% endfor %}", "fails"),
+    ],
+)
+def test_a_template_that_is_broken_or_breaks_out_is_refused_with_its_file(tmp_path, source, says):
+    file = tmp_path / "t.jinja"
+    file.write_text(source)
+
+    def rendered() -> str:
+        render = read_template(str(file), None)
+        assert render is not None
+        return render([Message("user", "p")], {})
+
+    with pytest.raises(ConfigError, match=f"t.jinja.*{says}"):
+        rendered()
+
+
+def test_what_is_missing_is_named(tmp_path):
+    with pytest.raises(ConfigError, match=r"chat_template is .*none\.jinja, which cannot be read"):
+        read_template(str(tmp_path / "none.jinja"), None)
+    (tmp_path / "tokenizer_config.json").write_text("{}")
+    with pytest.raises(ConfigError, match="has no chat_template"):
+        read_template(None, str(tmp_path))
