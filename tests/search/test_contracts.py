@@ -53,7 +53,7 @@ VARIANTS: dict[str, list[StrategySettings]] = {
         *(ParticleSettings(gibbs=2), ParticleSettings(gibbs=2, temper=True)),
     ],
     "revise": [ReviseSettings(), ReviseSettings(revisions=1), ReviseSettings(revisions=2)],
-    "rejection": [RejectionSettings(), RejectionSettings(reject=0.9, checkpoint=1)],
+    "rejection": [RejectionSettings(), RejectionSettings(reject=0.9, checkpoint=32)],
     "first-to-finish": [FirstSettings(), FirstSettings(first=3)],
     "deepconf": [ConfidenceSettings(), ConfidenceSettings(warmup=2, keep=0.5, group=4)],
     "rsa": [
