@@ -101,10 +101,12 @@ async def _run(
     from ttc_client.runtime.client import Client
     from ttc_client.settings.config import load_settings
 
-    task: dict[str, str] = found.settings.get("task") or {}
-    if given["system_prompt"] is None and "system_prompt" in task:
-        given = {**given, "system_prompt": task["system_prompt"]}
-    settings = load_settings({**given, "strategy": "majority", "n": plan["k"]}, os.environ)
+    given = {**given, "strategy": "majority", "n": plan["k"]}
+    task: dict[str, Any] = found.settings.get("task") or {}
+    for name, value in {**task, "task": task.get("name")}.items():
+        if name in given and given[name] is None:  # as the run was asked
+            given[name] = value
+    settings = load_settings(given, os.environ)
     params = settings.params
     async with Client(settings.servers_for([params]), settings.task) as client:
         recorded = {

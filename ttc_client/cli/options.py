@@ -138,10 +138,14 @@ VERIFIER = tuple(
 )
 """The settings of a command that asks verifiers alone, but for where they are."""
 
+_OF_VERIFIERS = (
+    *("prm", "prm_api", "prm_model", "prm_format"),
+    *("combine", "judge_prompt", "verdicts", "top_logprobs"),
+)
 POLICY = tuple(
     name
     for name, (panel, _) in _HELP.items()
-    if (panel in (SAMPLING, SERVERS) and name not in ("prm", "prm_api", "prm_format"))
+    if (panel in (SAMPLING, SERVERS, TASK) and name not in _OF_VERIFIERS)
     or name in ("task", "system_prompt", "grader")
 )
 """The settings of a command that samples whole completions and grades them."""
