@@ -141,7 +141,7 @@ class Trajectory:
     @property
     def finished(self) -> bool:
         """Whether the trajectory is a completion: ended by itself or cut by length."""
-        return self.finish != "stop"
+        return bool(self.steps) and self.steps[-1].finish != "stop"
 
     @property
     def multiplicity(self) -> int:

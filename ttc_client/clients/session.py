@@ -73,7 +73,7 @@ class Session:
 
         It is sent again, at once, where the server had closed the idle connection meanwhile.
         """
-        pool = self._pool(route)
+        pool = self._pools.get(route) or self._pool(route)
         connection, reply = await self._sent(pool, request, timeout_s, silence_s)
         self._put_back(pool, connection)
         return reply
@@ -104,10 +104,7 @@ class Session:
         self._close(pool.idle)
 
     def _pool(self, route: Route) -> _Pool:
-        pool = self._pools.get(route)
-        if pool is None:
-            pool = self._pools[route] = _Pool(route)
-        return pool
+        return self._pools.setdefault(route, _Pool(route))
 
     async def _sent(
         self,

@@ -9,7 +9,6 @@ import asyncio
 import logging
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from hashlib import blake2b
 
@@ -214,8 +213,10 @@ def balanced(replicas: Replicas, ports: Sequence[Port[R, A]]) -> Port[R, A]:
     async def balanced_call(request: R) -> A:
         while True:
             replica = replicas.only or await replicas.choose(request)
-            with suppress(_GoneError):
+            try:
                 return await replicas.send(request, replica, port_of[replica])
+            except _GoneError:
+                continue
 
     return balanced_call
 
