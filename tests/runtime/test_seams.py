@@ -523,7 +523,7 @@ async def test_own_settings_are_compared_for_the_strategies_that_both_have(tmp_p
     await run(tmp_path, SMALL, load_settings({}, {}))
     beam = Grid(("beam",), (8,), (0,))
     found = await run(tmp_path, beam, load_settings({"lookahead": 1}, {}), resume=True)
-    assert found.settings["own"]["dvts"] == {"lookahead": 0}
+    assert found.settings["own"]["dvts"]["lookahead"] == 0
     assert found.settings["own"]["beam"] == {"lookahead": 1}
     assert set(found.settings["strategy"]) == {"best-of-n", "dvts", "beam"}
     with pytest.raises(ConfigError, match="lookahead was 1 and is 0"):
