@@ -71,7 +71,8 @@ class Caller:
     model: str = ""
 
     async def post(self, path: str, body: Any, headers: Any = None) -> Answer:
-        raw = BytesIO(encode(body)) if isinstance(body, dict) else body
+        body = encode(body) if isinstance(body, dict) else body
+        raw = BytesIO(body) if isinstance(body, bytes) else body
         async with self.session.post(self.url + path, data=raw, headers=headers) as reply:
             return Answer(reply.status, reply.headers, await reply.read())
 

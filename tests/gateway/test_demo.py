@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import openai
@@ -17,6 +18,8 @@ import pytest
 from ttc_client import Client, SearchParams, Servers
 from ttc_client.cli.app import make_app
 from ttc_client.errors import ConfigError
+from ttc_client.gateway.profiles import read_profiles
+from ttc_client.settings.config import load_settings
 
 PROBLEM = "Let $f(x) = 6x + 17$. Find $f(4)$."
 MAIN = "from ttc_client.cli import main; main()"
@@ -192,3 +195,21 @@ def test_without_servers_the_demo_answers_and_every_reply_says_so(tmp_path: Path
 def test_bad_usage_says_what_to_change(arguments, says):
     with pytest.raises(ConfigError, match=re.escape(says)):
         make_app()(["serve", *arguments], standalone_mode=False)
+
+
+@pytest.mark.parametrize(
+    ("servers", "profiles"),
+    [
+        (Servers(), {"fast": ("best-of-n", "math"), "hard": ("dvts", "math")}),
+        (
+            Servers(policy="http://x", prm="http://y"),
+            {"fast": ("best-of-n", ""), "hard": ("dvts", "")},
+        ),
+        (Servers(policy="http://x"), {"fast": ("majority", ""), "hard": ("majority", "")}),
+    ],
+    ids=["demo", "both", "policy"],
+)
+def test_without_profiles_there_are_two_that_these_servers_can_run(servers, profiles):
+    found = read_profiles((), None, replace(load_settings({}, {}), servers=servers))
+    shown = {n: (p.params.strategy, p.task.name if p.task else "") for n, p in found.items()}
+    assert shown == profiles

@@ -309,3 +309,37 @@ async def test_a_body_up_to_the_limit_is_read_and_a_larger_one_is_413():
         assert (above.status, above.error["type"]) == (413, "invalid_request_error")
         assert "2 MB" in above.error["message"]
         assert chunked.status == 413
+
+
+LENGTH, CHUNKED = "Content-Length: 5", "Transfer-Encoding: chunked"
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        (LENGTH, CHUNKED),
+        (CHUNKED, LENGTH),
+        (LENGTH, "Content-Length: 6"),
+        ("Content-Length: +5",),
+        ("Content-Length: 5, 5",),
+        ("Transfer-Encoding: xchunked",),
+        ("Transfer-Encoding : chunked",),
+        ("Transfer-Encoding: chunked, identity",),
+    ],
+    ids=["both", "reversed", "two", "sign", "list", "unknown", "space", "not-last"],
+)
+async def test_a_request_whose_end_is_in_doubt_is_refused_and_its_connection_closed(headers):
+    """The rest of such a body must never be read as another request."""
+    smuggled = b"0\r\n\r\nGET /v1/models HTTP/1.1\r\nHost: a\r\n\r\n"
+    async with serving(Gated()) as caller:
+        host, port = caller.url.removeprefix("http://").split(":")
+        reader, writer = await asyncio.open_connection(host, int(port))
+        head = ["POST /v1/chat/completions HTTP/1.1", "Host: a", *headers, "", ""]
+        writer.write("\r\n".join(head).encode() + smuggled)
+        async with asyncio.timeout(20):
+            said = await reader.read(1 << 16)
+            while more := await reader.read(1 << 16):
+                said += more
+        writer.close()
+    assert said.startswith((b"HTTP/1.1 400", b"HTTP/1.0 400"))
+    assert b'"object":"list"' not in said

@@ -21,6 +21,8 @@ _NAME = re.compile(r"[\w.-]{1,64}", re.ASCII)
 _FORM = "NAME=STRATEGY:N[,SETTING=VALUE...]"
 DEFAULTS = ("fast=best-of-n:8", "hard=dvts:64")
 WITHOUT_VERIFIER = ("fast=majority:8", "hard=majority:64")
+DEMO = tuple(f"{line},task=math" for line in DEFAULTS)
+"""The demo models know nothing but mathematics, under its prompt."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +48,8 @@ def read_profiles(
     """
     lines = [*_lines(file), *given] if file else list(given)
     if not lines:
-        has_verifier = settings.servers.has_verifier
-        lines = DEFAULTS if has_verifier else WITHOUT_VERIFIER
+        servers = settings.servers
+        lines = DEMO if servers.is_demo else DEFAULTS if servers.has_verifier else WITHOUT_VERIFIER
     profiles = [read_profile(line, settings) for line in lines]
     return {profile.name: profile for profile in profiles}
 
