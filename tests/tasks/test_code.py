@@ -9,10 +9,12 @@ from typing import Any
 
 import pytest
 
+from ttc_client import Client, SearchParams, Servers
 from ttc_client.bench.dataset import read_problem_set
 from ttc_client.errors import ConfigError
 from ttc_client.sandbox.jail import Jail
 from ttc_client.sandbox.sandbox import Sandbox, SandboxError
+from ttc_client.search.ports import SampleRequest
 from ttc_client.tasks import code as code_module
 from ttc_client.tasks.code import Code, same_output, share_passed
 from ttc_client.tasks.inputs import argument_lists, texts
@@ -68,7 +70,7 @@ REPLIES = {
     "with example calls below": FENCED.replace(
         "\n```", "\nx = total([2])\nprint(x, undefined)\n```"
     ),
-    "after thoughts": f"<think>```python\ndef total(i): return 0\n```</think>{FENCED}",
+    "after thoughts": f"<think>```python\ndef total(i): return 0\n```\n</think>\n{FENCED}",
     "with its helper in another block": "```python\ndef h(x): return half(x)\n```\nand\n"
     "```python\ndef total(items):\n    return sum(map(h, items))\n```",
 }
@@ -266,6 +268,22 @@ async def test_a_verifier_may_see_the_share_of_public_tests_that_pass():
             for program in ("def f(x): return x * x", "def f(x): return x", "")
         ]
     assert shares == [1, 0.5, 0]
+
+
+async def test_public_tests_are_a_verifier_by_its_name():
+    async def write(request: SampleRequest) -> list[str]:
+        programs = (FUNCTION, "def total(items): return 0", FUNCTION, "nothing")
+        return [f"```python\n{programs[i]}\n```" for i in range(request.n)]
+
+    problem = Problem(question=PROMPT)
+    servers = Servers(policy=(write,), prm_api="tests")
+    async with Client(servers, Code()) as client:
+        result = await client.solve(problem, SearchParams(strategy="best-of-n", n=4))
+        with pytest.raises(ConfigError, match="has unfinished solutions scored"):
+            await client.solve(problem, SearchParams(strategy="dvts", n=4))
+    rewards = {candidate.text: candidate.reward for candidate in result.candidates}
+    assert sorted(rewards.values()) == [0, 0, 1]
+    assert result.answer.endswith(FUNCTION)
 
 
 @pytest.mark.parametrize(

@@ -87,8 +87,8 @@ _HELP: dict[str, tuple[str, str]] = {
     "policy_api": (SERVERS, "What the policy's server speaks: {choices}."),
     "prm_api": (
         SERVERS,
-        "How the verifier is asked: {choices}. self, confidence and python need no --prm. Several, "
-        "with commas and weights (judge=2,confidence), need --combine.",
+        "How the verifier is asked: {choices}. self, confidence, tests and python need no --prm. "
+        "Several, with commas and weights (judge=2,confidence), need --combine.",
     ),
     "combine": (SERVERS, "How several verifiers' scores become one: {choices}."),
     "prm_model": (SERVERS, "The judge's name at its server, where that serves several."),

@@ -11,6 +11,7 @@ from ttc_client.errors import ConfigError
 from ttc_client.middleware.context import taking_turns
 from ttc_client.middleware.meter import Meter
 from ttc_client.runtime.bounds import Bounds, Kept
+from ttc_client.runtime.rating import rated_by
 from ttc_client.runtime.stack import open_servers
 from ttc_client.sal.modes import MODES, Mode
 from ttc_client.search import results
@@ -62,7 +63,8 @@ class Client:
     async def __aenter__(self) -> Self:
         async with AsyncExitStack() as stack:
             self._servers = await stack.enter_async_context(open_servers(self.servers))
-            self._workers = await stack.enter_async_context(Workers())
+            rate = rated_by(self.score) if self._servers.verifiers.members else None
+            self._workers = await stack.enter_async_context(Workers(rate))
             self._resources = stack.pop_all()
         return self
 

@@ -20,6 +20,7 @@ PRMApi = Literal[
     "judge",
     "self",
     "confidence",
+    "tests",
 ]
 """How a verifier is asked; `python:module:function` names one of the user's own."""
 
@@ -28,6 +29,8 @@ Combine = Literal["mean", "min", "product"]
 of each to the power of its weight."""
 
 _WITHOUT_SERVER = ("self", "confidence")
+_FUNCTIONS = {"tests": "python:ttc_client.tasks.public_tests:public_tests"}
+"""Verifiers that are functions of our own."""
 
 P = TypeVar("P")
 
@@ -57,7 +60,7 @@ def named_verifiers(text: str) -> tuple[NamedVerifier, ...]:
 
 def _named(part: str) -> NamedVerifier:
     api, equals, weight = part.partition("=")
-    found = NamedVerifier(api)
+    found = NamedVerifier(_FUNCTIONS.get(api, api))
     known = get_args(PRMApi)
     if api not in known and not (found.is_python and api.count(":") == 2):
         raise ConfigError(
@@ -72,7 +75,7 @@ def _named(part: str) -> NamedVerifier:
         number = 0.0
     if not (number > 0 and isfinite(number)):
         raise ConfigError(f"the weight of {api} is {weight!r}: it must be a number above 0")
-    return NamedVerifier(api, number)
+    return NamedVerifier(found.api, number)
 
 
 def check_verifiers(text: str, num_places: int, combine: Combine | None) -> None:

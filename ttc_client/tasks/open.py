@@ -73,7 +73,8 @@ class Open:
             return await scored(self.score, {}, problem, answers, ())
         if workers.rate is None:
             raise ConfigError(
-                "nothing rates the answers of the task open: name a judge, or --score "
-                "python:module:function"
+                "nothing rates the answers of the task open: search by a strategy that needs a "
+                "verifier, such as best-of-n, with a judge (--prm URL --prm-api judge), or give "
+                "--score python:module:function"
             )
         return await workers.rate(problem, answers)
