@@ -75,6 +75,21 @@ async def test_every_sampling_field_is_sent():
     }
 
 
+async def test_sampling_fields_of_ones_own_are_sent_and_never_left_out():
+    def complete(payload):
+        if "min_p" in payload:
+            return web.json_response({"error": {"message": "Unknown field: min_p"}}, status=400)
+        return choices("x")
+
+    own = {"top_k": 20, "min_p": 0.1, "presence_penalty": 1.5}
+    async with policy(**{"/v1/completions": complete}) as (server, client):
+        root = await client.root(QUESTION)
+        with pytest.raises(RequestError, match="Unknown field: min_p"):
+            await client.sample(ask(root, n=1, **own))
+        (payload, *_) = server.payloads("/v1/completions")
+    assert {name: payload[name] for name in own} == own
+
+
 async def test_what_a_server_refuses_is_tried_once():
     async with policy(**llama_cpp(lambda seed: ("a step\n\n", "stop"))) as (server, client):
         for _ in range(2):

@@ -154,3 +154,12 @@ async def test_what_was_not_asked_for_is_refused_and_quoted(reply, says):
         server.replies["/generate"] = lambda payload: reply
         with pytest.raises(ProtocolError, match=f"{says}.*it begins .*generated_text"):
             await client.sample(ask(await client.root(QUESTION), n=1))
+
+
+async def test_what_tgi_does_not_have_is_refused_and_what_it_has_is_sent():
+    async with policy() as (server, client):
+        root = await client.root(QUESTION)
+        with pytest.raises(RequestError, match="neither min_p nor presence_penalty"):
+            await client.sample(ask(root, n=1, min_p=0.1))
+        await client.sample(ask(root, n=1, top_k=20))
+        assert server.payloads("/generate")[0]["parameters"]["top_k"] == 20

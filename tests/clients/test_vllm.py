@@ -253,3 +253,11 @@ async def test_the_key_goes_into_the_header_alone():
         await client.sample(ask(await client.root(QUESTION)))
     assert {h["Authorization"] for h in server.headers} == {"Bearer secret"}
     assert "secret" not in str(server.requests)
+
+
+async def test_sampling_fields_of_ones_own_are_sent():
+    own = {"top_k": 20, "min_p": 0.1, "presence_penalty": 1.5}
+    async with policy() as (server, client):
+        await client.sample(ask(await client.root(QUESTION), **own))
+        (payload,) = server.payloads("/v1/completions")
+    assert {name: payload[name] for name in own} == own

@@ -146,3 +146,17 @@ def test_the_thoughts_of_earlier_turns_are_not_sent_again():
     )
     said = [turn.content for turn in without_thoughts(turns)]
     assert said == ["<think>a user's</think>", "It is 4.", "It is 5."]
+
+
+@pytest.mark.parametrize(
+    ("setting", "says"),
+    [
+        ({"top_k": 0}, "top_k is 0"),
+        ({"min_p": 1.0}, r"min_p is 1\.0"),
+        ({"presence_penalty": 3.0}, r"presence_penalty is 3\.0"),
+        ({"thoughts": "keep"}, "thoughts is 'keep'"),
+    ],
+)
+def test_settings_that_no_server_takes_are_refused(setting, says):
+    with pytest.raises(ConfigError, match=says):
+        SearchParams(**setting)

@@ -18,7 +18,7 @@ from ttc_client.clients.finishes import whole_finish
 from ttc_client.clients.full_context import within_context
 from ttc_client.clients.http import Answer, Server
 from ttc_client.clients.logprobs import TokenLogprobs, read_logprobs
-from ttc_client.clients.manners import NEUTRAL, Fields, Manners, is_for_chat, refuses
+from ttc_client.clients.manners import Fields, Manners, is_for_chat, refuses
 from ttc_client.clients.models import NOT_OFFERED, find_api, served_policy
 from ttc_client.clients.openai_replies import (
     Chat,
@@ -46,9 +46,6 @@ from ttc_client.thoughts import opened_by
 from ttc_client.types import Message, Prompt, Step, Trajectory
 
 R = TypeVar("R")
-
-_SENT_NEUTRAL = ("top_k", "min_p", "repetition_penalty")
-"""Sent with their neutral values: servers use the model's own defaults for what is not sent."""
 
 _SPARE_CHUNKS = 1000
 """Chunks allowed in a stream beyond one per token: a first, a last, keep-alive messages."""
@@ -191,9 +188,13 @@ class OpenAIPolicy:
             "max_tokens": request.max_tokens,
             "temperature": request.temperature,
             "top_p": request.top_p,
-            **{name: NEUTRAL[name] for name in _SENT_NEUTRAL},
+            "top_k": request.top_k,
+            "min_p": request.min_p,
+            "repetition_penalty": 1.0,
             "extra_headers": self.server.session_headers(request.session),
         }
+        if request.presence_penalty:
+            fields["presence_penalty"] = request.presence_penalty
         if request.seed is not None:
             fields["seed"] = request.seed % 2**31  # some servers keep 32 bits
         return {**fields, **self.asking.extra_body}

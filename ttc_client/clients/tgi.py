@@ -22,7 +22,7 @@ from ttc_client.clients.replies import Unexpected
 from ttc_client.clients.templates import FIX, Asking, Render, chat_tokenize, find_render
 from ttc_client.clients.usage import Count
 from ttc_client.deadlines import clock_stopped
-from ttc_client.errors import ConfigError, ContextLengthError, OneChoiceError
+from ttc_client.errors import ConfigError, ContextLengthError, OneChoiceError, RequestError
 from ttc_client.search.ports import SampleRequest, Samples
 from ttc_client.thoughts import opened_by
 from ttc_client.types import Finish, Message, Prompt, Step, Trajectory, Usage
@@ -169,9 +169,13 @@ class TGIPolicy:
         Raises OneChoiceError for n > 1, ContextLengthError for a prompt that fills the context,
         and ServerError. A trajectory that fills it has an empty continuation, cut by length.
         """
+        url = self.tgi.server.url
         if request.n > 1:
-            url = self.tgi.server.url
             raise OneChoiceError(f"{url}/generate takes one continuation per request", url=url)
+        if request.min_p or request.presence_penalty:
+            raise RequestError(
+                "TGI has neither min_p nor presence_penalty: leave them out", url=url
+            )
         return await within_context(self._sample, request)
 
     async def _sample(self, request: SampleRequest) -> Samples:
@@ -234,6 +238,8 @@ def _parameters(request: SampleRequest, max_tokens: int) -> dict[str, Any]:
     }
     if request.temperature > 0:
         parameters["temperature"] = request.temperature
+    if request.top_k > 0:
+        parameters["top_k"] = request.top_k
     if request.top_p < 1:
         parameters["top_p"] = request.top_p
     if request.seed is not None:

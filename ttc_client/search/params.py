@@ -46,6 +46,7 @@ class SearchParams:
     thinks, and `step_delimiter` holds the strings that end a step. The defaults are those of the
     blog post; `compat` asks for the behaviour of its published toolkit, which knows no
     `max_completion_tokens`.
+    `top_k` -1, `min_p` 0 and `presence_penalty` 0 change nothing.
     Raises ConfigError, naming the value and the fix, for values that no search can run with. What
     a strategy asks of them besides is checked by `Strategy.checked`.
     """
@@ -66,6 +67,9 @@ class SearchParams:
     settings: StrategySettings | None = None
     thoughts: Thoughts = "drop"
     step_delimiter: tuple[str, ...] = (STEP_DELIMITER,)
+    top_k: int = -1
+    min_p: float = 0.0
+    presence_penalty: float = 0.0
 
     def __post_init__(self) -> None:
         check_choice("thoughts", self.thoughts, Thoughts)
@@ -88,6 +92,14 @@ class SearchParams:
             raise ConfigError(f"seed is {self.seed}: it must be a number of 64 bits")
         if not 0 <= self.temperature <= 2:
             raise ConfigError(f"temperature is {self.temperature}: it must lie between 0 and 2")
+        if self.top_k != -1:
+            check_count("top_k", self.top_k)
+        if not 0 <= self.min_p < 1:
+            raise ConfigError(f"min_p is {self.min_p}: it must be at least 0 and below 1")
+        if not -2 <= self.presence_penalty <= 2:
+            raise ConfigError(
+                f"presence_penalty is {self.presence_penalty}: it must lie between -2 and 2"
+            )
         if not 0 < self.top_p <= 1:
             raise ConfigError(f"top_p is {self.top_p}: it must be above 0 and at most 1")
 

@@ -21,7 +21,8 @@ class SampleRequest:
     after `max_tokens`. Continuation i is sampled with `seed + i`; None leaves it to the server.
     Requests of one `session` share a long prefix. `top_logprobs` asks for the log-probability of
     each token, and for its confidence from so many alternatives (0: none); None asks for neither.
-    What `max_tokens` cut of one that `is_piece` is to be continued.
+    What `max_tokens` cut of one that `is_piece` is to be continued. `top_k` -1, `min_p` 0 and
+    `presence_penalty` 0 change nothing.
     """
 
     trajectory: Trajectory
@@ -34,6 +35,9 @@ class SampleRequest:
     session: str = ""
     top_logprobs: int | None = None
     is_piece: bool = False
+    top_k: int = -1
+    min_p: float = 0.0
+    presence_penalty: float = 0.0
 
     @property
     def messages(self) -> tuple[Message, ...]:
