@@ -14,7 +14,7 @@ from ttc_client.notebook import votes_and_tree
 from ttc_client.usage import Usage
 
 Reduction = Literal["last", "min", "prod", "mean"]
-Vote = Literal["prm", "weighted", "majority"]
+Vote = Literal["prm", "weighted", "majority", "tournament"]
 Compat = Literal["sal"]
 """Whose behaviour is reproduced: that of huggingface/search-and-learn."""
 

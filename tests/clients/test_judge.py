@@ -13,7 +13,7 @@ from ttc_client.clients.judge import Judge
 from ttc_client.clients.judge_prompts import COMPARE_PROMPT, JUDGE_PROMPT, JudgePrompt
 from ttc_client.clients.session import Session
 from ttc_client.errors import ConfigError, ProtocolError
-from ttc_client.search.ports import ScoreRequest
+from ttc_client.search.ports import CompareRequest, ScoreRequest
 from ttc_client.testing import check_verifier
 from ttc_client.types import Message, Problem, Step
 
@@ -249,10 +249,10 @@ async def test_two_answers_are_compared_in_the_order_given():
         token_judge(lambda text: 0.9 if text.find("five") < text.find("six") else 0.2)
     ) as opened:
         _, client = opened
-        first, cost = await client.compare(PROBLEM, "five", "six")
-        second, _ = await client.compare(PROBLEM, "six", "five")
-    assert (first, second) == (pytest.approx(0.9), pytest.approx(0.2))
-    assert cost.prm_requests == 1
+        first = await client.compare(CompareRequest(PROBLEM, "five", "six"))
+        second = await client.compare(CompareRequest(PROBLEM, "six", "five"))
+    assert (first.score, second.score) == (pytest.approx(0.9), pytest.approx(0.2))
+    assert first.usage.prm_requests == 1
     assert COMPARE_PROMPT.form.marker == "Better"
 
 

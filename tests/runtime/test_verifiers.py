@@ -1,13 +1,15 @@
 """Verifiers of all kinds through the client: named, opened, recorded, counted."""
 
+import re
 from contextlib import asynccontextmanager
 
 import pytest
+from aiohttp import web
 
 from tests.fakes.judges import chat_judge
 from tests.fakes.scripted_server import scripted_server
 from ttc_client import Client, SearchParams, Servers
-from ttc_client.errors import ConfigError
+from ttc_client.errors import ConfigError, ServerError
 from ttc_client.search.ports import SampleRequest
 from ttc_client.testing import walk
 from ttc_client.types import Message, Problem, Step
@@ -166,3 +168,54 @@ async def test_log_probabilities_are_asked_for_only_where_confidence_reads_them(
             await client.solve("p", PARAMS)
             await client.solve("p", SearchParams(strategy="majority", n=4))
     assert asked == [None, None, 0, None]
+
+
+def prefers_good(prompt: str, payload) -> str:
+    """Compare as `right` judges: the answer that is right, or else the first."""
+    if "answer_a" not in prompt:
+        return right(prompt, payload)
+    a, b = (
+        prompt.partition(f"<{name}>")[2].partition("</")[0] for name in ("answer_a", "answer_b")
+    )
+    return "Better: B" if "right" in b and "right" not in a else "Better: A"
+
+
+@pytest.mark.parametrize("strategy", ["majority", "best-of-n"])
+async def test_a_judge_that_compares_pairs_finds_the_right_answer(strategy):
+    params = SearchParams(strategy=strategy, n=16, vote="tournament")
+    async with a_judge(prefers_good) as url:
+        result = await solve(params, prm=url, prm_api="judge", verdicts=1)
+    assert (result.answer, result.vote) == ("right", "tournament")
+    assert result.choices["tournament"] == "right"
+    assert result.answers[0].answer == "right"
+    assert re.match(r"tournament of \d+ pairs, each in both orders: \d+ flipped", result.note)
+    assert result.usage.prm_requests >= 2 * int(result.note.split()[2])
+
+
+async def test_a_tournament_without_a_judge_is_refused():
+    with pytest.raises(ConfigError, match="vote is tournament, which needs a judge"):
+        await solve(SearchParams(strategy="best-of-n", n=4, vote="tournament"), prm=plain)
+
+
+async def test_a_judge_that_fails_at_every_pair_is_an_error():
+    def fails(prompt: str, payload):
+        if "answer_a" in prompt:
+            return web.json_response({"error": "no"}, status=400)
+        return right(prompt, payload)
+
+    params = SearchParams(strategy="best-of-n", n=8, vote="tournament")
+    async with a_judge(fails) as url:
+        with pytest.raises(ServerError, match="400: no"):
+            await solve(params, prm=url, prm_api="judge", verdicts=1)
+
+
+async def test_the_open_task_is_decided_by_a_tournament_where_there_is_a_judge():
+    async with a_judge(prefers_good) as url:
+        judged = Servers(policy=policy, prm=url, prm_api="judge", verdicts=1)
+        async with Client(judged, task="open") as client:
+            result = await client.solve("p", SearchParams(strategy="best-of-n", n=4))
+    assert result.vote == "tournament"
+    assert result.answer == result.answers[0].answer
+    async with Client(Servers(policy=policy, prm=plain), task="open") as client:
+        result = await client.solve("p", SearchParams(strategy="best-of-n", n=4))
+    assert result.vote == "weighted"

@@ -22,7 +22,9 @@ from ttc_client.search.strategies import STRATEGIES, find_strategy, unscored_twi
 from ttc_client.search.strategy import Kind
 from ttc_client.types import Vote
 
-Measure = Literal["prm", "weighted", "majority", "pass", "table", "oracle bins", "model bins"]
+Measure = Literal[
+    "prm", "weighted", "majority", "tournament", "pass", "table", "oracle bins", "model bins"
+]
 """How an answer is chosen; `pass` is the oracle's choice: whether any candidate is right.
 
 The last three are of compute-optimal scaling alone: as a search did it by its table, and as it is
@@ -55,7 +57,8 @@ class Curve(NamedTuple):
     @property
     def is_main(self) -> bool:
         """Whether this is the vote that the strategy decides by."""
-        return self.measure in ("table", find_strategy(self.strategy).vote(SearchParams()))
+        by_default = find_strategy(self.strategy).vote(SearchParams())
+        return self.measure in ("table", "tournament", by_default)
 
     @property
     def is_scored(self) -> bool:
@@ -268,6 +271,9 @@ def _subset_readings(
     ks = sorted(k for k in {*budgets, *powers, record.n} if k <= record.n)
     seed = crc32(repr(key_of(record)).encode())
     for vote, grade in record.grades.items():
+        if vote == "tournament":  # of which no smaller one can be read off
+            yield Curve(record.strategy, vote, label), record.n, grade
+            continue
         by = unscored_twin(strategy) if vote == "majority" else strategy
         rates = vote_rates(samples, vote, ks, seed)
         rates[-1] = grade

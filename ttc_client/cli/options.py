@@ -51,9 +51,11 @@ _HELP: dict[str, tuple[str, str]] = {
     "m": (SEARCH, "The beam width M: continuations sampled per kept beam; N/M are kept."),
     "vote": (
         SEARCH,
-        "Choose the answer by the best reward (prm), the summed rewards (weighted) "
-        "or the number of votes (majority). Default: weighted, majority without a PRM.",
+        "Choose the answer by the best reward (prm), the summed rewards (weighted), the number of "
+        "votes (majority), or a judge that compares pairs (tournament). Default: weighted, "
+        "majority without a PRM.",
     ),
+    "pairs": (SEARCH, "Pairs that a tournament compares, at most; each in both orders."),
     "max_steps": (SEARCH, "Depth of the tree; the last step runs to the end."),
     "reduction": (SEARCH, "How step scores combine into one reward: {choices}."),
     "thoughts": (

@@ -53,12 +53,12 @@ class Confidence:
         """
         return Scores(
             tuple(
-                self._of_item(steps, len(request.prefix), len(item))
+                self._of_item(steps, len(item))
                 for item, steps in zip(request.items, request.sampled, strict=True)
             )
         )
 
-    def _of_item(self, sampled: Sequence[Step], known: int, new: int) -> tuple[float, ...]:
+    def _of_item(self, sampled: Sequence[Step], new: int) -> tuple[float, ...]:
         """Give what was read of each sampled step the confidence at its end."""
         if not new:
             return ()
@@ -68,8 +68,8 @@ class Confidence:
             for step, score in zip(sampled, at_ends, strict=True)
             for _ in split_steps(step.text)
         ]
-        scores = per_reading[known : known + new]
-        return (*scores, *(at_ends[-1] for _ in range(new - len(scores))))
+        missing = max(0, new - len(per_reading))  # what is read may be split elsewhere
+        return (*at_ends[-1:] * missing, *per_reading[-new:])
 
     def _at_ends(self, sampled: Sequence[Step]) -> list[float]:
         """Return the confidence at the end of each sampled step, from 0 to 1."""

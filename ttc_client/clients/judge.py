@@ -28,9 +28,9 @@ from ttc_client.clients.models import find_api, served_policy
 from ttc_client.clients.replies import shown
 from ttc_client.clients.scores import PRMFacts, per_item, solutions
 from ttc_client.errors import ConfigError, ProtocolError, RequestError
-from ttc_client.search.ports import ScoreRequest, Scores
+from ttc_client.search.ports import CompareRequest, Comparison, ScoreRequest, Scores
 from ttc_client.together import together
-from ttc_client.types import Problem, Usage
+from ttc_client.types import Usage
 
 UNREADABLE = "unreadable verdict"
 
@@ -116,11 +116,15 @@ class Judge:
         usage = sum((said.usage for said in found), Usage())
         return Scores(per_item(request, [scores[text] for text in texts]), usage)
 
-    async def compare(self, problem: Problem, a: str, b: str) -> tuple[float | None, Usage]:
-        """Return how likely the first of two texts is the better one, in this order."""
-        parts = {"problem": conversation(problem), "a": a, "b": b}
+    async def compare(self, request: CompareRequest) -> Comparison:
+        """Say which of two texts is better; raises as `score` does."""
+        parts = {
+            "problem": conversation(request.problem),
+            "a": request.first,
+            "b": request.second,
+        }
         said = await self._judged(COMPARE_PROMPT, parts)
-        return said.score, said.usage
+        return Comparison(said.score, said.usage)
 
     async def _judged(self, prompt: JudgePrompt, parts: Mapping[str, str]) -> Said:
         key = blake2b(repr((prompt.text, sorted(parts.items()))).encode(), digest_size=16).digest()

@@ -11,6 +11,9 @@ from dataclasses import dataclass, field
 from ttc_client.errors import OneChoiceError, ServerError
 from ttc_client.middleware import Request
 from ttc_client.search.ports import (
+    CompareRequest,
+    Comparison,
+    Judge,
     Policy,
     SampleRequest,
     Samples,
@@ -82,6 +85,20 @@ class Meter:
             self.usage += scores.usage
             self.on_exchange((request, scores))
             return scores
+
+        return metered
+
+    def judge(self, port: Judge) -> Judge:
+        """Count what goes through a judge that compares."""
+
+        async def metered(request: CompareRequest) -> Comparison:
+            try:
+                comparison = await port(request)
+            except BaseException as error:
+                self._lost(request, error)
+                raise
+            self.usage += comparison.usage
+            return comparison
 
         return metered
 

@@ -11,6 +11,7 @@ from ttc_client.errors import ConfigError
 from ttc_client.middleware.context import taking_turns
 from ttc_client.middleware.meter import Meter
 from ttc_client.runtime.bounds import Bounds, Kept
+from ttc_client.runtime.deciding import Decision, decide
 from ttc_client.runtime.rating import rated_by
 from ttc_client.runtime.stack import open_servers
 from ttc_client.sal.modes import MODES, Mode
@@ -23,7 +24,6 @@ from ttc_client.search.search import Ports, Search
 from ttc_client.search.steps import STEP_DELIMITER
 from ttc_client.search.strategies import find_strategy
 from ttc_client.search.strategy import Strategy
-from ttc_client.search.voting import choices, ranked
 from ttc_client.search.watch import Watch
 from ttc_client.settings.servers import Servers
 from ttc_client.tasks.math import Math
@@ -32,7 +32,6 @@ from ttc_client.tasks.task import Task
 from ttc_client.tasks.workers import Workers
 from ttc_client.together import together
 from ttc_client.types import (
-    AnswerGroup,
     Candidate,
     Message,
     Problem,
@@ -202,7 +201,19 @@ class Client:
         read, groups = await results.candidates(
             found.picks, params, ballot, mode.rules, scored=scored
         )
-        return self._result(problem, params, mode, found, read, groups, meter)
+        chosen = find_strategy(found.allocation.strategy) if found.allocation else strategy
+        decision = await decide(
+            problem,
+            params,
+            task,
+            chosen.vote(params),
+            read,
+            groups,
+            self._servers.judge(meter),
+            scored=scored,
+        )
+        candidates = results.in_order_of(read, groups, decision.order)
+        return self._result(problem, params, found, candidates, decision, meter, scored=scored)
 
     def _ports(self, mode: Mode, meter: Meter, watch: Watch, ballot: Ballot) -> Ports:
         return Ports(
@@ -222,6 +233,8 @@ class Client:
         params = strategy.checked(params)
         if strategy.needs != "nothing" and self._servers.verifiers.model is None:
             raise ConfigError(strategy.lacks_verifier)
+        if params.vote == "tournament" and self._servers.verifiers.compare is None:
+            raise ConfigError("vote is tournament, which needs a judge: --prm-api judge, or self")
         if strategy.needs == "prefixes" and self._servers.verifiers.reads == "solutions":
             raise ConfigError(
                 f"{strategy.name} has unfinished solutions scored, which "
@@ -233,51 +246,43 @@ class Client:
             )
         return mode, strategy, params
 
-    def _doubts(self, problem: Problem, *, scored: bool) -> list[str]:
-        """Return what is to be said of the verifier beside what it scored."""
-        verifiers, said = self._servers.verifiers, list[str]()
-        earlier = [turn for turn in problem.messages[:-1] if turn.role != "system"]
-        if scored and earlier and not verifiers.reads_history:
-            turns = "the turn" if len(earlier) == 1 else f"the {len(earlier)} turns"
-            said.append(f"the verifier read the last question without {turns} before it")
-        if scored and self._servers.policy_model in verifiers.judges:
-            said.append("the judge is the policy's own model, which tends to prefer its own")
-        return said
-
     def _result(
         self,
         problem: Problem,
         params: SearchParams,
-        mode: Mode,
         found: Found,
-        read: Sequence[Candidate],
-        groups: Sequence[AnswerGroup],
+        candidates: tuple[Candidate, ...],
+        decision: Decision,
         meter: Meter,
+        *,
+        scored: bool,
     ) -> SearchResult:
-        strategy = find_strategy(params.strategy, mode.strategies)
-        chosen = find_strategy(found.allocation.strategy) if found.allocation else strategy
-        vote = params.vote or chosen.vote(params)
-        order = ranked(groups, vote)
-        scored = strategy.needs != "nothing"
+        order = decision.order
+        doubts = self._servers.verifiers.doubts(
+            problem,
+            self._servers.policy_model,
+            scored=scored,
+            judged=scored or decision.vote == "tournament",
+        )
         return SearchResult(
             problem=problem,
             answer=order[0].answer if order else "",
             strategy=params.strategy,
             n=params.n,
             m=params.m,
-            vote=vote,
-            choices=choices(groups, scored=scored, weighed=any(c.weight is not None for c in read)),
+            vote=decision.vote,
+            choices=decision.choices,
             answers=order,
-            candidates=results.in_order_of(read, groups, order),
+            candidates=candidates,
             tree=results.search_tree(found),
-            counts=results.counts(found, read),
+            counts=results.counts(found, candidates),
             usage=meter.usage,
             wall_s=meter.elapsed_s,
             seed=params.seed,
             task=self.task.name,
             policy=self._servers.policy_name,
             prm=self._servers.verifiers.name if scored else None,
-            note="; ".join(filter(None, [found.note, *self._doubts(problem, scored=scored)])),
+            note="; ".join(filter(None, [found.note, decision.note, *doubts])),
             allocation=found.allocation,
             compat=params.compat,
             demo=self.servers.is_demo,

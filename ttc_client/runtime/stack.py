@@ -24,7 +24,7 @@ from ttc_client.runtime.opening import Bounded, Opened, check_replicas, name_of,
 from ttc_client.runtime.relay import Relay, any_is_up
 from ttc_client.runtime.verifiers import OpenVerifiers, open_verifiers
 from ttc_client.search.params import SearchParams
-from ttc_client.search.ports import Policy, Samples, Verifier
+from ttc_client.search.ports import Judge, Policy, Samples, Verifier
 from ttc_client.search.thinking import without_thoughts
 from ttc_client.settings.endpoints import asking_of, policy_server, server_places, session_for
 from ttc_client.settings.servers import Place, Servers
@@ -88,6 +88,11 @@ class OpenServers:
         if self.verifiers.combine is None or not ports:
             return ports[0] if ports else None
         return combined(ports, [one.weight for one in members], self.verifiers.combine)
+
+    def judge(self, meter: Meter) -> Judge | None:
+        """Return what compares answers for one search, or None where no judge is open."""
+        compare = self.verifiers.compare
+        return compare and meter.judge(self._retrying(compare, meter))
 
     def _retrying(self, port: Port[R, A], meter: Meter) -> Port[R, A]:
         return retrying(port, self._timeout_s, self._budget, meter.retried)

@@ -7,11 +7,12 @@ from typing import Literal
 
 from ttc_client.clients.connect import PRMClient
 from ttc_client.clients.http import Server
+from ttc_client.clients.judge import Judge as JudgeClient
 from ttc_client.clients.scores import PRMFacts
 from ttc_client.clients.session import Session
 from ttc_client.middleware.replicas import Replicas, balanced
 from ttc_client.runtime.opening import Bounded, Opened, check_replicas, name_of, patiently
-from ttc_client.search.ports import Scores, Verifier
+from ttc_client.search.ports import Comparison, Judge, Scores, Verifier
 from ttc_client.settings.connecting import (
     PlacedVerifier,
     connect_verifier,
@@ -21,6 +22,7 @@ from ttc_client.settings.connecting import (
 from ttc_client.settings.servers import Place, Servers
 from ttc_client.settings.verifiers import NamedVerifier
 from ttc_client.together import together
+from ttc_client.types import Problem
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +39,7 @@ class OpenVerifier:
     port: Verifier
     checkable: Sequence[tuple[Server, PRMClient]]
     servers: Sequence[Server] = ()
-    is_judge: bool = False
+    compare: Judge | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,10 +77,26 @@ class OpenVerifiers:
         return all(one.facts.reads_history for one in self.members)
 
     @property
+    def compare(self) -> Judge | None:
+        """What compares answers: the first that is a judge, None where none is."""
+        return next((one.compare for one in self.members if one.compare), None)
+
+    @property
     def judges(self) -> set[str]:
         """The models that judge, by their servers' names."""
-        models = {one.facts.model for one in self.members if one.is_judge}
+        models = {one.facts.model for one in self.members if one.compare}
         return {model for model in models if model}
+
+    def doubts(self, problem: Problem, policy: str, *, scored: bool, judged: bool) -> list[str]:
+        """Return what a result must say of those that scored its candidates, or compared them."""
+        said: list[str] = []
+        earlier = [turn for turn in problem.messages[:-1] if turn.role != "system"]
+        if scored and earlier and not self.reads_history:
+            turns = "the turn" if len(earlier) == 1 else f"the {len(earlier)} turns"
+            said.append(f"the verifier read the last question without {turns} before it")
+        if judged and policy in self.judges:
+            said.append("the judge is the policy's own model, which tends to prefer its own")
+        return said
 
     def _together(self, names: Sequence[str]) -> str | None:
         if self.combine is None or len(names) < 2:
@@ -103,6 +121,12 @@ async def _open(servers: Servers, session: Session, placed: PlacedVerifier) -> O
     check_replicas("prm", [(one.name, one.client.facts.model) for one in replicas if one.server])
     bounded = [Bounded(one, servers.concurrency) for one in replicas]
     ports = [b.port(one.client.score, _steps) for b, one in zip(bounded, replicas, strict=True)]
+    places = Replicas([one.replica for one in bounded])
+    judges = [
+        b.port(one.client.compare, _once)
+        for b, one in zip(bounded, replicas, strict=True)
+        if isinstance(one.client, JudgeClient)
+    ]
     at_server = any(one.server for one in replicas) or how.needs_place
     is_prm = how.needs_place and how.api != "judge"
     return OpenVerifier(
@@ -110,10 +134,10 @@ async def _open(servers: Servers, session: Session, placed: PlacedVerifier) -> O
         name=name_of(servers, replicas) if at_server else replicas[0].model,
         weight=how.weight,
         facts=replicas[0].client.facts,
-        port=balanced(Replicas([one.replica for one in bounded]), ports),
+        port=balanced(places, ports),
         checkable=[(one.server, one.client) for one in replicas if one.server and is_prm],
         servers=[one.server for one in replicas if one.server],
-        is_judge=how.api in ("judge", "self"),
+        compare=balanced(places, judges) if judges else None,
     )
 
 
@@ -132,6 +156,10 @@ async def _replica(
 
     client = await patiently(connect)
     return Opened(name, client, client.name, server, ask_model)
+
+
+def _once(_: Comparison) -> int:
+    return 1
 
 
 def _steps(scores: Scores) -> int:

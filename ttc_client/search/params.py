@@ -41,11 +41,11 @@ class SearchParams:
 
     `n` is the budget, `m` the beam width; `max_tokens` limits a step and `max_completion_tokens`
     a whole completion. `vote` None leaves it to the strategy: "weighted", or "majority" where no
-    verifier takes part. Without `seeds` the randomness is left to the server. `settings` are the
-    strategy's own, None for their defaults. `thoughts` says what a verifier reads of a model that
-    thinks, and `step_delimiter` holds the strings that end a step. The defaults are those of the
-    blog post; `compat` asks for the behaviour of its published toolkit, which knows no
-    `max_completion_tokens`.
+    verifier takes part; a "tournament" compares at most `pairs` of answers. Without `seeds` the
+    randomness is left to the server. `settings` are the strategy's own, None for their defaults.
+    `thoughts` says what a verifier reads of a model that thinks, and `step_delimiter` holds the
+    strings that end a step. The defaults are those of the blog post; `compat` asks for the
+    behaviour of its published toolkit, which knows no `max_completion_tokens`.
     `top_k` -1, `min_p` 0 and `presence_penalty` 0 change nothing.
     Raises ConfigError, naming the value and the fix, for values that no search can run with. What
     a strategy asks of them besides is checked by `Strategy.checked`.
@@ -61,6 +61,7 @@ class SearchParams:
     max_completion_tokens: int = 2048
     reduction: Reduction = "last"
     vote: Vote | None = None
+    pairs: int = 64
     seed: int = 0
     seeds: bool = True
     compat: Compat | None = None
@@ -84,7 +85,7 @@ class SearchParams:
             check_choice("vote", self.vote, Vote)
         if self.compat is not None:
             check_choice("compat", self.compat, Compat)
-        for name in ("n", "m"):
+        for name in ("n", "m", "pairs"):
             check_count(name, getattr(self, name), most=MAX_N)
         for name in ("max_steps", "max_tokens", "max_completion_tokens"):
             check_count(name, getattr(self, name))

@@ -124,5 +124,35 @@ class Scores:
     usage: Usage = field(default_factory=Usage)
 
 
+@dataclass(frozen=True, slots=True)
+class CompareRequest:
+    """Ask a judge which of two texts answers a problem better, in this order."""
+
+    problem: Problem
+    first: str
+    second: str
+    session: str = ""
+
+    @property
+    def num_sequences(self) -> int:
+        """How many sequences the server works on for this request."""
+        return 1
+
+    @property
+    def num_tokens(self) -> int:
+        """How many tokens the server holds for this request, roughly."""
+        texts = (self.problem.question, self.first, self.second)
+        return sum(map(len, texts)) // _CHARACTERS_PER_TOKEN
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """How likely the first text is the better one, None where no verdict could be read."""
+
+    score: float | None
+    usage: Usage = field(default_factory=Usage)
+
+
 Policy = Callable[[SampleRequest], Awaitable[Samples]]
 Verifier = Callable[[ScoreRequest], Awaitable[Scores]]
+Judge = Callable[[CompareRequest], Awaitable[Comparison]]

@@ -22,7 +22,7 @@ from ttc_client.search.scoring import scored
 from ttc_client.search.seeds import Numbers, request_seed
 from ttc_client.search.strategy import S, Strategy
 from ttc_client.search.thinking import is_thinking, past_thought, readings_after, whole_steps
-from ttc_client.search.voting import ranked
+from ttc_client.search.voting import counted_vote, ranked
 from ttc_client.search.watch import Watch
 from ttc_client.together import surviving, together
 from ttc_client.types import AnswerGroup, Message, Problem, Trajectory, Vote
@@ -144,7 +144,8 @@ class Search(Generic[S]):
     @property
     def decides_by(self) -> Vote:
         """The vote that chooses the answer."""
-        return self.params.vote or self.ports.find(self.params.strategy).vote(self.params)
+        default = self.ports.find(self.params.strategy).vote(self.params)
+        return counted_vote(self.params.vote, default)
 
     async def vote(self, picks: Sequence[Pick]) -> tuple[AnswerGroup, ...]:
         """Return the groups of equivalent answers, the winner first."""

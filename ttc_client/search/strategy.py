@@ -17,6 +17,10 @@ smaller budgets of a search whose samples are "independent" can be read off it; 
 "chains" are what they are at their own N alone."""
 
 
+_COUNTED: frozenset[Vote | None] = frozenset({None, "majority", "tournament"})
+"""The votes that need no rewards."""
+
+
 def whole_budget(params: SearchParams, settings: Any) -> float:
     """Spend N."""
     return params.n
@@ -153,7 +157,7 @@ class Strategy(Generic[S]):
         """
         settings = self.settings_of(params)
         (n,) = self.budgets(params, settings, (params.n,))
-        if self.needs == "nothing" and params.vote not in (None, "majority", self.vote(params)):
+        if self.needs == "nothing" and params.vote not in _COUNTED | {self.vote(params)}:
             raise ConfigError(
                 f"vote is {params.vote}, but {self.name} uses no verifier: leave it out, or use "
                 "best-of-n"

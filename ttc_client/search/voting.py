@@ -37,6 +37,11 @@ def support(group: AnswerGroup, vote: Vote) -> float:
     return getattr(group, _MEASURES[vote])
 
 
+def counted_vote(vote: Vote | None, default: Vote) -> Vote:
+    """Return the vote that can be counted off candidates alone; `default` where none is meant."""
+    return default if vote in (None, "tournament") else vote
+
+
 def choices(
     groups: Sequence[AnswerGroup], *, scored: bool, weighed: bool = False
 ) -> dict[Vote, str]:

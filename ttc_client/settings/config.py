@@ -80,9 +80,10 @@ class Settings:
 
     def servers_for(self, searches: Iterable[SearchParams]) -> Servers:
         """Return the servers that some searches need: without the verifier if none uses it."""
-        strategies = [find_strategy(search.strategy) for search in searches]
-        if any(strategy.needs != "nothing" for strategy in strategies):
-            return self.servers
+        for search in searches:
+            scored = find_strategy(search.strategy).needs != "nothing"
+            if scored or search.vote == "tournament":
+                return self.servers
         return self.servers.without_verifier()
 
     def cell(self, **cell: Any) -> tuple[Strategy[Any], SearchParams]:

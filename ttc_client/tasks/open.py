@@ -10,7 +10,7 @@ from ttc_client.tasks.functions import check_measure, scored
 from ttc_client.tasks.prompts import under
 from ttc_client.tasks.rows import Cell, Reading, Row
 from ttc_client.tasks.workers import Workers
-from ttc_client.types import Message, Problem
+from ttc_client.types import Message, Problem, Vote
 
 JUDGE = "judge"
 
@@ -25,6 +25,7 @@ class Open:
     system_prompt: str = ""
     score: str = JUDGE
     name: str = "open"
+    vote: ClassVar[Vote] = "tournament"
     about: ClassVar[str] = (
         "free text without one right answer; each stands for itself, a judge rates it"
     )
