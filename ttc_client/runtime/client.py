@@ -202,15 +202,9 @@ class Client:
             found.picks, params, ballot, mode.rules, scored=scored
         )
         chosen = find_strategy(found.allocation.strategy) if found.allocation else strategy
+        judge = self._servers.judge(meter)
         decision = await decide(
-            problem,
-            params,
-            task,
-            chosen.vote(params),
-            read,
-            groups,
-            self._servers.judge(meter),
-            scored=scored,
+            problem, params, task, chosen.vote(params), read, groups, judge, scored=scored
         )
         candidates = results.in_order_of(read, groups, decision.order)
         return self._result(problem, params, found, candidates, decision, meter, scored=scored)
