@@ -65,6 +65,13 @@ async def test_a_value_is_the_share_of_right_rollouts_and_a_label_whether_any_is
     assert labelling.usage.completion_tokens == 0  # a function counts none
 
 
+async def test_a_right_solution_is_itself_a_completion_from_each_of_its_steps(tmp_path):
+    one = solution("a", "step 1", "step 2", r"so \boxed{7}")
+    async with labelled(tmp_path, Policy(share=0.0), "every", one) as labelling:
+        found = labelling.labelled["a"]
+    assert (found.values, found.labels) == ((0.0, 0.0, 1.0), (True, True, True))
+
+
 @pytest.mark.parametrize("error", range(8))
 async def test_bisection_finds_the_first_bad_step_and_rolls_out_from_no_prefix_twice(
     tmp_path, error

@@ -134,10 +134,14 @@ class Labelling:
         return replace(blank, values=values, labels=labels, is_right=is_right)
 
     async def _every(self, rolling: "_Rolling") -> "_Marks":
-        """Roll out from each step but the last, all at once."""
+        """Roll out from each step but the last, all at once.
+
+        A solution with the right answer is itself a completion that shows each of its steps to be
+        good, also where none of the K came to it.
+        """
         count = len(rolling.solution.steps)
         values = await together(rolling.value(end) for end in range(1, count + 1))
-        return values, tuple(value > 0 for value in values)
+        return values, tuple(rolling.is_right or value > 0 for value in values)
 
     async def _binary(self, rolling: "_Rolling") -> "_Marks":
         """Bisect for the first step from which nothing right is reached.

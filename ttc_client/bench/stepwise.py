@@ -34,7 +34,8 @@ def export_labels(
 ) -> Iterator[dict[str, Any]]:
     """Return a row for each labelled solution, in the order of their ids.
 
-    A label is whether the value is above the threshold; above 0, whether any rollout was right.
+    A label is whether the value is above the threshold; without one, whether any completion from
+    there was right, the solution itself included.
     `values` are None where nothing was rolled out. Problems that are not taken, and steps that hold
     the separator, which could not be told from two, cost their solution, and are counted. Raises
     ConfigError for another threshold where bisection left values out.
