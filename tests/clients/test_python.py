@@ -90,7 +90,7 @@ async def test_it_may_say_that_it_cannot_tell():
     [
         ("python:no.such.module:f", "cannot be imported"),
         (f"python:{__name__}:nothing", "cannot be imported"),
-        (f"python:{__name__}:NO_FUNCTION", "is no function but 7"),
+        (f"python:{__name__}:NO_FUNCTION", "is not a function but 7"),
     ],
 )
 def test_a_name_of_no_function_is_refused(name, says):

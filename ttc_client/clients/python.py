@@ -7,17 +7,15 @@ import asyncio
 import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from importlib import import_module
 from typing import Any, Literal, cast
 
 from ttc_client.clients.replies import Unexpected
 from ttc_client.clients.scores import PRMFacts, probability
-from ttc_client.errors import ConfigError, ProtocolError
+from ttc_client.errors import ProtocolError
 from ttc_client.search.ports import ScoreRequest, Scores
+from ttc_client.tasks.functions import python_function
 from ttc_client.together import together
 from ttc_client.types import Problem, Usage
-
-PREFIX = "python:"
 
 StepFunction = Callable[[Problem, tuple[str, ...]], Any]
 """Returns a score in [0, 1] of the solution so far, a sequence of one for each of its steps, or
@@ -37,14 +35,7 @@ class PythonVerifier:
     @classmethod
     def named(cls, name: str) -> "PythonVerifier":
         """Import the function that `python:module:function` names; raises ConfigError."""
-        module, _, attribute = name.removeprefix(PREFIX).partition(":")
-        try:
-            function: Any = getattr(import_module(module), attribute)
-        except Exception as error:  # whatever a module of the user's raises
-            raise ConfigError(f"prm_api is {name!r}, which cannot be imported: {error}") from error
-        if not callable(function):
-            raise ConfigError(f"prm_api is {name!r}, which is no function but {function!r}")
-        return cls(function, name)
+        return cls(python_function(name, "prm_api"), name)
 
     @property
     def facts(self) -> PRMFacts:
