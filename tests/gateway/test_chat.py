@@ -160,3 +160,10 @@ async def test_a_stream_of_several_choices_keeps_them_apart(caller: Caller):
     messages = [choice["message"]["content"] for choice in whole.json["choices"]]
     assert list(said.values()) == messages
     assert chunks[-1]["usage"] == whole.json["usage"]
+
+
+async def test_a_vote_that_is_decided_early_says_so_and_is_counted(caller: Caller):
+    answer = await caller.chat(text=ONE, ttc={"settings": {"stop_at": 0.9}})
+    assert answer.json["ttc"]["note"].startswith("decided after ")
+    metrics = (await caller.get("/metrics")).body.decode()
+    assert 'ttc_early_stops_total{profile="vote",reason="decided"} 1' in metrics

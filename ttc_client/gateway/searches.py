@@ -116,7 +116,8 @@ class Searches:
         self.metrics.observe("ttc_answer_seconds", wall_s, profile=profile)
         tokens = result.usage.completion_tokens
         self.metrics.observe("ttc_answer_tokens", tokens, profile=profile)
-        if reason := answered.ended_by or ("decided" if result.note else ""):
+        is_decided = result.note.startswith("decided")
+        if reason := answered.ended_by or ("decided" if is_decided else ""):
             self.metrics.count("ttc_early_stops_total", profile=profile, reason=reason)
 
 
