@@ -15,7 +15,7 @@ from ttc_client.analysis.curves import read_curves
 from ttc_client.analysis.difficulty import bins, ease
 from ttc_client.bench.runs import Run
 from ttc_client.errors import ConfigError
-from ttc_client.report import figures
+from ttc_client.report import browsed, figures
 from ttc_client.report.axes import write_figure
 from ttc_client.report.browsed import votes_for
 from ttc_client.report.tables import ModelSizes
@@ -171,7 +171,7 @@ def test_the_page_is_self_contained_and_what_models_wrote_is_never_markup(finish
 def test_of_large_trees_the_page_holds_fewer_but_lists_every_problem(
     finished, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr("ttc_client.report.browsed.NUM_STEPS", 12)  # of 24
+    monkeypatch.setattr("ttc_client.report.browsed.MOST_BYTES", 14 * browsed.STEP_BYTES)  # of 24
     page = write_report([finished], tmp_path / "report", {}, ModelSizes()).read_text()
     assert "All 4 problems" in page
     assert "2 of them with the trees" in page
@@ -179,6 +179,17 @@ def test_of_large_trees_the_page_holds_fewer_but_lists_every_problem(
     with_trees = [p["id"] for p in problems if any(search["tree"] for search in p["searches"])]
     assert len(problems) == 4
     assert with_trees == ["a", "c"]
+
+
+def test_a_tree_of_long_steps_does_not_fill_the_page(finished, tmp_path):
+    whole = write_report([finished], tmp_path / "whole", {}, ModelSizes()).read_text()
+    file = finished.path / "traces.jsonl"
+    file.write_text(file.read_text().replace("other", "x" * browsed.MOST_BYTES, 1))
+    page = write_report([finished], tmp_path / "report", {}, ModelSizes()).read_text()
+    left_out = "The tree of this search is not in this page."
+    assert len(page) <= len(whole)
+    assert page.count(left_out) > whole.count(left_out)
+    assert "All 4 problems" in page
 
 
 def test_the_votes_of_a_search_are_put_together_from_its_samples():

@@ -24,8 +24,10 @@ NUM_LISTED = 2_000
 """How many problems a page lists, taken evenly over the set."""
 NUM_TREES = 200
 """Of how many problems it holds the trees, at most."""
-NUM_STEPS = 20_000
-"""How many steps it holds, some 10 MB: of large trees it holds those of fewer problems."""
+MOST_BYTES = 10_000_000
+"""How large all trees are, about: of large ones it holds those of fewer problems."""
+STEP_BYTES = 500
+"""What a step takes besides its text."""
 NUM_WHOLE = 16
 """How many whole completions of a search it shows: hundreds of them would fill it."""
 LARGEST_N = 16
@@ -165,10 +167,18 @@ def _traces(
         for trace in read_traces(run.path)
         if (name := (str(run.path), key_of(trace))) in places
     }
-    num_steps = sum(_num_steps(trace) for trace in traces.values())
-    kept = set(candidates[:: max(1, -(-num_steps // NUM_STEPS))])
-    return {place: trace for place, trace in traces.items() if place.key.id in kept}
+    sizes = {place: _num_bytes(trace) for place, trace in traces.items()}
+    kept = set(candidates[:: max(1, -(-sum(sizes.values()) // MOST_BYTES))])
+    shown: dict[_Place, Trace] = {}
+    room = MOST_BYTES
+    for place, trace in traces.items():
+        if place.key.id in kept and sizes[place] <= room:
+            room -= sizes[place]
+            shown[place] = trace
+    return shown
 
 
-def _num_steps(trace: Trace) -> int:
-    return min(len(trace.tree), NUM_WHOLE) if is_whole(trace.tree) else len(trace.tree)
+def _num_bytes(trace: Trace) -> int:
+    """Return about how large a trace is on the page."""
+    sizes = [STEP_BYTES + len(node.text) for node in trace.tree]
+    return sum(nlargest(NUM_WHOLE, sizes) if is_whole(trace.tree) else sizes)
