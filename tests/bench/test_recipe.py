@@ -51,7 +51,7 @@ def test_what_stops_early_runs_at_every_n_and_is_read_off_nothing():
 
 def test_settings_are_shared_as_far_as_a_strategy_has_them():
     grid = Grid(("best-of-n", "dvts"), (8,), (0,))
-    settings = load_settings({"m": 2, "lookahead": 1, "top_p": 0.9, "vote": "prm"}, {})
+    settings = load_settings({"m": 2, "lookahead": 1, "top_p": 0.9}, {"TTC_VOTE": "prm"})
     best_of_n, dvts = grid.searches(settings)
     assert (best_of_n.settings, dvts.settings) == (
         StopSettings(),
@@ -60,6 +60,16 @@ def test_settings_are_shared_as_far_as_a_strategy_has_them():
     assert best_of_n.vote is None
     assert dvts.m == 2
     assert best_of_n.top_p == dvts.top_p == 0.9
+
+
+def test_a_tournament_is_run_and_recorded_and_every_other_vote_is_counted_anyway():
+    grid = Grid(("best-of-n", "majority"), (8,), (0,))
+    settings = load_settings({"vote": "tournament"}, {})
+    assert {search.vote for search in grid.searches(settings)} == {"tournament"}
+    assert grid.settings(settings)["vote"] == "tournament"
+    assert "vote" not in grid.settings(load_settings({}, {}))
+    with pytest.raises(ConfigError, match="vote is weighted, but a bench counts every vote"):
+        grid.searches(load_settings({"vote": "weighted"}, {}))
 
 
 @pytest.mark.parametrize(

@@ -39,6 +39,7 @@ class Grid:
         of best-of-n where both are asked for. Greedy decoding knows no chance and runs once.
         Raises ConfigError for what no search can run with.
         """
+        vote = _tournament(settings).get("vote")
         settings.check_own(self.strategies)
         cells = [settings.cell(strategy=name, n=max(self.budgets)) for name in self.strategies]
         searches: list[SearchParams] = []
@@ -48,7 +49,7 @@ class Grid:
             if kind == "independent" and any(_covers(other, strategy) for other, _ in cells):
                 continue
             searches += [
-                settings.params_for(strategy=params.strategy, n=n, seed=seed, vote=None)
+                settings.params_for(strategy=params.strategy, n=n, seed=seed, vote=vote)
                 for n in strategy.budgets(params, own, self.budgets)
                 for seed in self.seeds[: 1 if kind == "fixed" else None]
             ]
@@ -61,6 +62,7 @@ class Grid:
         """
         values = settings.values
         shared = {name: values[name] for name in PARAMS if name not in CELL}
+        shared |= _tournament(settings)
         own = {name: _own(settings.cell(strategy=name)[1]) for name in self.strategies}
         known = [name for name in OPTIONS if hasattr(settings.task, name)]
         task = {
@@ -69,6 +71,19 @@ class Grid:
         }
         policy_api = settings.servers.policy_api
         return {**shared, "policy_api": policy_api, "task": task, "own": own}
+
+
+def _tournament(settings: Settings) -> dict[str, Any]:
+    """Return the vote where it costs searches of their own; all others are read off each search.
+
+    Raises ConfigError for a flag that names one of those.
+    """
+    vote = settings.values["vote"]
+    if vote == "tournament":
+        return {"vote": vote}
+    if vote is not None and settings.origins["vote"] == "flag":
+        raise ConfigError(f"vote is {vote}, but a bench counts every vote: leave it out")
+    return {}
 
 
 def _own(params: SearchParams) -> dict[str, Any]:

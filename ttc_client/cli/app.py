@@ -70,7 +70,7 @@ def make_app(*, all_shown: bool = False) -> typer.Typer:
     add(demo)
     add_searching(solve)
     add_searching(serve, "strategy", "n", "vote", "compat", "system_prompt", "grader")
-    add_searching(bench, "strategy", "n", "seed", "vote")
+    add_searching(bench, "strategy", "n", "seed")
     add(report)
     add(export)
     add(import_, name="import")

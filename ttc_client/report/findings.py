@@ -76,8 +76,9 @@ def findings(
 
 
 def name_of(curve: Curve) -> str:
-    """Return a curve's name without the vote, which is the one that the strategy decides by."""
-    return curve.strategy + (f" · {curve.label}" if curve.label else "")
+    """Return a curve's name, with its vote only where the strategy does not decide by it."""
+    vote = " (tournament)" if curve.measure == "tournament" else ""
+    return curve.strategy + vote + (f" · {curve.label}" if curve.label else "")
 
 
 def ratio(one: float | None, other: float | None) -> str:

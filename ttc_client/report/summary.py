@@ -32,7 +32,8 @@ def short_table(points: Points, budgets: Collection[int]) -> Table:
 
 
 def _name(curve: Curve) -> str:
-    return f"{curve.strategy}{curve.label and f' · {curve.label}'}"
+    vote = " (tournament)" if curve.measure == "tournament" else ""
+    return f"{curve.strategy}{vote}{curve.label and f' · {curve.label}'}"
 
 
 def _accuracy(point: Point, base: Point | None) -> tuple[str, str]:
