@@ -10,8 +10,9 @@ from ttc_client.middleware.meter import Meter
 from ttc_client.report.rich import Typesetter
 from ttc_client.report.shown import shown_nodes
 from ttc_client.search.ballot import Ballot
+from ttc_client.search.results import tree_node
 from ttc_client.search.watch import Watch
-from ttc_client.types import Trajectory, TreeNode
+from ttc_client.types import Trajectory
 
 Path = tuple[int, ...]
 _LEADERS = 8
@@ -62,18 +63,7 @@ class Live(Watch):
         }
 
     def _shown(self, new: Sequence[Trajectory], answers: dict[Path, str]) -> Any:
-        steps = [
-            TreeNode(
-                path=t.path,
-                text=t.steps[-1].text,
-                score=t.scores[-1] if t.scores else None,
-                finish=t.finish,
-                multiplicity=t.multiplicity,
-                kept=True,
-            )
-            for t in new
-            if t.steps
-        ]
+        steps = [tree_node(t, kept=True) for t in new if t.steps]
         ends = {path: (answer, None) for path, answer in answers.items()}
         return shown_nodes(steps, ends, self._typeset)
 

@@ -164,6 +164,18 @@ def in_order_of(
     )
 
 
+def tree_node(trajectory: Trajectory, *, kept: bool) -> TreeNode:
+    """Return the last step of a trajectory as a node of the tree."""
+    return TreeNode(
+        path=trajectory.path,
+        text=trajectory.steps[-1].text,
+        score=trajectory.scores[-1] if trajectory.scores else None,
+        finish=trajectory.finish,
+        multiplicity=trajectory.multiplicity,
+        kept=kept,
+    )
+
+
 def search_tree(found: Found) -> tuple[TreeNode, ...]:
     """Return every sampled step in the order of the tree, marked if the search went on from it.
 
@@ -174,17 +186,7 @@ def search_tree(found: Found) -> tuple[TreeNode, ...]:
     prompts.pop((), None)
     gone_on_from = {path[:-1] for path in (*prompts, *(t.path for t in sampled))}
     kept = gone_on_from | {pick.trajectory.path for pick in found.picks}
-    nodes = [
-        TreeNode(
-            path=t.path,
-            text=t.steps[-1].text,
-            score=t.scores[-1] if t.scores else None,
-            finish=t.finish,
-            multiplicity=t.multiplicity,
-            kept=t.path in kept,
-        )
-        for t in sampled
-    ]
+    nodes = [tree_node(t, kept=t.path in kept) for t in sampled]
     nodes += [
         TreeNode(path, prompt.messages[-1].content, None, "stop", 1, kept=True, is_prompt=True)
         for path, prompt in prompts.items()
