@@ -93,7 +93,7 @@ class ServerContract:
         self, servers: Servers, strategy: str
     ) -> None:
         settings = TableSettings(table=table()) if strategy == "compute-optimal" else None
-        params = params_for(strategy=strategy, settings=settings)
+        params = params_for(strategy=strategy, settings=settings, n=16)
         async with Client(servers.named(check=settings is None)) as client:
             result = await client.solve(PROBLEM, params)
         check(result, params)
@@ -291,7 +291,8 @@ def check(result: SearchResult, params: SearchParams) -> None:
     """Check what holds for every search that ended."""
     strategy = STRATEGIES[params.strategy]
     assert 1 <= sum(c.votes for c in result.candidates) <= strategy.checked(params).n
-    assert result.answer in {group.answer for group in result.answers}
+    assert result.answers or params.strategy == "rsa"  # the models here follow no instructions
+    assert result.answer in ({group.answer for group in result.answers} or {""})
     for candidate in result.candidates:
         assert candidate.finish in ("eos", "length")
         scores = [step.score for step in candidate.steps]

@@ -4,6 +4,7 @@ import asyncio
 import json
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from tests.fakes.scripted_process import Script, Stats, scripted_server
 from ttc_client import Client, SearchParams, SearchResult, Servers
 from ttc_client.clients.http import Server
 from ttc_client.clients.session import Session
-from ttc_client.search import search as tree
+from ttc_client.search import thinking
 from ttc_client.search.steps import split_steps
 from ttc_client.testing import ROOT, ScriptedPolicy, ScriptedVerifier, run_search
 
@@ -60,15 +61,15 @@ async def test_what_is_open_is_in_flight_where_no_bound_stops_it():
 async def test_a_step_is_split_once_and_its_prefix_never_copied(monkeypatch, strategy):
     read: list[str] = []
 
-    def count(text: str) -> tuple[str, ...]:
+    def count(text: str, delimiters: Sequence[str]) -> tuple[str, ...]:
         read.append(text)
-        return split_steps(text)
+        return split_steps(text, delimiters)
 
     def write(request, i):
         depth = len(request.trajectory.steps)
         return f"{request.trajectory.path}{i}\n\n", "stop" if depth < 30 else "eos"
 
-    monkeypatch.setattr(tree, "split_steps", count)
+    monkeypatch.setattr(thinking, "split_steps", count)
     prm = ScriptedVerifier(lambda text: 0.5)
     params = SearchParams(strategy=strategy, n=16, m=M)
     sampled = (await run_search(params, ScriptedPolicy(write), prm)).sampled

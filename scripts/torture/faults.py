@@ -95,6 +95,7 @@ async def compare(num_problems: int, n: int, shape: Shape, directory: Path) -> d
         "failed": len(shaky.failed),
         "delays": delays,
         "injected": injected,
+        "resets": faults["reset"],
         "repeated": Counter(usage.retries),
         "cancelled_requests": usage.cancelled_requests,
         "requests": usage.policy_requests + usage.prm_requests,
@@ -105,14 +106,15 @@ def sound(found: dict[str, Any]) -> bool:
     """Say whether the results are the same and the accounts are even.
 
     The killed replica breaks connections besides. A fault that hits a request of beam search just
-    as that is closed has no repetition.
+    as that is closed has no repetition, and a reset of a connection that was used before is none:
+    the request goes out again on a new one.
     """
     injected, repeated = Counter(found["injected"]), Counter(found["repeated"])
     return (
         found["same_results"]
         and not found["failed"]
         and set(repeated - injected) <= {"connection"}
-        and (injected - repeated).total() <= found["cancelled_requests"]
+        and (injected - repeated).total() <= found["cancelled_requests"] + found["resets"]
     )
 
 

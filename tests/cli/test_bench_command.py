@@ -140,11 +140,11 @@ async def test_a_changed_setting_is_refused_by_name_and_a_failed_problem_exits_1
         (["-s", "bean"], "did you mean beam?"),
         ([], "the demo models know little of"),
         (["-n", "4,x"], "n is 'x': write whole numbers"),
-        (["--vote", "prm"], "No such option"),
+        (["--vote", "prm"], "a bench counts every vote: leave it out"),
         (["--levels", "7"], "the set's levels are 0, 1"),
         (["--shard", "3/2"], "shard is 3/2"),
         (["--column", "answer"], "FIELD=COLUMN"),
-        (["--recipe", "lama-1b"], "no such file; shipped are llama-1b, llama-3b, qwen-1.5b"),
+        (["--recipe", "lama-1b"], "no such file; shipped are demomath-choice, llama-1b, llama-3b"),
     ],
 )
 async def test_bad_usage_is_one_line_and_exit_2(tmp_path, problems, arguments, says):

@@ -156,6 +156,21 @@ async def test_a_stream_that_breaks_off_is_an_error(body):
             await client.sample(ask(await client.root(QUESTION), n=1))
 
 
+async def test_a_stream_of_a_server_that_gives_no_reasons_ends_where_it_ends():
+    piece = json.dumps({"choices": [{"index": 0, "text": "the end", "finish_reason": ""}]})
+    whole = {"choices": [{"index": 0, "text": "a step", "finish_reason": ""}]}
+
+    def answer(body):
+        if not body["stream"]:
+            return web.json_response(whole)
+        text = f"data: {piece}\n\ndata: [DONE]\n\n"
+        return web.Response(text=text, content_type="text/event-stream")
+
+    async with policy(**{"/v1/completions": answer}) as (_, client):
+        samples = await client.sample(ask(await client.root(QUESTION), n=1))
+    assert [(step.text, step.finish) for step in samples.steps] == [("the end", "eos")]
+
+
 BEGUN = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
 
 

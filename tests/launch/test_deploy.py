@@ -143,7 +143,11 @@ def test_the_client_job_reaches_both_servers() -> None:
 
 def test_the_gateway_serves_both_models_with_keys_on_the_port_it_is_reached_at() -> None:
     pod = container("ttc-gateway")
-    environment = {variable["name"]: variable["value"] for variable in pod["env"]}
+    environment = {v["name"]: v["value"] for v in pod["env"] if "value" in v}
+    keys = {v["name"]: v["valueFrom"]["secretKeyRef"] for v in pod["env"] if "value" not in v}
+    assert {key["name"] for key in keys.values()} == {"ttc-gateway"}
+    assert {key["key"] for key in keys.values()} == set(keys)
+    assert set(keys) == {"TTC_POLICY_API_KEY", "TTC_PRM_API_KEY"}
     job = {variable["name"]: variable["value"] for variable in container("ttc")["env"]}
     assert environment == job
     arguments = dict(pairwise(pod["args"]))

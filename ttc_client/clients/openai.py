@@ -57,7 +57,7 @@ class OpenAIPolicy:
 
     The client remembers what the server turns out not to offer: `chat_only` (no
     `/v1/completions`), `silent` (its finish reason is the same for a stop string and for the
-    model's own end), and, in `manners`, what it refuses.
+    model's own end), `reasonless` (it gives none), and, in `manners`, what it refuses.
     """
 
     server: Server
@@ -68,6 +68,7 @@ class OpenAIPolicy:
     render: Render | None = None
     chat_only: bool = False
     silent: bool = False
+    reasonless: bool = False
     context_length = None
     speaks_ids = False
 
@@ -179,6 +180,7 @@ class OpenAIPolicy:
                     raise self.manners.passed_over()
                 if not request.stop or all(map(says_what_stopped_it, reply.choices)):
                     return written(request, reply)
+                self.reasonless = not any(choice.finish_reason for choice in reply.choices)
         self.silent = True
         return await self._complete(request)
 
@@ -253,6 +255,9 @@ class OpenAIPolicy:
                             return continuation(text, finish, num_tokens, logprobs)
                     if num_chunks > request.max_tokens + _SPARE_CHUNKS:
                         raise Unexpected(f"{num_chunks} chunks for {request.max_tokens} tokens")
+        if text and self.reasonless:
+            finish = whole_finish(None, wrote=True, used_up=num_tokens >= request.max_tokens)
+            return continuation(text, finish, num_tokens, logprobs)
         raise TransientServerError(
             f"{self.server.url}{self._path} ended a stream before its end", url=self.server.url
         )

@@ -24,7 +24,7 @@ _CALLED = ("tool_calls", "function_call")
 
 _WHY_ONLY_A_THOUGHT = (
     "its content is null and all of its text is in {field}: serve the model without a reasoning "
-    "parser, or with the one that fits it and more --max-tokens"
+    "parser, or with the one that fits it and more --max-completion-tokens"
 )
 
 

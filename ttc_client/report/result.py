@@ -68,7 +68,12 @@ def account(result: SearchResult) -> list[str]:
     if counts.finished > n:
         lines.append(f"the best {n} of {counts.finished} completions are candidates")
     if counts.cut:
-        lines.append(f"{counted(counts.cut, 'completion')} cut by a token limit: without a vote")
+        thinking = sum(c.votes for c in result.candidates if c.in_thought and c.finish == "length")
+        why = f", {thinking:g} of them within the thought: raise --max-completion-tokens"
+        lines.append(
+            f"{counted(counts.cut, 'completion')} cut by a token limit: without a vote"
+            f"{why if thinking else ''}"
+        )
     if counts.in_thought:
         stopped = counted(counts.in_thought, "completion")
         lines.append(f"{stopped} stopped within the thought, with no response: no vote")

@@ -75,6 +75,7 @@ class SearchParams:
     def __post_init__(self) -> None:
         check_choice("thoughts", self.thoughts, Thoughts)
         _check_delimiters(self.step_delimiter)
+        object.__setattr__(self, "step_delimiter", tuple(self.step_delimiter))  # a list, of JSON
         if self.compat and self.step_delimiter != (STEP_DELIMITER,):
             raise ConfigError(
                 f"step_delimiter is {self.step_delimiter}, but the toolkit of compat splits "
