@@ -76,7 +76,7 @@ async def test_what_has_ended_keeps_its_weight_and_draws_copies_of_itself():
     found = await run_search(params_of(), policy, prm)
     assert asked(policy) == [((), 4), *(((i,), 1) for i in (0, 2, 3))]
     assert [(pick.trajectory.path, pick.votes) for pick in found.picks] == [((1,), 4)]
-    assert found.note == "4 particles ended as 1 different completions"
+    assert found.note == "4 particles ended as 1 distinct completion"
 
 
 async def test_a_failed_particle_is_made_up_for_by_copies_of_the_others():

@@ -69,7 +69,7 @@ async def test_the_best_attempt_of_each_chain_votes_and_the_verifier_reads_the_f
     texts = [(pick.trajectory.text, pick.votes, pick.weight) for pick in found.picks]
     assert texts == [("attempt 2 of 0", 1, None), ("attempt 1 of 1", 1, None)]
     assert {request.question for request in prm.requests} == {"why?"}
-    assert found.note == "the best attempt votes of each of 2 chains of 4"
+    assert found.note == "the best attempt of each of 2 chains of 4 votes"
 
 
 async def test_a_slow_chain_holds_up_no_other():

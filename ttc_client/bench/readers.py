@@ -20,7 +20,7 @@ from typing import Any, TypeVar, cast
 import msgspec
 
 from ttc_client.bench.cells import JSONNumber
-from ttc_client.errors import ConfigError
+from ttc_client.errors import ExtraError
 
 Row = Mapping[str, Any]
 T = TypeVar("T")
@@ -68,7 +68,7 @@ def import_extra(module: str, what: str) -> Any:
     try:
         return importlib.import_module(module)
     except ImportError:
-        raise ConfigError(f"{what} need an extra: pip install 'ttc-client[datasets]'") from None
+        raise ExtraError(f"{what} need", "datasets") from None
 
 
 def _kind(path: Path) -> str:

@@ -13,7 +13,7 @@ def guide(
         str | None, typer.Argument(help="A page; without one, they are listed.")
     ] = None,
 ) -> None:
-    """Read a page of the guide: servers, problem sets, reports, faults, the library."""
+    """Read a page of the guide, such as servers or strategies; without one, list them."""
     from rich.console import Console
     from rich.markdown import Markdown
 
@@ -31,5 +31,7 @@ def guide(
     if topic not in pages:
         hint = did_you_mean(topic, pages)
         raise ConfigError(f"topic is {topic!r}: it must be one of {', '.join(pages)}{hint}")
-    text = pages[topic]
-    console.print(Markdown(text) if console.is_terminal else text)
+    if console.is_terminal:
+        console.print(Markdown(pages[topic]))
+    else:  # as it stands: brackets are no markup, and code is not wrapped
+        console.print(pages[topic], markup=False, highlight=False, soft_wrap=True)

@@ -31,7 +31,7 @@ def report(
 ) -> None:
     """Draw what runs found: figures, tables, and a page to browse the problems in.
 
-    Needs no server. Figures need an extra: pip install 'ttc-client\\[report]'.
+    Needs no server. Figures need an extra: pip install '.\\[report]' in the checkout.
 
     [bold]Example[/bold]
 

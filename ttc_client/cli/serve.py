@@ -28,7 +28,7 @@ def serve(
         typer.Option(help="A TOML file of profiles, read again on SIGHUP."),
     ] = None,
     host: Annotated[str, typer.Option(help="Address to listen at.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="Port; 0 takes a free one.")] = 8100,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 takes a free one.")] = 8100,
     keys: Annotated[
         Path | None,
         typer.Option(

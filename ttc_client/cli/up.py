@@ -10,9 +10,11 @@ EXAMPLE = "Compute $17 + 25$."
 
 def up(
     policy_port: Annotated[
-        int, typer.Option(help="Port of the policy; 0 takes a free one.")
+        int, typer.Option(min=0, max=65535, help="Port of the policy; 0 takes a free one.")
     ] = 8000,
-    prm_port: Annotated[int, typer.Option(help="Port of the PRM; 0 takes a free one.")] = 8001,
+    prm_port: Annotated[
+        int, typer.Option(min=0, max=65535, help="Port of the PRM; 0 takes a free one.")
+    ] = 8001,
 ) -> None:
     """Run the demo servers in the foreground, until Ctrl-C.
 

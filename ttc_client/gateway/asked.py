@@ -44,7 +44,9 @@ def read_chat(fields: Fields, profile: Profile) -> Asked:
     if body.stream_options and not body.stream:
         raise RefusedError("stream_options needs stream to be true", param="stream_options")
     if unknown := set(extension.return_) - set(RETURNABLE):
-        raise RefusedError(f"ttc.return names {min(unknown)!r}: it takes {RETURNABLE}", param="ttc")
+        raise RefusedError(
+            f"ttc.return names {min(unknown)!r}: it takes {' or '.join(RETURNABLE)}", param="ttc"
+        )
     spoken = conversation(body.messages)
     params = _params(body, departed(profile, extension))
     if body.n > params.n:

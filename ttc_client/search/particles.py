@@ -59,7 +59,8 @@ async def particles(search: Search[ParticleSettings]) -> Found:
         reference = search.rng.choices(cloud, weights)[0].trajectory
         ended += cloud
     picks = merge_picks(ended)
-    note = f"{search.params.n} particles ended as {len(picks)} different completions"
+    note = f"{search.params.n} particles ended as {len(picks)} distinct completion"
+    note += "s" * (len(picks) > 1)
     return Found(tuple(sampled.values()), picks, note)
 
 

@@ -48,7 +48,7 @@ async def revise(search: Search[ReviseSettings]) -> Found:
     length = search.settings.revisions
     found = await surviving(_chain(search, length) for _ in range(search.params.n // length))
     best = [max(attempts, key=lambda a: (a.finish == "eos", a.value)) for attempts in found]
-    note = f"the best attempt votes of each of {len(found)} chains of {length}"
+    note = f"the best attempt of each of {len(found)} chains of {length} votes"
     return Found(tuple(chain.from_iterable(found)), [Pick(attempt) for attempt in best], note)
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, ClassVar, cast
 
 from ttc_client.answers.extract import spoken
-from ttc_client.errors import ConfigError
+from ttc_client.errors import ConfigError, ExtraError
 from ttc_client.files import read_small
 from ttc_client.tasks.functions import check_measure, scored
 from ttc_client.tasks.json_values import (
@@ -146,7 +146,7 @@ def _validator(schema: str) -> Any:
     try:
         from jsonschema import Draft202012Validator, SchemaError
     except ImportError:
-        raise ConfigError("a schema needs an extra: pip install 'ttc-client[schema]'") from None
+        raise ExtraError("a schema needs", "schema") from None
     try:
         decoded = json.loads(schema)
         Draft202012Validator.check_schema(decoded)
