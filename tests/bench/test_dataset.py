@@ -58,7 +58,7 @@ def test_a_hugging_face_dataset_is_loaded_by_its_id_config_and_split(monkeypatch
 
 def test_without_the_extra_a_hugging_face_dataset_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "datasets", None)
-    with pytest.raises(ConfigError, match=r"pip install 'ttc-client\[datasets\]'"):
+    with pytest.raises(ConfigError, match=r"pip install .\.\[datasets\]. in the checkout"):
         load_problems("someone/maths", MATH)
 
 
