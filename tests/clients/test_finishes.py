@@ -148,7 +148,9 @@ async def test_a_thought_without_content_names_its_field_and_the_fix():
     message = {"content": None, "reasoning": "We get \\boxed{4}"}
     reply = {"choices": [{"message": message, "finish_reason": "stop"}]}
     async with policy(**{"/v1/chat/completions": lambda _: reply}) as (_, client):
-        with pytest.raises(NoAnswerError, match=r"in reasoning: .*reasoning parser.*--max-tokens"):
+        with pytest.raises(
+            NoAnswerError, match=r"in reasoning: .*reasoning parser.*--max-completion-tokens"
+        ):
             await client.sample(ask(await client.root(QUESTION), n=1, stop=()))
 
 

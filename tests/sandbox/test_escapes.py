@@ -164,7 +164,9 @@ print("done")
 """
     ran = await sandbox.run(left)
     assert ran.output == "done\n"
-    assert processes_with(mark) == []
+    async with asyncio.timeout(10):  # the kernel buries the killed ones in its own time
+        while processes_with(mark):
+            await asyncio.sleep(0.05)
 
 
 async def test_memory_is_limited_for_one_process_and_for_all_together(sandbox):
