@@ -79,7 +79,9 @@ class FaultProxy:
 
     async def _answer(self, request: web.Request) -> web.StreamResponse:
         body = await request.read()
-        fault = self._fault() if request.method == "POST" else None
+        # a prompt that one replica fails to render goes to another, uncounted
+        spoils = request.method == "POST" and not request.path.endswith("/tokenize")
+        fault = self._fault() if spoils else None
         if self.delay_s and self._rng.random() < 0.02:
             self.num_delays += 1
             await asyncio.sleep(self._rng.uniform(0, self.delay_s))

@@ -18,7 +18,7 @@ def _short_pauses(monkeypatch, tmp_path):
 
 async def test_a_run_through_faults_ends_with_the_same_lines_and_even_accounts(tmp_path):
     shape = Shape(replicas=2, delay_s=0.1)
-    found = await faults.compare(5, 8, shape, tmp_path)
+    found = await faults.compare(12, 8, shape, tmp_path)
     assert faults.sound(found), found
     assert found["injected"].keys() == {"503", "connection", "garbled"}
     assert not faults.sound(found | {"same_results": False})
