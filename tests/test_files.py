@@ -19,6 +19,12 @@ def test_a_device_is_refused_and_a_file_of_the_largest_size_read(tmp_path):
     assert len(read_small(tmp_path / "large")) == MOST_BYTES
 
 
+def test_a_file_that_cannot_be_read_is_told_by_the_reason_alone(tmp_path):
+    with pytest.raises(FileNotFoundError) as caught:
+        read_small(tmp_path / "none")
+    assert str(caught.value) == "No such file or directory"
+
+
 def test_settings_and_tables_are_read_so():
     with pytest.raises(ConfigError, match="more than 16 MB"):
         read_toml(ZERO, [], required=True)

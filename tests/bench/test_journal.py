@@ -99,7 +99,7 @@ def test_changed_settings_are_refused_and_named(tmp_path):
     assert "temperature was 0.8 and is 0.7; top_p was None and is 0.9" in said
     assert "dataset" not in said
     other = Journal(tmp_path, SETTINGS, PROBLEMS[:1], resume=True)
-    with pytest.raises(ConfigError, match="problems was"), other:
+    with pytest.raises(ConfigError, match="its problems were others; go on with those, or"), other:
         pass
 
 

@@ -60,6 +60,14 @@ class Snippet:
     text: str
 
 
+def code_lines(page: Path) -> list[str]:
+    """Return the lines of a page that a terminal must not wrap."""
+    text = page.read_text(encoding="utf-8")
+    fenced = [line for _, code in _FENCED.findall(text) for line in code.splitlines()]
+    plain = _FENCED.sub("", text).splitlines()
+    return fenced + [line[4:] for line in plain if line.startswith("    ")]
+
+
 def commands() -> list[Command]:
     """Return all commands that are shown anywhere."""
     found = [c for path in (*MARKDOWN, *OTHERS) for c in _commands(path)]

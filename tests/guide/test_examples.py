@@ -19,6 +19,7 @@ from tests.guide.shown import (
     PAGES,
     ROOT,
     Command,
+    code_lines,
     commands,
     commands_of,
     flags,
@@ -247,9 +248,22 @@ def test_the_guide_lists_its_pages_and_shows_each(capsys: Any) -> None:
         title, *lines = text.splitlines()
         assert title.startswith("# ")
         assert f"{page.stem:<12} {title.removeprefix('# ')}" in listed
-        assert len(lines) < 80
+        assert len(lines) < 100
         make_app()(["guide", page.stem], standalone_mode=False)
         assert capsys.readouterr().out.startswith(title)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_code_in_the_guide_fits_a_terminal(page: Path) -> None:
+    assert [line for line in code_lines(page) if len(line) > 78] == []
+
+
+def test_examples_in_the_help_fit_a_terminal() -> None:
+    texts = [path.read_text() for path in (ROOT / "ttc_client" / "cli").glob("*.py")]
+    lines = [line.strip() for text in texts for line in text.splitlines()]
+    shown = [line for line in lines if line.startswith("ttc ")]
+    assert len(shown) > 10
+    assert [line for line in shown if len(line) > 76] == []
 
 
 @pytest.mark.parametrize("page", MARKDOWN, ids=lambda p: str(p.relative_to(ROOT)))

@@ -1,6 +1,7 @@
 """What is printed of a search: an answer, votes that add up, and lines that fit."""
 
 import io
+import re
 from dataclasses import replace
 
 from rich.console import Console
@@ -114,9 +115,13 @@ async def test_nothing_is_wider_than_the_screen():
         assert max(map(len, lines)) <= width
         assert "\x1b" not in "".join(lines)
         assert "".join(lines).count("9") >= 200
+        cost = [line for line in lines if "tokens generated" in line or "requests" in line]
+        assert all(re.fullmatch(r"[^·]+(?: · [^·]+)*", line) for line in cost)
+        assert cost[-1].endswith(" s")
 
 
 async def test_no_answer_is_said_to_be_none():
     result = await _solved("best-of-n", 2)
     lines = _printed(replace(result, answer="", answers=(), choices={}))
     assert "No answer: no candidate came to an end with one." in lines
+    assert not any("votes" in line and "chosen by" in line for line in lines)

@@ -64,3 +64,11 @@ def test_a_list_of_places_that_is_none_is_refused_without_its_password():
     with pytest.raises(ConfigError, match=r"policy .*must be a list of URLs") as raised:
         merge_settings({}, {}, table, "ttc.toml")
     assert "secret" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "wish"), [("n", "a whole number"), ("temperature", "a number"), ("top_k", "a whole")]
+)
+def test_a_number_that_is_none_is_refused_with_what_it_must_be(name, wish):
+    with pytest.raises(ConfigError, match=rf"^{name} is 'abc' \(from flag\): it must be {wish}"):
+        load_settings({name: "abc"}, {})

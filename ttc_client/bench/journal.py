@@ -14,12 +14,14 @@ from typing import Any, Self
 import msgspec
 
 from ttc_client.bench.ledger import (
+    DIGEST,
     changes,
     drop_torn_line,
     holds_a_run,
     lock,
     our_errors,
     plain,
+    refuse_changes,
     refuse_orphans,
 )
 from ttc_client.bench.runs import (
@@ -58,7 +60,7 @@ class Journal:
         self.finished: dict[Key, float] = {}
         self._problems = b"".join(msgspec.json.encode(problem) + b"\n" for problem in problems)
         digest = hashlib.sha256(self._problems).hexdigest()
-        self._settings: Settings = plain({**settings, "problems": digest})
+        self._settings: Settings = plain({**settings, DIGEST: digest})
         self._resume = resume
         self._resources = ExitStack()
 
@@ -123,8 +125,7 @@ class Journal:
         changed = [*changes(before, now, frozenset({*_GRID, "own"}))]
         for strategy in own[0].keys() & own[1].keys():
             changed += changes(own[0][strategy], own[1][strategy])
-        if changed:
-            raise ConfigError(f"{self.path} holds a run with other settings: {'; '.join(changed)}")
+        refuse_changes(self.path, changed)
         grid = {name: _union(before.get(name, []), now.get(name, [])) for name in _GRID}
         return {**before, **grid, "own": {**own[0], **own[1]}}
 

@@ -8,7 +8,7 @@ and no more. `Journal` is the same for the searches of a run.
 import asyncio
 import fcntl
 import os
-from collections.abc import Generator, Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Self
@@ -21,6 +21,8 @@ from ttc_client.runtime.lines import LineWriter, write_whole
 
 _BLOCK = 1 << 16
 _SHOWN = 60
+DIGEST = "problems"
+"""The setting that is a digest of the problems."""
 
 
 class Ledger:
@@ -63,8 +65,7 @@ class Ledger:
         if (self.path / CONFIG).exists():
             if not self._resume:
                 raise holds_a_run(self.path)
-            if changed := [*changes(read_settings(self.path), self._settings)]:
-                raise ConfigError(f"{self.path} was made with other settings: {'; '.join(changed)}")
+            refuse_changes(self.path, [*changes(read_settings(self.path), self._settings)])
             for name, kind in self._kinds.items():
                 if (self.path / name).exists():
                     drop_torn_line(self.path / name)
@@ -119,7 +120,21 @@ def changes(before: Settings, now: Settings, but: frozenset[str] = frozenset()) 
     """Say which settings were changed."""
     for name in {**before, **now}:
         if name not in but and before.get(name) != now.get(name):
-            yield f"{name} was {_short(before.get(name))} and is {_short(now.get(name))}"
+            was, is_now = _short(before.get(name)), _short(now.get(name))
+            yield (
+                "its problems were others"
+                if name == DIGEST
+                else f"{name} was {was} and is {is_now}"
+            )
+
+
+def refuse_changes(path: Path, changed: Sequence[str]) -> None:
+    """Raise ConfigError for settings that are not those which a directory was made with."""
+    if changed:
+        raise ConfigError(
+            f"{path} was made with other settings: {'; '.join(changed)}; go on with those, or "
+            "name another directory"
+        )
 
 
 def drop_torn_line(path: Path) -> None:

@@ -85,9 +85,9 @@ def bench(
 
     [bold]Examples[/bold]
 
-      ttc bench demomath --limit 20 -s greedy,best-of-n,dvts -n 4,16 --out runs/demo
+      ttc bench demomath --limit 20 -s greedy,dvts -n 4,16 --out runs/demo
 
-      ttc bench --recipe llama-1b --policy URL --prm URL --out runs/llama-1b --resume
+      ttc bench --recipe llama-1b --policy URL --prm URL --out runs/1b --resume
     """
     from rich.console import Console
     from rich.text import Text

@@ -50,7 +50,7 @@ def export(
 
     [bold]Examples[/bold]
 
-      ttc export runs/demo --format sft --pick best --decontaminate demomath > train.jsonl
+      ttc export runs/demo --format sft --decontaminate demomath > train.jsonl
 
       ttc export labels --format prm > steps.jsonl
 

@@ -61,7 +61,7 @@ def import_(
 
       ttc import best_of_n_completions.jsonl --out runs/theirs
 
-      ttc import train.parquet -s dvts --seed 0 -n 4,16,64,256 --compat sal --out runs/theirs
+      ttc import train.parquet -s dvts --seed 0 -n 4,16 --out runs/theirs
     """
     import msgspec
     from rich.console import Console

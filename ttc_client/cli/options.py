@@ -206,7 +206,7 @@ def _flag(name: str, *, hidden: bool) -> inspect.Parameter:
     option = typer.Option(
         *_FLAGS.get(name, ("--" + name.replace("_", "-"),)),
         help=text.format(choices=", ".join(choices)),
-        metavar="NAME" if choices else None,
+        metavar=_metavar(name, setting.type, choices),
         rich_help_panel=panel,
         show_default=False,
         hidden=hidden,
@@ -223,9 +223,24 @@ def _plain(default: Any) -> str:
     return ", ".join(str(one).replace("\n", "\\n") for one in several)
 
 
+def _metavar(name: str, kind: Any, choices: Collection[str]) -> str | None:
+    """Return what stands for a value in the help; None for a switch."""
+    plain = _plain_types(kind)
+    if plain == [bool]:
+        return None
+    if choices:
+        return "NAME"
+    if name in ("policy", "prm"):
+        return "URL"
+    return {int: "N", float: "X"}.get(plain[0], "TEXT") if len(plain) == 1 else "TEXT"
+
+
+def _plain_types(kind: Any) -> list[Any]:
+    return [each for each in get_args(kind) or (kind,) if each is not NoneType]
+
+
 def _flag_type(name: str, kind: Any) -> Any:
-    """Return what the command line reads: numbers as such, lists repeated, the rest as text."""
+    """Return what the command line reads: switches, lists repeated, and text for the settings."""
     if name in _SEVERAL:
         return list[str] | None
-    plain = [each for each in get_args(kind) or (kind,) if each is not NoneType]
-    return plain[0] | None if plain in ([bool], [int], [float]) else str | None
+    return bool | None if _plain_types(kind) == [bool] else str | None

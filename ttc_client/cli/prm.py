@@ -80,7 +80,7 @@ def evaluate(
 
       ttc prm eval demoprocess
 
-      ttc prm eval Qwen/ProcessBench --prm http://gpu2:8001 --threshold fit:gsm8k --out judged
+      ttc prm eval Qwen/ProcessBench --prm URL --threshold fit:gsm8k
     """
     from rich.console import Console
 

@@ -76,7 +76,7 @@ def serve(
 
     [bold]Example[/bold]
 
-      ttc serve --policy http://gpu1:8000 --prm http://gpu2:8001 --profile hard=dvts:64,task=math
+      ttc serve --policy URL --prm URL --profile hard=dvts:64,task=math
     """
     from ttc_client.gateway.around import log_to_stderr
     from ttc_client.gateway.server import Serving, serve

@@ -55,7 +55,7 @@ def solve(
 
       ttc solve -n 64 'Let $f(x) = 6x + 17$. Find $f(4)$.'
 
-      ttc solve --policy http://gpu1:8000 --prm http://gpu2:8001 -n 64 --tree < problem.txt
+      ttc solve --policy http://gpu1:8000 --prm http://gpu2:8001 -f problem.txt
     """
     from rich.console import Console
 

@@ -11,6 +11,7 @@ from ttc_client.report.terminal import (
     clean,
     counted,
     failures,
+    packed,
     retries,
     score_text,
     thought_length,
@@ -28,14 +29,15 @@ def print_result(result: SearchResult, console: Console, *, tree: bool = False) 
     """Print the answer, the vote, the best solution, the cost and, if asked for, the tree."""
     if tree:
         console.print(search_tree(result.tree, console.width), "")
-    console.print(_answer_table(result), "")
+    if result.answers:
+        console.print(_answer_table(result), "")
     if best := best_candidate(result):
         console.print(Text("Best solution", style="bold"))
         console.print(_solution(best), "")
     console.print(_headline(result))
     if found := result.allocation:
         console.print(_allocation(found))
-    for line in (*account(result), _cost(result)):
+    for line in (*account(result), *packed(_cost(result), console.width)):
         console.print(Text(line, style="dim"))
     if result.compat:
         console.print(Text(f"searched and judged with --compat {result.compat}", style="dim"))
@@ -168,12 +170,12 @@ def _answer_table(result: SearchResult) -> Table:
     return table
 
 
-def _cost(result: SearchResult) -> str:
+def _cost(result: SearchResult) -> list[str]:
     usage = result.usage
     cached = (
         f" ({usage.cached_tokens / usage.prompt_tokens:.0%} cached)" if usage.prompt_tokens else ""
     )
-    parts = [
+    return [
         f"{usage.completion_tokens:,} tokens generated",
         f"{usage.prompt_tokens:,} prompt tokens{cached}",
         f"{usage.prm_tokens:,} PRM tokens" if result.prm else "",
@@ -183,4 +185,3 @@ def _cost(result: SearchResult) -> str:
         f"{usage.cancelled_requests} closed early" if usage.cancelled_requests else "",
         f"{result.wall_s:.1f} s",
     ]
-    return " · ".join(part for part in parts if part)

@@ -5,8 +5,10 @@ What models wrote is data: it is stripped of control characters and never read a
 
 import re
 import sys
+from collections.abc import Sequence
 
 import msgspec
+from rich.cells import cell_len
 from rich.text import Text
 
 from ttc_client.types import Usage
@@ -40,6 +42,18 @@ def _escape(found: re.Match[str]) -> str:
 def counted(count: float, one: str, many: str = "") -> str:
     """Return a count with its noun: "1 candidate", "2 candidates"."""
     return f"{count:g} {one if count == 1 else many or one + 's'}"
+
+
+def packed(parts: Sequence[str], width: int) -> list[str]:
+    """Join parts by dots into lines of at most `width` columns, each part on one line."""
+    lines: list[str] = []
+    for part in filter(None, parts):
+        joined = f"{lines[-1]} · {part}" if lines else part
+        if lines and cell_len(joined) <= width:
+            lines[-1] = joined
+        else:
+            lines.append(part)
+    return lines
 
 
 def thought_length(thought: str) -> str:

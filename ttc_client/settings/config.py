@@ -203,8 +203,9 @@ def typed(name: str, value: Any, origin: str) -> Any:
     except msgspec.ValidationError as error:
         choices = ", ".join(_choices(wanted))
         wish = f"it must be one of {choices}" if choices else str(error)
-        if int in get_args(wanted):
-            wish = f"it must be a whole number{choices and f', or {choices}'}"
+        for kind, noun in ((int, "a whole number"), (float, "a number")):
+            if kind in (wanted, *get_args(wanted)):
+                wish = f"it must be {noun}{choices and f', or {choices}'}"
         raise ConfigError(f"{name} is {value!r} (from {origin}): {wish}") from error
 
 

@@ -15,9 +15,7 @@ from ttc_client.errors import TTCError
 from ttc_client.settings.proxies import environment_proxy
 from ttc_client.settings.servers import Place, Servers, json_object
 
-DEMO_WARNING = (
-    "tiny demo models answer, which are often wrong; name real ones with --policy URL --prm URL"
-)
+DEMO_WARNING = "tiny demo models answer, often wrong; for real ones: --policy URL --prm URL"
 
 
 class DemoWarning(UserWarning):

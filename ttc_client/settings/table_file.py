@@ -21,7 +21,7 @@ def read_table(path: Path) -> Table:
     except FileNotFoundError:
         raise ConfigError(f"table is {path}: there is no such file") from None
     except OSError as error:
-        raise ConfigError(f"table is {path}: {error.strerror}") from error
+        raise ConfigError(f"table is {path}: {error}") from error
     except (msgspec.DecodeError, ValueError, RecursionError, ConfigError) as error:
         raise ConfigError(
             f"table is {path}, which is not a table of ttc optimal fit: {error}"
