@@ -1,9 +1,13 @@
 """Lines that are kept: torn ones dropped, other settings and second writers refused."""
 
+import errno
+import os
+from contextlib import ExitStack
+
 import pytest
 
 from ttc_client.bench.judging import SCORES, ScoredWork
-from ttc_client.bench.ledger import Ledger
+from ttc_client.bench.ledger import Ledger, lock
 from ttc_client.bench.runs import DamagedRunWarning
 from ttc_client.errors import ConfigError
 
@@ -63,3 +67,21 @@ async def test_lines_without_their_settings_and_a_second_writer_are_refused(writ
         Ledger(written, {"dataset": "d"}, KINDS, resume=True),
     ):
         pass
+
+
+@pytest.mark.parametrize("number", [errno.ENOSYS, errno.ENOLCK], ids=["lustre", "nfs"])
+def test_a_file_system_without_locks_is_said_and_written_to(tmp_path, monkeypatch, number):
+    monkeypatch.setattr("fcntl.flock", lambda *_: refuse(number))
+    with pytest.warns(UserWarning, match="without locks"), ExitStack() as stack:
+        lock(tmp_path / "run", stack)
+
+
+@pytest.mark.parametrize("number", [errno.EWOULDBLOCK, errno.EACCES], ids=["local", "nfs"])
+def test_a_lock_that_another_holds_is_refused(tmp_path, monkeypatch, number):
+    monkeypatch.setattr("fcntl.flock", lambda *_: refuse(number))
+    with pytest.raises(ConfigError, match="another ttc is writing"), ExitStack() as stack:
+        lock(tmp_path / "run", stack)
+
+
+def refuse(number):
+    raise OSError(number, os.strerror(number))

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import random
 import signal
 import sys
@@ -29,9 +30,14 @@ def problems(tmp_path) -> str:
     return str(path)
 
 
-async def start(*arguments: str | Path, command: str = "bench") -> Process:
+async def start(*arguments: str | Path, command: str = "bench", **environment: str) -> Process:
     return await asyncio.create_subprocess_exec(
-        *TTC, command, *map(str, arguments), stdout=PIPE, stderr=PIPE
+        *TTC,
+        command,
+        *map(str, arguments),
+        stdout=PIPE,
+        stderr=PIPE,
+        env=os.environ | environment,
     )
 
 
@@ -40,8 +46,10 @@ async def ended(process: Process) -> tuple[int | None, str, str]:
     return process.returncode, out.decode(), err.decode()
 
 
-async def ttc(*arguments: str | Path, command: str = "bench") -> tuple[int | None, str, str]:
-    return await ended(await start(*arguments, command=command))
+async def ttc(
+    *arguments: str | Path, command: str = "bench", **environment: str
+) -> tuple[int | None, str, str]:
+    return await ended(await start(*arguments, command=command, **environment))
 
 
 class Tripwire:
@@ -100,14 +108,15 @@ async def test_killed_again_and_again_and_resumed_it_equals_an_uninterrupted_run
     assert (run / "config.json").read_bytes() == (whole / "config.json").read_bytes()
 
 
-async def test_ctrl_c_exits_130_with_everything_finished_on_disk(tmp_path, problems):
+@pytest.mark.parametrize("signalled", [signal.SIGINT, signal.SIGTERM], ids=["ctrl-c", "preempted"])
+async def test_a_stop_exits_130_with_everything_finished_on_disk(tmp_path, problems, signalled):
     wire = Tripwire()
     wire.set(40)
     async with chance_servers(completions=wire) as server:
         servers = [*("--policy", server.url, "--prm", server.url), *OPTIONS]
         process = await start(problems, *GRID, *servers, "--out", tmp_path / "run")
         await asyncio.wait_for(wire.tripped.wait(), 60)
-        process.send_signal(signal.SIGINT)
+        process.send_signal(signalled)
         code, _, err = await ended(process)
     assert code == 130
     *_, saved, last = err.splitlines()
@@ -117,6 +126,40 @@ async def test_ctrl_c_exits_130_with_everything_finished_on_disk(tmp_path, probl
     assert all(json.loads(line)["error"] == "" for line in lines)
     assert f"{len(lines)} of {NUM_SEARCHES} searches are saved in {tmp_path / 'run'}" in saved
     assert saved.endswith("--resume")
+
+
+def array(task: int, *, first: int = 1, last: int = 3) -> dict[str, str]:
+    named = {"ID": task, "MIN": first, "MAX": last, "STEP": 1, "COUNT": last - first + 1}
+    return {f"SLURM_ARRAY_TASK_{name}": str(value) for name, value in named.items()}
+
+
+async def test_an_array_is_killed_requeued_and_merged_to_the_run_of_one_process(tmp_path, problems):
+    wire, grid = Tripwire(), ["-s", "greedy,dvts", "-n", "4", "--max-steps", "3"]
+    async with chance_servers(completions=wire) as server:
+        command = [problems, *grid, "--policy", server.url, "--prm", server.url, *OPTIONS]
+        sharded = [*command, "--shard", "auto", "--out", tmp_path / "shards"]
+        for task in (1, 3):
+            code, said, err = await ttc(*sharded, **array(task))
+            assert code == 0, err
+            assert f"4 of 12 problems: shard {task} of 3" in err
+        wire.set(3)
+        process = await start(*sharded, **array(2))
+        await asyncio.wait_for(wire.tripped.wait(), 60)
+        wire.set(None)
+        code, _, err = await ttc(*sharded, **array(2))
+        assert code == 2
+        assert "another ttc is writing to it" in err
+        process.kill()
+        await process.communicate()
+        _, _, err = await ttc(tmp_path / "shards", "--out", tmp_path / "report", command="report")
+        assert "ttc: of 3 shards, 2 unfinished; to go on: sbatch --array=2\n" in err
+        code, _, err = await ttc(*sharded, **array(2, first=2, last=2))
+        assert code == 0, err
+        await ttc(*command, "--out", tmp_path / "whole")
+    code, said, err = await ttc(tmp_path / "shards", "--out", tmp_path / "run", command="merge")
+    assert (code, said, err) == (0, f"{tmp_path / 'run'}\n", "")
+    for name in ("config.json", "results.jsonl", "problems.jsonl"):
+        assert (tmp_path / "run" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
 
 
 async def test_a_changed_setting_is_refused_by_name_and_a_failed_problem_exits_1(

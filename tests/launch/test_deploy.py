@@ -14,6 +14,8 @@ import pytest
 import yaml
 
 from ttc_client import Servers
+from ttc_client.bench.recipe import shipped_recipes
+from ttc_client.bench.shards import find_shard
 from ttc_client.gateway.metrics import HELP
 from ttc_client.gateway.profiles import read_profiles
 from ttc_client.settings import config
@@ -139,6 +141,27 @@ def test_the_client_job_reaches_both_servers() -> None:
     (rule,) = the_object("NetworkPolicy", "prm")["spec"]["ingress"]
     (allowed,) = rule["from"]
     assert template["metadata"]["labels"] == allowed["podSelector"]["matchLabels"]
+
+
+def test_the_indexed_job_has_a_pod_for_each_shard_that_it_names(tmp_path: Path) -> None:
+    spec, pod = the_object("Job", "ttc-bench")["spec"], container("ttc-bench")
+    arguments = dict(pairwise(pod["args"]))
+    shards = [
+        find_shard(arguments["--shard"], {"JOB_COMPLETION_INDEX": str(index)}, tmp_path)
+        for index in range(spec["completions"])
+    ]
+    assert [str(shard) for shard in shards] == [f"{i}/10" for i in range(1, 11)]
+    assert spec["completionMode"] == "Indexed"
+    assert spec["podReplacementPolicy"] == "Failed"
+    assert arguments["--recipe"] in shipped_recipes()
+    assert pod["env"] == container("ttc")["env"]
+    (mount,) = pod["volumeMounts"]
+    assert arguments["--out"].startswith(mount["mountPath"] + "/")
+    template = spec["template"]
+    assert template["metadata"] == the_object("Job", "ttc")["spec"]["template"]["metadata"]
+    (volume,) = template["spec"]["volumes"]
+    claim = the_object("PersistentVolumeClaim", volume["persistentVolumeClaim"]["claimName"])
+    assert claim["spec"]["accessModes"] == ["ReadWriteMany"]
 
 
 def test_the_gateway_serves_both_models_with_keys_on_the_port_it_is_reached_at() -> None:

@@ -46,7 +46,7 @@ def option(words: list[str], name: str) -> str:
     return words[words.index(name) + 1]
 
 
-@pytest.mark.parametrize("script", SCRIPTS)
+@pytest.mark.parametrize("script", [*SCRIPTS, "servers/deploy/bench.slurm"])
 def test_shellcheck_finds_nothing(script: str) -> None:
     shellcheck = Path(sys.executable).with_name("shellcheck")
     command = [shellcheck, "--external-sources", "--source-path", ROOT, ROOT / script]
@@ -353,3 +353,27 @@ def test_slurm_outside_a_job_is_a_usage_error() -> None:
     done = run("servers/deploy/servers.slurm")
     assert done.returncode == 2
     assert "sbatch" in done.stderr
+
+
+@pytest.mark.parametrize("script", ["servers.slurm", "bench.slurm"])
+def test_a_batch_script_says_what_it_needs_before_its_first_command(script: str) -> None:
+    lines = (ROOT / "servers/deploy" / script).read_text().splitlines()
+    directives = [line.split("=")[0] for line in lines if line.startswith("#SBATCH")]
+    assert all(line.startswith("#SBATCH --") for line in lines[1 : 1 + len(directives)])
+    assert {"#SBATCH --job-name", "#SBATCH --time", "#SBATCH --output"} <= {*directives}
+
+
+def test_a_task_of_the_array_searches_its_shard_and_is_what_a_signal_reaches(
+    tmp_path: Path,
+) -> None:
+    ttc = tmp_path / "ttc"
+    ttc.write_text('#!/bin/bash\necho "$$ $SLURM_ARRAY_TASK_ID: $*"\n')
+    ttc.chmod(0o755)
+    path = {"PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    command = ["bash", ROOT / "servers/deploy/bench.slurm", "demomath", "--out", "runs/a b"]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, text=True, env=path | {"SLURM_ARRAY_TASK_ID": "3"}
+    ) as job:
+        said, _ = job.communicate()
+    assert said == f"{job.pid} 3: bench demomath --out runs/a b --shard auto --quiet\n"
+    assert run("servers/deploy/bench.slurm").returncode == 2

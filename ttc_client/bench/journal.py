@@ -5,8 +5,7 @@ described in `runs`.
 """
 
 import asyncio
-import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Self
@@ -32,6 +31,7 @@ from ttc_client.bench.runs import (
     TRACES,
     Settings,
     encode_settings,
+    problems_digest,
     read_lines,
     read_settings,
 )
@@ -59,7 +59,7 @@ class Journal:
         self.path = path
         self.finished: dict[Key, float] = {}
         self._problems = b"".join(msgspec.json.encode(problem) + b"\n" for problem in problems)
-        digest = hashlib.sha256(self._problems).hexdigest()
+        digest = problems_digest(self._problems)
         self._settings: Settings = plain({**settings, DIGEST: digest})
         self._resume = resume
         self._resources = ExitStack()
@@ -91,18 +91,8 @@ class Journal:
 
         Those that are not in the plan, of a larger grid, come last.
         """
-        results = self.path / RESULTS
-        lines = read_lines(results, Record, warn=False)  # `_recover` has warned of damaged ones
-        places = {key_of(line.value): (line.start, line.size) for line in lines}
-        order = [key for key in dict.fromkeys((*plan, *places)) if key in places]
-        with our_errors(self.path), results.open("rb") as unsorted:
-
-            def line(key: Key) -> bytes:
-                start, size = places[key]
-                unsorted.seek(start)
-                return unsorted.read(size)
-
-            write_whole(results, map(line, order))
+        with our_errors(self.path):
+            sort_results(self.path / RESULTS, plan)
 
     def _open(self, stack: ExitStack) -> None:
         lock(self.path, stack)
@@ -121,13 +111,9 @@ class Journal:
         if not self._resume:
             raise holds_a_run(self.path)
         before, now = read_settings(self.path), self._settings
-        own: tuple[dict[str, Any], dict[str, Any]] = before.get("own", {}), now.get("own", {})
-        changed = [*changes(before, now, frozenset({*_GRID, "own"}))]
-        for strategy in own[0].keys() & own[1].keys():
-            changed += changes(own[0][strategy], own[1][strategy])
-        refuse_changes(self.path, changed)
+        refuse_changes(self.path, [*changes_but_grid(before, now)])
         grid = {name: _union(before.get(name, []), now.get(name, [])) for name in _GRID}
-        return {**before, **grid, "own": {**own[0], **own[1]}}
+        return {**before, **grid, "own": {**before.get("own", {}), **now.get("own", {})}}
 
     def _recover(self) -> None:
         """Drop what a kill left half-written, and find what is finished."""
@@ -139,6 +125,32 @@ class Journal:
                 self.finished.pop(key_of(record), None)
                 if not record.error:
                     self.finished[key_of(record)] = record.grade
+
+
+def changes_but_grid(before: Settings, now: Settings, but: Iterable[str] = ()) -> Iterator[str]:
+    """Say which settings were changed, but for the grid and what only one of two grids needs."""
+    yield from changes(before, now, frozenset({*_GRID, "own", *but}))
+    own: tuple[dict[str, Any], dict[str, Any]] = before.get("own", {}), now.get("own", {})
+    for strategy in own[0].keys() & own[1].keys():
+        yield from changes(own[0][strategy], own[1][strategy])
+
+
+def sort_results(path: Path, plan: Iterable[Key]) -> None:
+    """Put the records of a file into the order of a plan, in one piece; raises OSError.
+
+    Those that are not in the plan come last.
+    """
+    lines = read_lines(path, Record, warn=False)  # who read the run has warned of damaged ones
+    places = {key_of(line.value): (line.start, line.size) for line in lines}
+    order = [key for key in dict.fromkeys((*plan, *places)) if key in places]
+    with path.open("rb") as unsorted:
+
+        def line(key: Key) -> bytes:
+            start, size = places[key]
+            unsorted.seek(start)
+            return unsorted.read(size)
+
+        write_whole(path, map(line, order))
 
 
 def _union(before: Sequence[Any], now: Sequence[Any]) -> list[Any]:

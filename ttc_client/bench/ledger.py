@@ -6,8 +6,10 @@ and no more. `Journal` is the same for the searches of a run.
 """
 
 import asyncio
+import errno
 import fcntl
 import os
+import warnings
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -20,6 +22,9 @@ from ttc_client.errors import ConfigError, TTCError
 from ttc_client.runtime.lines import LineWriter, write_whole
 
 _BLOCK = 1 << 16
+_HELD = (errno.EWOULDBLOCK, errno.EACCES)  # NFS gives the latter
+_NO_LOCKS = (errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOLCK)
+"""As of Lustre mounted without -o flock."""
 _SHOWN = 60
 DIGEST = "problems"
 """The setting that is a digest of the problems."""
@@ -78,13 +83,24 @@ class Ledger:
 
 
 def lock(path: Path, stack: ExitStack) -> None:
-    """Make a directory, and be the only one to write to it; raises ConfigError where one is."""
+    """Make a directory, and be the only one to write to it; raises ConfigError where one is.
+
+    The system lets go of the lock of a process that was killed, also one on another machine by NFS.
+    """
     path.mkdir(parents=True, exist_ok=True)
     file = stack.enter_context((path / "lock").open("wb"))
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        raise ConfigError(f"out is {path}: another ttc is writing to it") from None
+    except OSError as error:
+        if error.errno in _HELD:
+            raise ConfigError(f"out is {path}: another ttc is writing to it") from None
+        if error.errno not in _NO_LOCKS:
+            raise
+        warnings.warn(
+            f"{path} lies on a file system without locks ({error.strerror}): make sure that no "
+            "other ttc writes to it",
+            stacklevel=2,
+        )
 
 
 def holds_a_run(path: Path) -> ConfigError:

@@ -154,6 +154,11 @@ class _Shape(msgspec.Struct):
     compat: Compat | None = None
 
 
+def problems_digest(lines: bytes) -> str:
+    """Return what a run's settings say of the lines of its problems."""
+    return hashlib.sha256(lines).hexdigest()
+
+
 def _digest(settings: Settings) -> str:
     return hashlib.sha256(msgspec.json.encode(settings, order="sorted")).hexdigest()
 

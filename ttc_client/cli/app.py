@@ -26,6 +26,7 @@ from ttc_client.cli.guide import guide
 from ttc_client.cli.imports import import_
 from ttc_client.cli.label import label
 from ttc_client.cli.lists import datasets, recipes, tasks
+from ttc_client.cli.merge import merge
 from ttc_client.cli.optimal import fit
 from ttc_client.cli.options import POLICY, VERIFIER, search_options
 from ttc_client.cli.prm import evaluate as prm_eval
@@ -72,6 +73,7 @@ def make_app(*, all_shown: bool = False) -> typer.Typer:
     add_searching(serve, "strategy", "n", "vote", "compat", "system_prompt", "grader")
     add_searching(bench, "strategy", "n", "seed")
     add(report)
+    add(merge)
     add(export)
     add(import_, name="import")
     optimal = typer.Typer(
@@ -91,7 +93,7 @@ def make_app(*, all_shown: bool = False) -> typer.Typer:
     return app
 
 
-_WITH_ARGUMENTS = (report, export, import_, fit)
+_WITH_ARGUMENTS = (report, merge, export, import_, fit)
 """Commands that mean nothing alone, and then show their help."""
 
 

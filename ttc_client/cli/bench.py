@@ -3,6 +3,7 @@
 import asyncio
 import os
 import shlex
+import signal
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -56,7 +57,11 @@ def bench(
         int | None, typer.Option(help="Only so many problems: a sample, each level's share.")
     ] = None,
     shard: Annotated[
-        str | None, typer.Option(help="Only shard i of k of the problems: i/k.")
+        str | None,
+        typer.Option(
+            help="Only shard i of k of the problems: i/k; or auto, as Slurm, Kubernetes or "
+            "SkyPilot says, into a directory of its own in --out (ttc guide many-machines)."
+        ),
     ] = None,
     column: Annotated[
         list[str] | None,
@@ -93,6 +98,7 @@ def bench(
     from rich.text import Text
 
     from ttc_client.bench.recipe import load_plan
+    from ttc_client.bench.shards import AUTO, find_shard
     from ttc_client.report.terminal import failures, retries
 
     own = {
@@ -106,10 +112,14 @@ def bench(
         "column": _pairs(column),
         "split": split,
     }
+    if shard and shard.startswith(AUTO):  # what a requeued task goes on with lies there
+        found = find_shard(shard, os.environ, out)
+        own["shard"], out, resume = str(found), found.path, True
     plan = load_plan({**settings, **own}, os.environ, recipe, demo=demo)
     console = Console(stderr=True, quiet=quiet)
     if plan.selected:
         console.print(Text(plan.selected))
+    signal.signal(signal.SIGTERM, _interrupt)
     standing = asyncio.run(_run(plan, out, console, resume=resume, traces=traces))
     for said in (retries(standing.usage), failures(standing.usage)):
         if said:
@@ -145,6 +155,11 @@ async def _run(
                 print(_how_to_go_on(bench.standing, out), file=sys.stderr)
                 raise
     return bench.standing
+
+
+def _interrupt(*_: object) -> None:
+    """End a run that is preempted as Ctrl-C does."""
+    signal.raise_signal(signal.SIGINT)
 
 
 def _how_to_go_on(standing: "Standing", out: Path) -> str:

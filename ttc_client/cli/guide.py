@@ -25,7 +25,7 @@ def guide(
     console = Console()
     if topic is None:
         for name, text in pages.items():
-            console.print(f"[bold]{name:<12}[/bold] {text.splitlines()[0].lstrip('# ')}")
+            console.print(f"[bold]{name:<14}[/bold] {text.splitlines()[0].lstrip('# ')}")
         console.print("\nttc guide TOPIC shows one.")
         return
     if topic not in pages:

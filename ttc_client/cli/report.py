@@ -1,5 +1,6 @@
 """`ttc report`: from run directories to figures, tables and a page."""
 
+import sys
 from math import nan
 from pathlib import Path
 from typing import Annotated
@@ -12,7 +13,8 @@ from ttc_client.errors import ConfigError
 
 def report(
     runs: Annotated[
-        list[Path], typer.Argument(help="Directories of ttc bench, or of a ttc solve --out.")
+        list[Path],
+        typer.Argument(help="Directories of ttc bench, also of shards, or of a ttc solve --out."),
     ],
     out: Annotated[
         Path,
@@ -37,9 +39,10 @@ def report(
 
       ttc report runs/demo --out report --baseline "Llama 3.1 8B=49.8"
     """
-    from ttc_client.bench.runs import read_run
+    from ttc_client.bench.merge import read_runs, said_of_shards
     from ttc_client.report.solved import is_search, write_search
     from ttc_client.report.tables import ModelSizes
+    from ttc_client.report.terminal import clean
     from ttc_client.report.write import write_report
 
     searches = [path for path in runs if is_search(path)]
@@ -52,7 +55,10 @@ def report(
         print(write_search(searches[0], out))
         return
     sizes = ModelSizes(policy_params, prm_params)
-    print(write_report([read_run(path) for path in runs], out, _baselines(baseline), sizes))
+    found = read_runs(runs)
+    for said in said_of_shards(found):
+        print(f"ttc: {clean(said)}", file=sys.stderr)
+    print(write_report(found, out, _baselines(baseline), sizes))
 
 
 def _baselines(texts: list[str] | None) -> dict[str, float]:
