@@ -83,7 +83,7 @@ async def test_the_limit_is_clamped_to_what_fits_and_a_full_context_ends_by_leng
     async with policy(max_total_tokens=100) as (server, client):
         await client.sample(ask(Trajectory(Prompt((), "x" * 35)), n=1))
         long = Trajectory(Prompt((), "x" * 60))
-        await client.sample(ask(long, n=1))
+        await client.sample(ask(long, n=1, seed=6))
         full = replace(long, steps=(Step("y" * 40, "stop", 40),))
         samples = await client.sample(ask(full, n=1))
         limits = [

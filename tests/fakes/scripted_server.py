@@ -42,6 +42,8 @@ class ScriptedServer:
         except asyncio.CancelledError:
             self.closed_early += 1
             raise
+        if isinstance(reply, dict) and "choices" in reply:  # no two are alike, as with real servers
+            reply = {"created": len(self.requests), **reply}
         return reply if isinstance(reply, web.StreamResponse) else web.json_response(reply)
 
 

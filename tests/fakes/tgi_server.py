@@ -37,6 +37,11 @@ def tgi(
             for i, (id_, text) in enumerate(ids)
         ]
 
+    def generate_seeded(payload: Payload) -> Payload:
+        said = generate(payload)
+        said["details"]["seed"] = payload["parameters"].get("seed")
+        return said
+
     info = {
         "model_id": model,
         "max_concurrent_requests": max_concurrent_requests,
@@ -56,7 +61,7 @@ def tgi(
             "templated_text": render(payload),
             "tokenize_response": [],
         },
-        "/generate": _checked("/generate", generate),
+        "/generate": _checked("/generate", generate_seeded),
     }
 
 

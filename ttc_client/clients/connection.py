@@ -6,7 +6,9 @@ bytes and TLS, httptools (the parser of Node.js) reads them. Why this is not a g
 """
 
 import asyncio
+import select
 import ssl
+from collections import deque
 from collections.abc import AsyncGenerator
 from typing import cast
 
@@ -20,6 +22,8 @@ TURN_BYTES = 1 << 14
 
 _MAX_HEAD_BYTES = 1 << 16
 """The same for what comes before a reply's body: each header costs far more than its bytes."""
+_NUM_EARLIER = 4
+"""Exchanges back that a copy of a reply is looked for."""
 _SHOWN = 1 << 13
 """Bytes kept of a reply that is not HTTP; long enough to redact whole keys."""
 _CLOSED = "it closed the connection"
@@ -42,10 +46,12 @@ class Reply:
     """What a server answers; the whole of it, or a stream that is still being received.
 
     Iterate over a stream for its body. What is not yet read is kept, `MAX_BODY_BYTES` at most.
-    Iterating raises what `Connection.send` raises, after what came before.
+    Iterating raises what `Connection.send` raises, after what came before. `is_first` says that
+    the connection was new, so that it cannot be the reply to an earlier request.
     """
 
     status = 0
+    is_first = True
     raw_headers: dict[bytes, bytes]
     is_over = False
     error: Exception | None = None
@@ -109,6 +115,23 @@ class Connection(asyncio.BufferedProtocol):
     def __init__(self, buffer: memoryview) -> None:
         self._buffer = buffer
         self._loop = asyncio.get_running_loop()
+        self._poll: select.poll | None = None
+        self._earlier = deque[tuple[bytes, bytearray]](maxlen=_NUM_EARLIER)
+
+    def has_unread(self) -> bool:
+        """Return whether something has come since the last reply: bytes, or the end."""
+        if self._poll is None:
+            self._poll = select.poll()
+            self._poll.register(self._transport.get_extra_info("socket"), select.POLLIN)
+        return bool(self._poll.poll(0))
+
+    def has_said(self, request: bytes, reply: Reply) -> bool:
+        """Return whether a reply is a copy of an earlier one to another request; remember it."""
+        for asked, said in self._earlier:
+            if said == reply.kept and asked != request:
+                return True
+        self._earlier.append((request, reply.kept))
+        return False
 
     async def send(
         self,

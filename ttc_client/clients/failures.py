@@ -158,13 +158,16 @@ class Failures:
                 )
 
     def not_asked_for(
-        self, path: str, problem: Unexpected, body: bytes | str = ""
+        self, path: str, problem: Unexpected, body: bytes | str = "", is_first: bool = True
     ) -> ProtocolError:
-        """Return the error for an answer that failed a check, or that holds none."""
-        if isinstance(problem, OthersReply):
-            return self.unexpected(path, str(problem), body, GarbledError)
+        """Return the error for an answer that failed a check, or that holds none.
+
+        It may pass where it may be the reply to another request: not the first on its connection.
+        """
         if not isinstance(problem, Dropped):
-            return self.unexpected(path, str(problem), body)
+            is_others = isinstance(problem, OthersReply) or not is_first
+            kind = GarbledError if is_others else ProtocolError
+            return self.unexpected(path, str(problem), body, kind)
         error = self.unexpected(path, str(problem), body, NoAnswerError)
         error.reason = problem.cause
         return error

@@ -3,7 +3,7 @@
 Knows nothing of what is asked, of connections, of retries or of limits.
 """
 
-from collections.abc import AsyncGenerator, Coroutine, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import Any, Generic, TypeVar
@@ -16,33 +16,43 @@ from ttc_client.clients.failures import BROKEN_OFF, Failures
 from ttc_client.clients.replies import OthersReply, Unexpected, error_status, shown
 from ttc_client.clients.routes import Route, find_route
 from ttc_client.clients.session import Session
-from ttc_client.errors import GarbledError
+from ttc_client.errors import GarbledError, ProtocolError
 
 GET_TIMEOUT_S = 20.0
 
 _SILENCE_SHARE = 0.5
 """Share of `timeout_s` after which a silent server is given up: time is left for one retry."""
+_NO_HEADERS: Mapping[str, str] = {}
 _HEADERS = "Accept: */*\r\nAccept-Encoding: gzip\r\nUser-Agent: ttc_client\r\n"
 
 T = TypeVar("T")
 
 Payload = Mapping[str, Any] | msgspec.Struct
 
+Said = tuple[bytes, bool]
+"""The body of a reply, and whether its connection was new."""
+
 
 class Answer(Generic[T]):
     """A decoded answer, checked where it is used: `with await server.ask(…) as reply:`.
 
     An Unexpected raised in the block leaves it as a ProtocolError that quotes the body; an
-    OthersReply as one that may pass.
+    OthersReply as one that may pass, and so does every other that was `said` on a used connection,
+    for it may be the reply to an earlier request.
     """
 
-    __slots__ = ("_body", "_path", "_reply", "_server")
+    __slots__ = ("_path", "_reply", "_said", "_server")
 
-    def __init__(self, server: "Server", path: str, body: bytes, reply: T) -> None:
+    def __init__(self, server: "Server", path: str, said: "Said", reply: T) -> None:
         self._server = server
         self._path = path
-        self._body = body
+        self._said = said
         self._reply = reply
+
+    @property
+    def is_first(self) -> bool:
+        """Whether the connection was new, so that it is the answer to no earlier request."""
+        return self._said[1]
 
     def __enter__(self) -> T:
         return self._reply
@@ -51,7 +61,8 @@ class Answer(Generic[T]):
         if isinstance(error, Unexpected):
             if isinstance(error, OthersReply):
                 self._server.distrust()
-            raise self._server.failures.not_asked_for(self._path, error, self._body) from error
+            body, is_first = self._said
+            raise self._server.failures.not_asked_for(self._path, error, body, is_first) from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,15 +94,15 @@ class Server:
 
     async def get(self, path: str, reply_type: type[T]) -> T:
         """GET a path and decode its JSON, within `GET_TIMEOUT_S`."""
-        return self._decode(path, await self._get(path), reply_type)
+        return (await self._asked("GET", path, None, {}, reply_type))[1]
 
     async def get_text(self, path: str) -> str:
         """GET a path and return its body as it is, within `GET_TIMEOUT_S`."""
-        return (await self._get(path)).decode(errors="replace")
+        return (await self.exchange("GET", path))[0].decode(errors="replace")
 
     async def post(self, path: str, payload: Payload, reply_type: type[T]) -> T:
         """POST a payload as JSON and decode the JSON that comes back."""
-        return self._decode(path, await self._post(path, payload), reply_type)
+        return (await self._asked("POST", path, self._encoded(path, payload), {}, reply_type))[1]
 
     async def ask(
         self, path: str, payload: Payload, reply_type: type[T], session: str = ""
@@ -100,11 +111,20 @@ class Server:
 
         `session` is the same for requests that share a prefix.
         """
-        return self.answer(path, await self._post(path, payload, session), reply_type)
+        body, headers = self._encoded(path, payload), self.session_headers(session)
+        return Answer(self, path, *await self._asked("POST", path, body, headers, reply_type))
 
-    def answer(self, path: str, body: bytes, reply_type: type[T]) -> Answer[T]:
-        """Decode the body of an answer, for a `with` block that checks it."""
-        return Answer(self, path, body, self._decode(path, body, reply_type))
+    def answer(self, path: str, said: Said, reply_type: type[T]) -> Answer[T]:
+        """Decode the body of an answer, for a `with` block that checks it.
+
+        Raises GarbledError, which may pass, for what may be the reply to an earlier request.
+        """
+        try:
+            return Answer(self, path, said, self._decode(path, said[0], reply_type))
+        except ProtocolError as error:
+            if said[1]:
+                raise
+            raise GarbledError(str(error), url=error.url, status=200, body=error.body) from None
 
     async def stream(
         self, path: str, body: bytes, headers: Mapping[str, str]
@@ -137,36 +157,59 @@ class Server:
             return {}
         return {self.session_header: blake2b(session.encode(), digest_size=16).hexdigest()}
 
-    def _get(self, path: str) -> Coroutine[Any, Any, bytes]:
-        return self._exchange("GET", path, None, {}, min(self.timeout_s, GET_TIMEOUT_S))
-
-    def _post(self, path: str, payload: Payload, session: str = "") -> Coroutine[Any, Any, bytes]:
-        try:
-            body = msgspec.json.encode(payload)
-        except UnicodeEncodeError as error:
-            raise self.failures.not_text(path, error) from error
-        headers = self.session_headers(session)
-        return self._exchange("POST", path, body, headers, self.timeout_s)
-
-    async def _exchange(
+    async def exchange(
         self,
         method: str,
         path: str,
-        body: bytes | None,
-        headers: Mapping[str, str],
-        timeout_s: float,
-    ) -> bytes:
+        body: bytes | None = None,
+        headers: Mapping[str, str] = _NO_HEADERS,
+        *,
+        anew: bool = False,
+    ) -> Said:
+        """Send a request and return what the server says, on a new connection if asked `anew`."""
+        timeout_s = self.timeout_s if method == "POST" else min(self.timeout_s, GET_TIMEOUT_S)
         silence_s = timeout_s * _SILENCE_SHARE
+        send = self.session.exchange_anew if anew else self.session.exchange
         try:
             route = find_route(self.url, self.proxy)
             request = self._request(route, method, path, body, headers)
-            reply = await self.session.exchange(route, request, timeout_s, silence_s)
+            reply = await send(route, request, timeout_s, silence_s)
             said = decompressed(reply.body) if self._is_gzip(path, reply) else reply.body
         except BROKEN_OFF as error:
             raise self.failures.broken_off(path, timeout_s, silence_s, error) from None
         if reply.status != 200:
             raise self.failures.refused(path, reply.status, said, reply.headers)
-        return said
+        return said, reply.is_first
+
+    async def _asked(
+        self,
+        method: str,
+        path: str,
+        body: bytes | None,
+        headers: Mapping[str, str],
+        reply_type: type[T],
+    ) -> tuple[Said, T]:
+        """Send a request and decode what comes back.
+
+        What is another thing on a used connection may be a late reply to an earlier request, of
+        another client to the same server: asked again at once.
+        """
+        said = await self.exchange(method, path, body, headers)
+        try:
+            return said, self._decode(path, said[0], reply_type)
+        except ProtocolError as error:
+            if said[1] or isinstance(error, GarbledError):
+                raise
+        said = await self.exchange(method, path, body, headers, anew=True)
+        decoded = self._decode(path, said[0], reply_type)
+        self.distrust()
+        return said, decoded
+
+    def _encoded(self, path: str, payload: Payload) -> bytes:
+        try:
+            return msgspec.json.encode(payload)
+        except UnicodeEncodeError as error:
+            raise self.failures.not_text(path, error) from error
 
     def _request(
         self, route: Route, method: str, path: str, body: bytes | None, headers: Mapping[str, str]

@@ -14,6 +14,7 @@ import msgspec
 import openai
 
 from ttc_client.clients.chat import sample_chat
+from ttc_client.clients.echo import Echo
 from ttc_client.clients.finishes import whole_finish
 from ttc_client.clients.full_context import within_context
 from ttc_client.clients.http import Answer, Server
@@ -28,7 +29,7 @@ from ttc_client.clients.openai_replies import (
     whole_completions,
     written,
 )
-from ttc_client.clients.openai_sdk import open_sdk, our_errors
+from ttc_client.clients.openai_sdk import open_sdk, our_errors, said_in
 from ttc_client.clients.openai_stream import check_length, check_text, continuation, end_of_stop
 from ttc_client.clients.prompts import text_step
 from ttc_client.clients.replies import Unexpected
@@ -64,6 +65,7 @@ class OpenAIPolicy:
     client: openai.AsyncOpenAI
     model: str
     manners: Manners
+    echo: Echo
     asking: Asking = field(default_factory=Asking)
     render: Render | None = None
     chat_only: bool = False
@@ -86,7 +88,8 @@ class OpenAIPolicy:
             server = await find_api(server)
         asking = asking or Asking()
         render = await find_render(server, asking, (apply_template, tokenize_and_back))
-        return cls(server, open_sdk(server), model, Manners(server.url), asking, render)
+        found = Manners(server.url), Echo(model), asking, render
+        return cls(server, open_sdk(server), model, *found)
 
     @property
     def address(self) -> Server:
@@ -176,6 +179,7 @@ class OpenAIPolicy:
                 raise
         else:
             with answer as reply:
+                self.echo.check_model(reply.model, is_first=answer.is_first)
                 if len(reply.choices) == 1 < request.n:
                     raise self.manners.passed_over()
                 if not request.stop or all(map(says_what_stopped_it, reply.choices)):
@@ -219,7 +223,7 @@ class OpenAIPolicy:
                 response = await create(
                     model=self.model, **prompt, stream=False, extra_body=body, extra_headers=headers
                 )
-            return self.server.answer(path, response.content, reply_type)
+            return self.server.answer(path, said_in(response.http_response), reply_type)
 
         return await self.manners.ask(send, fields)
 
@@ -282,6 +286,7 @@ class OpenAIPolicy:
             fields |= {"logprobs": True, "top_logprobs": request.top_logprobs}
         answer = await self._ask(self._chat_path, Chat, fields, messages=messages)
         with answer as reply:
+            self.echo.check_model(reply.model, is_first=answer.is_first)
             if len(reply.choices) == 1 < request.n:
                 raise self.manners.passed_over()
             return whole_completions(request, reply, thinks=self.asking.thinks)

@@ -44,6 +44,7 @@ class Completion(msgspec.Struct):
 
     choices: list[_Choice]
     usage: TokenUsage | None = None
+    model: str | None = None
 
 
 class _Part(msgspec.Struct):
@@ -84,6 +85,7 @@ class Chat(msgspec.Struct):
 
     choices: list[_ChatChoice]
     usage: TokenUsage | None = None
+    model: str | None = None
 
 
 class _Piece(msgspec.Struct):

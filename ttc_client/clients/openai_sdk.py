@@ -7,13 +7,16 @@ import httpx2
 import msgspec
 import openai
 
-from ttc_client.clients.http import Server
+from ttc_client.clients.http import Said, Server
 from ttc_client.clients.replies import Unexpected, status_of
 
 _SET_BY_SERVER = {  # or by its connection
     *("accept", "accept-encoding", "authorization", "connection", "content-length"),
     *("content-type", "host", "user-agent"),
 }
+
+_STREAMED = b'"stream":true'
+_IS_FIRST = "is_first"
 
 
 def open_sdk(server: Server) -> openai.AsyncOpenAI:
@@ -41,8 +44,16 @@ class _Transport(httpx2.AsyncBaseTransport):
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         path = request.url.raw_path.decode()
         headers = {k: v for k, v in request.headers.items() if k not in _SET_BY_SERVER}
-        pieces = self._server.stream(path, await request.aread(), headers)
-        return httpx2.Response(200, stream=_Body(pieces))
+        body = await request.aread()
+        if _STREAMED in body:
+            return httpx2.Response(200, stream=_Body(self._server.stream(path, body, headers)))
+        said, is_first = await self._server.exchange("POST", path, body, headers)
+        return httpx2.Response(200, content=said, extensions={_IS_FIRST: is_first})
+
+
+def said_in(response: httpx2.Response) -> Said:
+    """Return what `Server.answer` reads of a response that is no stream."""
+    return response.content, response.extensions[_IS_FIRST]
 
 
 class _Body(httpx2.AsyncByteStream):

@@ -19,6 +19,11 @@ KEEP_ALIVE_S = 4.0
 
 _MOST_FILES = 1 << 14
 
+_MOST_COPIES = 3
+"""One may be a coincidence, where a server neither numbers its replies nor keeps to a seed."""
+_DOUBTED = (200, 404)
+"""Statuses of replies that may be copies; other refusals are often alike."""
+
 _REPEATS = "it sends replies to other requests, so each request gets a new connection"
 
 _LOG = logging.getLogger(__name__)
@@ -28,13 +33,16 @@ _LOG = logging.getLogger(__name__)
 class _Pool:
     """The idle connections of a route.
 
-    Once its server has sent a reply that was not asked for, none is used again: another one could
-    be taken for the reply to the next request.
+    Once its server has sent replies that were not asked for, none is used again: another one could
+    be taken for the reply to the next request. `alike` holds the statuses with which it is known
+    to answer different requests alike.
     """
 
     route: Route
     idle: deque[Connection] = field(default_factory=deque[Connection])
     server_repeats: bool = False
+    alike: set[int] = field(default_factory=set[int])
+    num_copies: int = 0
 
 
 class Session:
@@ -71,10 +79,25 @@ class Session:
     ) -> Reply:
         """Send a request and return its reply; raises what `Opener.open` and `Connection.send` do.
 
-        It is sent again, at once, where the server had closed the idle connection meanwhile.
+        It is sent again, at once, where the server had closed the idle connection meanwhile, and
+        where the reply is a copy of an earlier one.
         """
         pool = self._pools.get(route) or self._pool(route)
         connection, reply = await self._sent(pool, request, timeout_s, silence_s)
+        is_doubted = reply.status in _DOUBTED and reply.status not in pool.alike
+        if is_doubted and connection.has_said(request, reply):
+            connection.close()
+            return await self._asked_again(pool, request, timeout_s, silence_s, reply)
+        self._put_back(pool, connection)
+        return reply
+
+    async def exchange_anew(
+        self, route: Route, request: bytes, timeout_s: float, silence_s: float
+    ) -> Reply:
+        """Do the same on a new connection."""
+        pool = self._pool(route)
+        connection, reply = await self._sent_anew(pool, request, timeout_s, silence_s)
+        connection.has_said(request, reply)
         self._put_back(pool, connection)
         return reply
 
@@ -93,6 +116,19 @@ class Session:
             yield reply
         finally:
             self._put_back(pool, connection)
+
+    async def _asked_again(
+        self, pool: _Pool, request: bytes, timeout_s: float, silence_s: float, copy: Reply
+    ) -> Reply:
+        """Return the reply on a new connection, which shows whether the copy was a late one."""
+        reply = await self.exchange_anew(pool.route, request, timeout_s, silence_s)
+        if reply.kept == copy.kept:
+            pool.alike.add(copy.status)
+        else:
+            pool.num_copies += 1
+            if pool.num_copies >= _MOST_COPIES:
+                self.distrust(pool.route)
+        return reply
 
     def distrust(self, route: Route) -> None:
         """Use no connection of a route twice from now on."""
@@ -118,10 +154,22 @@ class Session:
         if connection := self._reusable(pool):
             try:
                 reply = await connection.send(request, timeout_s, silence_s, is_streamed=streamed)
+                reply.is_first = False
                 return connection, reply
             except BrokenOffError:
                 if connection.num_bytes:
                     raise
+        return await self._sent_anew(pool, request, timeout_s, silence_s, streamed=streamed)
+
+    async def _sent_anew(
+        self,
+        pool: _Pool,
+        request: bytes,
+        timeout_s: float,
+        silence_s: float,
+        *,
+        streamed: bool = False,
+    ) -> tuple[Connection, Reply]:
         connection = await self._opener.open(pool.route)
         self.num_opened += 1
         reply = await connection.send(request, timeout_s, silence_s, is_streamed=streamed)
@@ -131,7 +179,8 @@ class Session:
         """Take the connection that was used last: it is the least likely to be closed by now."""
         while pool.idle:
             connection = pool.idle.pop()
-            if connection.usable and not self._is_old(connection):
+            is_usable = connection.usable and not self._is_old(connection)
+            if is_usable and not connection.has_unread():
                 return connection
             self._drop(pool, connection)
         return None

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from ttc_client.clients.chat import sample_chat
+from ttc_client.clients.echo import check_seed
 from ttc_client.clients.finishes import names_stop_string, whole_finish
 from ttc_client.clients.full_context import within_context
 from ttc_client.clients.http import Answer, Server
@@ -49,6 +50,7 @@ class _Token(msgspec.Struct):
 class _Details(msgspec.Struct):
     finish_reason: str
     generated_tokens: Count
+    seed: int | None = None
     tokens: list[_Token] = []
     top_tokens: list[list[_Token]] | None = None
 
@@ -191,6 +193,8 @@ class TGIPolicy:
         parameters = _parameters(request, max_tokens) | dict(self.asking.extra_body)
         answer = await self.tgi.generate(text, parameters, _Generated, request.session)
         with answer as reply:
+            if not answer.is_first:
+                check_seed(parameters.get("seed"), reply.details.seed)
             step = _step(request, max_tokens, reply)
         usage = Usage(completion_tokens=step.num_tokens, policy_requests=1)
         return Samples((step,), (), usage)

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import msgspec
 
 from ttc_client.clients.chat import sample_chat
-from ttc_client.clients.echo import Echo
+from ttc_client.clients.echo import Echo, check_length
 from ttc_client.clients.finishes import kept, whole_finish
 from ttc_client.clients.full_context import within_context
 from ttc_client.clients.http import Server
@@ -189,6 +189,9 @@ class VLLMPolicy:
             self.echo.check_model(reply.model)
             if ids:
                 self.echo.check_prompt(sent, choices[0].prompt_token_ids)
+            if ids and not answer.is_first:
+                counts = counted(reply.usage).prompt_tokens or 0
+                check_length(len(ids), request.n, counts)
             read = [_step(request, max_tokens, choice) for choice in choices]
             return kept(read, _spent(reply.usage, read), ids or _prompt_ids(choices[0]))
 
