@@ -7,10 +7,10 @@ import difflib
 from collections.abc import Iterable
 
 
-def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """Return a hint at the nearest of the known names, "" if none is near."""
+def did_you_mean(name: str, known: Iterable[str], prefix: str = "") -> str:
+    """Return a hint at the nearest of the known names, with a prefix, "" if none is near."""
     close = difflib.get_close_matches(name, list(known), n=1)
-    return f"; did you mean {close[0]}?" if close else ""
+    return f"; did you mean {prefix}{close[0]}?" if close else ""
 
 
 class TTCError(Exception):

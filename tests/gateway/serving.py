@@ -93,10 +93,14 @@ class Caller:
 
 @asynccontextmanager
 async def serving(
-    policy: Any, prm: Any = (), profiles: Sequence[str] = PROFILES, **options: Any
+    policy: Any,
+    prm: Any = (),
+    profiles: Sequence[str] = PROFILES,
+    prm_api: str = "auto",
+    **options: Any,
 ) -> AsyncGenerator[Caller]:
     """Serve with models that are functions or URLs."""
-    servers = Servers(policy=policy, prm=prm, check=False)
+    servers = Servers(policy=policy, prm=prm, prm_api=prm_api, check=False)
     settings = replace(load_settings({}, {}), servers=servers)
     profiles = [p for p in profiles if prm or "majority" in p or "greedy" in p]
     serve = Serving(port=0, profiles=tuple(profiles), grace_s=1.0, **options)

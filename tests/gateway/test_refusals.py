@@ -54,6 +54,38 @@ async def test_a_field_that_cannot_be_honoured_is_a_400_that_names_it(
     assert len(caller.policy.requests) == before
 
 
+@pytest.mark.parametrize(
+    ("fields", "hint"),
+    [
+        ({"temprature": 1}, "temperature"),
+        ({"ttc": {"stratgy": "dvts"}}, "ttc.strategy"),
+        ({"ttc": {"strategy": "dtvs"}}, "dvts"),
+        ({"ttc": {"settings": {"stop_att": 0.9}}}, "stop_at"),
+        ({"ttc": {"vote": "majorty"}}, "majority"),
+        ({"ttc": {"return": ["trees"]}}, "tree"),
+        ({"stream": True, "stream_options": {"include_use": 1}}, "stream_options.include_usage"),
+        ({"response_format": {"type": "json_objects"}}, "json_object"),
+        ({"messages": [{"role": "users", "content": "x"}]}, "user"),
+        ({"model": "scripted:hrad"}, "{model}:hard"),
+        ({"model": "fast"}, "{model}:fast"),
+    ],
+    ids=str,
+)
+async def test_a_name_that_is_nearly_right_is_answered_with_the_right_one(caller, fields, hint):
+    body = {**caller.body(), **fields}
+    answer = await caller.post("/v1/chat/completions", body)
+    wanted = hint.replace("{model}", caller.model)
+    assert answer.error["message"].endswith(f"; did you mean {wanted}?")
+
+
+async def test_a_name_like_no_other_has_no_hint_and_is_not_repeated_at_length(caller):
+    answer = await caller.chat(**{"z` \n`z": 1})
+    assert (answer.status, answer.error["param"]) == (400, "z` \n`z")
+    assert "did you mean" not in answer.error["message"]
+    long = await caller.chat(**{"z" * 10_000: 1})
+    assert len(long.error["message"]) < 200
+
+
 async def test_null_equals_absent_and_neutral_values_ask_for_nothing(caller):
     nothing = {
         "n": None,

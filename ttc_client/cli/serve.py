@@ -103,9 +103,13 @@ def serve(
 def _say(url: str, gateway: "Gateway") -> None:
     """Print where it is, and under which names it searches."""
     model = gateway.searches.model
-    print(f"{url}/v1", flush=True)
+    served = {model: "passed on to the policy"}
     for profile in gateway.searches.profiles.values():
         params = profile.params
         task = f", {profile.task.name}" if profile.task else ""
-        print(f"  {model}:{profile.name}   {params.strategy} at N={params.n}{task}")
-    print(f"  {model}   passed on to the policy\n\nThe page is {url}/", flush=True)
+        served[f"{model}:{profile.name}"] = f"{params.strategy} at N={params.n}{task}"
+    width = max(map(len, served))
+    print(f"{url}/v1", flush=True)
+    for name, about in served.items():
+        print(f"  {name:<{width}}   {about}")
+    print(f"\nThe page is {url}/", flush=True)

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, cast
 
+from ttc_client.errors import did_you_mean
 from ttc_client.gateway.bodies import ChatBody, Extension, Fields, checked, same_cap, stops
 from ttc_client.gateway.messages import Conversation, conversation
 from ttc_client.gateway.profiles import Profile, departed
@@ -14,6 +15,9 @@ from ttc_client.search.strategies import find_strategy
 from ttc_client.types import Problem
 
 RETURNABLE = ("candidates", "tree")
+_FORMS = ("text", "json_object", "json_schema")
+_SHOWN = 100
+"""How much of a name of the caller's is repeated, and compared with ours."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +48,10 @@ def read_chat(fields: Fields, profile: Profile) -> Asked:
     if body.stream_options and not body.stream:
         raise RefusedError("stream_options needs stream to be true", param="stream_options")
     if unknown := set(extension.return_) - set(RETURNABLE):
+        found = min(unknown)[:_SHOWN]
+        hint = did_you_mean(found, RETURNABLE)
         raise RefusedError(
-            f"ttc.return names {min(unknown)!r}: it takes {' or '.join(RETURNABLE)}", param="ttc"
+            f"ttc.return names {found!r}: it takes {' or '.join(RETURNABLE)}{hint}", param="ttc"
         )
     spoken = conversation(body.messages)
     params = _params(body, departed(profile, extension))
@@ -95,9 +101,10 @@ def _form(response_format: Fields | None) -> str:
     schema = (response_format or {}).get("json_schema")
     if kind == "json_object" or (kind == "json_schema" and isinstance(schema, dict)):
         return "json"
+    hint = did_you_mean(str(kind)[:_SHOWN], _FORMS)
     raise RefusedError(
         f"response_format is of type {kind!r}: it must be text, json_object, or json_schema with "
-        "a json_schema",
+        f"a json_schema{hint}",
         param="response_format",
     )
 
@@ -176,8 +183,9 @@ def profile_of(model: object, base: str, profiles: Mapping[str, Profile]) -> Pro
     for name, profile in profiles.items():
         if model == f"{base}:{name}":
             return profile
+    hint = did_you_mean(model[:_SHOWN].rpartition(":")[2], profiles, prefix=f"{base}:")
     raise RefusedError(
-        f"there is no model {model[:100]!r}: /v1/models lists them",
+        f"there is no model {model[:_SHOWN]!r}: /v1/models lists them{hint}",
         status=404,
         param="model",
         code="model_not_found",

@@ -4,11 +4,12 @@ null equals absent everywhere.
 """
 
 import re
-from typing import Annotated, Any, TypeVar, cast
+from typing import Annotated, Any, TypeVar, cast, get_args
 
 import msgspec
 from msgspec import Meta
 
+from ttc_client.errors import did_you_mean
 from ttc_client.gateway.refusals import RefusedError
 
 Fields = dict[str, Any]
@@ -85,7 +86,10 @@ _NEUTRAL: dict[str, tuple[Any, ...]] = {
 """Fields that ask for nothing at these values, and that no profile can honour at others."""
 
 _PATH = re.compile(r" - at `\$\.?([\w.]*)")
-_UNKNOWN = re.compile(r"unknown field `([^`]*)`")
+_UNKNOWN = re.compile(r"unknown field `(.*?)`(?: - at `\$|\Z)", re.DOTALL)
+_MISSING = re.compile(r"required field `(\w+)`")
+_SHOWN = 100
+"""How much of a field's name is repeated, and compared with ours."""
 
 
 def decoded(body: bytes) -> Fields:
@@ -111,14 +115,30 @@ def checked(fields: Fields, kind: type[B]) -> B:
     try:
         return msgspec.convert(_without_nulls(fields), kind)
     except (msgspec.ValidationError, RecursionError) as error:
-        text = str(error)
-        path = _PATH.search(text)
-        unknown = _UNKNOWN.search(text)
-        at = path[1].split(".")[0] if path else ""
-        param = ".".join(filter(None, (at, unknown[1] if unknown else "")))
-        if not param and (missing := re.search(r"required field `(\w+)`", text)):
-            param = missing[1]
-        raise RefusedError(f"the body is not as it must be: {text}", param=param or None) from None
+        raise _refusal(str(error), kind) from None
+
+
+def _refusal(text: str, kind: type[msgspec.Struct]) -> RefusedError:
+    """Return what is said of a body that msgspec refuses with these words."""
+    path = _PATH.search(text)
+    at = path[1].split(".")[0] if path else ""
+    if unknown := _UNKNOWN.search(text):
+        name = unknown[1][:_SHOWN]
+        param = f"{at}.{name}" if at else name
+        hint = did_you_mean(name, _names(kind, at), prefix=at and f"{at}.")
+        return RefusedError(f"there is no field {param} to honour{hint}", param=param)
+    missing = _MISSING.search(text)
+    param = at or (missing[1] if missing else None)
+    return RefusedError(f"the body is not as it must be: {text}", param=param)
+
+
+def _names(kind: type[msgspec.Struct], at: str) -> tuple[str, ...]:
+    """Return the names of the fields of a body, or of the object that one of them holds."""
+    for field in msgspec.structs.fields(kind):
+        for held in get_args(field.type) if field.encode_name == at else ():
+            if isinstance(held, type) and issubclass(held, msgspec.Struct):
+                return held.__struct_encode_fields__
+    return kind.__struct_encode_fields__
 
 
 def _is_neutral(name: str, value: object) -> bool:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
+from ttc_client.errors import did_you_mean
 from ttc_client.gateway.refusals import RefusedError
 from ttc_client.types import Message
 
@@ -14,6 +15,7 @@ Turn = dict[str, Any]
 
 _ROLES = ("system", "developer", "user", "assistant", "tool")
 _MOST = 10_000
+_SHOWN = 100
 _OF_REPLIES = ("reasoning_content", "reasoning", "ttc")
 """What replies of ours and of others carry beside their text, and no model reads again."""
 
@@ -58,8 +60,10 @@ def _turn(turn: Turn, index: int) -> Turn:
     fields = {name: value for name, value in turn.items() if value is not None and value != []}
     role = fields.pop("role", None)
     if role not in _ROLES:
+        hint = did_you_mean(str(role)[:_SHOWN], _ROLES)
         raise RefusedError(
-            f"{where}.role is {role!r}: it must be one of {', '.join(_ROLES)}", param="messages"
+            f"{where}.role is {role!r}: it must be one of {', '.join(_ROLES)}{hint}",
+            param="messages",
         )
     role = "system" if role == "developer" else role
     content = fields.pop("content", None)

@@ -135,7 +135,10 @@ def _own(params: SearchParams, changes: Mapping[str, Any]) -> Any:
     known = {field.name for field in fields(record.settings)} - {"table"}
     for name in changes:
         if name not in known:
-            raise ConfigError(f"{params.strategy} has no setting {name} that a caller may change")
+            hint = did_you_mean(name, known)
+            raise ConfigError(
+                f"{params.strategy} has no setting {name} that a caller may change{hint}"
+            )
     return replace(own, **{n: typed(n, value, "ttc.settings") for n, value in changes.items()})
 
 

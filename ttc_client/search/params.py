@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
-from ttc_client.errors import ConfigError
+from ttc_client.errors import ConfigError, did_you_mean
 from ttc_client.search.steps import STEP_DELIMITER
 from ttc_client.types import Compat, Reduction, Vote
 
@@ -132,5 +132,6 @@ def _check_delimiters(delimiters: tuple[str, ...]) -> None:
 def check_choice(name: str, value: object, choices: Any) -> None:
     """Raise ConfigError unless a value is among those of a Literal."""
     if value not in get_args(choices):
-        known = ", ".join(str(choice) for choice in get_args(choices))
-        raise ConfigError(f"{name} is {value!r}: it must be one of {known}")
+        known = [str(choice) for choice in get_args(choices)]
+        hint = did_you_mean(str(value), known)
+        raise ConfigError(f"{name} is {value!r}: it must be one of {', '.join(known)}{hint}")
