@@ -88,10 +88,11 @@ class Pages:
         """Search, and tell in events how the tree grows, who leads, and what came out."""
         meter = Meter()
         client = self.searches.client.judging(asked.task)
-        live = Live(meter, client.ballot(asked.problem, asked.params))
+        ballot = client.ballot(asked.problem, asked.params)
+        live = Live(meter, ballot)
         stream = EventStream(request)
         async with AsyncExitStack() as stack:
-            task = asyncio.create_task(self.searches.run(asked, caller, meter, live))
+            task = asyncio.create_task(self.searches.run(asked, caller, meter, live, ballot))
             stack.push_async_callback(stopped, (task,))
             await asyncio.wait((task,), timeout=_NEWS_S)
             if task.done():

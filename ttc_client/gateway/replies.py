@@ -39,6 +39,7 @@ class ChatReply:
 
     def __init__(self, model: str, *, include_usage: bool = False) -> None:
         self._include_usage = include_usage
+        self._is_opened = False
         self._head: Fields = {
             "id": new_id("chatcmpl-"),
             "created": int(time.time()),
@@ -72,14 +73,22 @@ class ChatReply:
         """Return a chunk that tells how the search is going."""
         return self._chunk(0, {"reasoning_content": progress})
 
+    def opened(self, winner: Winner) -> Iterator[tuple[str, Fields]]:
+        """Yield the chunks of what the first choice says."""
+        self._is_opened = True
+        for delta in deltas(winner):
+            yield "", self._chunk(0, delta)
+
     def rest(self, answered: Answered) -> Iterator[tuple[str, Fields]]:
         """Yield the chunks that follow: of each choice in turn, then of the usage if asked for."""
         told: Fields = {"ttc": extension(answered)}
         for index, winner in enumerate(answered.decision.winners):
             if index:
                 yield "", self._first(index)
-            for delta in deltas(winner):
-                yield "", self._chunk(index, delta)
+                for delta in deltas(winner):
+                    yield "", self._chunk(index, delta)
+            elif not self._is_opened:
+                yield from self.opened(winner)
             yield "", {**self._chunk(index, {}, winner.finish_reason), **told}
             told = {}
         if self._include_usage:

@@ -12,6 +12,7 @@ from ttc_client.gateway.bodies import Extension, Fields, checked
 from ttc_client.gateway.profiles import Profile
 from ttc_client.gateway.refusals import RefusedError
 from ttc_client.gateway.replies import Answered, extension, new_id, pieces, usage
+from ttc_client.gateway.votes import Winner
 
 _Count = Annotated[int, Meta(ge=1, lt=2**31)]
 
@@ -151,6 +152,7 @@ class ResponseReply:
             **repeated,
         }
         self._number = 0
+        self._output: list[Fields] = []
 
     def begun(self) -> Iterator[tuple[str, Fields]]:
         """Yield the events that say that work has begun."""
@@ -161,14 +163,19 @@ class ResponseReply:
 
     def whole(self, answered: Answered) -> Fields:
         """Return the response of a search that has ended."""
-        return self._ended(answered, _output(answered))
+        return self._ended(answered, _output(answered.decision.winners[0]))
+
+    def opened(self, winner: Winner) -> Iterator[tuple[str, Fields]]:
+        """Yield the events of its output."""
+        self._output = _output(winner)
+        for place, item in enumerate(self._output):
+            yield from self._item(place, item)
 
     def rest(self, answered: Answered) -> Iterator[tuple[str, Fields]]:
         """Yield the events of its output, and of its end."""
-        output = _output(answered)
-        for place, item in enumerate(output):
-            yield from self._item(place, item)
-        ended = self._ended(answered, output)
+        if not self._output:
+            yield from self.opened(answered.decision.winners[0])
+        ended = self._ended(answered, self._output)
         yield self._event(f"response.{ended['status']}", response=ended)
 
     def said(self, progress: str) -> Fields:
@@ -228,9 +235,8 @@ class ResponseReply:
         return kind, {"type": kind, "sequence_number": self._number - 1, **fields}
 
 
-def _output(answered: Answered) -> list[Fields]:
+def _output(winner: Winner) -> list[Fields]:
     """Return the winner as items of output: what it says, then the tools that it calls."""
-    winner = answered.decision.winners[0]
     status = "incomplete" if winner.finish_reason == "length" else "completed"
     said, calls = winner.said, winner.calls
     output: list[Fields] = []

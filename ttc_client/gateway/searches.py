@@ -19,6 +19,7 @@ from ttc_client.gateway.votes import decide
 from ttc_client.middleware.meter import Meter
 from ttc_client.runtime.bounds import Bounds
 from ttc_client.runtime.client import Client
+from ttc_client.search.ballot import Ballot
 from ttc_client.search.watch import Watch
 from ttc_client.together import stopped
 from ttc_client.types import SearchResult
@@ -58,11 +59,17 @@ class Searches:
         await self.health.check()
 
     async def run(
-        self, asked: Asked, caller: Caller, meter: Meter | None = None, watch: Watch | None = None
+        self,
+        asked: Asked,
+        caller: Caller,
+        meter: Meter | None = None,
+        watch: Watch | None = None,
+        ballot: Ballot | None = None,
     ) -> Answered:
         """Run a search to its end, or to a bound; raises RefusedError, ServerError, TimeoutError.
 
-        Whoever cancels it cancels its requests at the servers.
+        `meter`, `watch` and `ballot` are as in `Client.solve`. Whoever cancels it cancels its
+        requests at the servers.
         """
         meter, began_s = meter or Meter(), asyncio.get_running_loop().time()
         outcome, profile = "cancelled", asked.profile.name
@@ -70,7 +77,7 @@ class Searches:
             async with self.desk.place(caller.key):
                 waited_s = asyncio.get_running_loop().time() - began_s
                 bounds = _bounds(asked, caller, waited_s)
-                result = await self._searched(asked, meter, watch, bounds)
+                result = await self._searched(asked, meter, watch, ballot, bounds)
             answered = _answered(asked, result, bounds)
             outcome = bounds.reached or "answered"
         except RefusedError as error:
@@ -89,12 +96,24 @@ class Searches:
         return answered
 
     async def _searched(
-        self, asked: Asked, meter: Meter, watch: Watch | None, bounds: Bounds
+        self,
+        asked: Asked,
+        meter: Meter,
+        watch: Watch | None,
+        ballot: Ballot | None,
+        bounds: Bounds,
     ) -> SearchResult:
         """Search, and give up once the servers have been down for long."""
         client = self.client.judging(asked.task)
         search = asyncio.create_task(
-            client.solve(asked.problem, asked.params, meter=meter, watch=watch, bounds=bounds)
+            client.solve(
+                asked.problem,
+                asked.params,
+                meter=meter,
+                watch=watch,
+                ballot=ballot,
+                bounds=bounds,
+            )
         )
         gone = asyncio.create_task(self.health.gone.wait())
         try:

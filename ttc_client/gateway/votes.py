@@ -12,7 +12,7 @@ from ttc_client.tasks.workers import Workers
 from ttc_client.thoughts import split_thought
 from ttc_client.types import Candidate, Message, Problem, SearchResult
 
-_MOST_OF = 0.5
+MOST_OF = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,10 +114,10 @@ def decide(result: SearchResult, n: int, task: ReplyTask) -> Decision:
     a task or most candidates give an answer; else the verifier's best, or the most confident.
     """
     chosen, by = _chosen(result, task)
-    return Decision(tuple(_winner(candidate, task) for candidate in chosen[:n]), by)
+    return Decision(tuple(winner_of(candidate, task) for candidate in chosen[:n]), by)
 
 
-def _winner(candidate: Candidate, task: ReplyTask) -> Winner:
+def winner_of(candidate: Candidate, task: ReplyTask) -> Winner:
     """Return a candidate for sending; a call that was cut is not offered."""
     said, calls = task.read(candidate.text)
     thought, answer, _ = split_thought(said)
@@ -130,12 +130,12 @@ def _chosen(result: SearchResult, task: ReplyTask) -> tuple[tuple[Candidate, ...
     callers = [c for c in result.candidates if c.path in calling and c.group is not None]
     talkers = [c for c in result.candidates if c.path not in calling]
     total = _votes(result.candidates)
-    if _votes(callers) > _MOST_OF * total:
+    if _votes(callers) > MOST_OF * total:
         ranks = {i: group.votes for i, group in enumerate(result.answers)}
         return _best_of_groups(callers, ranks), "majority"
     voting = [c for c in talkers if c.group is not None]
     named = bool(task.name or task.form)
-    if voting and (named or _votes(voting) > _MOST_OF * total):
+    if voting and (named or _votes(voting) > MOST_OF * total):
         ranks = {i: -float(i) for i in range(len(result.answers))}
         return _best_of_groups(voting, ranks), result.vote
     by = "reward"
