@@ -173,7 +173,8 @@ class Candidate:
     `reward` is None where no verifier took part, or gave no score. `votes` counts the samples that
     it stands for, or its copies; `weight` is what each counts in the weighted vote, None for the
     reward. `group` indexes the result's `answers`; None has no vote: it gives no answer, was cut,
-    or ended within its `thought` (`in_thought`), unless `compat` says otherwise.
+    or ended within its `thought` (`in_thought`), unless `compat` says otherwise. `mean_logp` is the
+    mean log-probability of its tokens, None where it was not asked for, or not given.
     """
 
     text: str
@@ -188,6 +189,7 @@ class Candidate:
     group: int | None = None
     thought: str = ""
     in_thought: bool = False
+    mean_logp: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,8 @@ from collections.abc import AsyncIterator
 import pytest_asyncio
 
 from tests.gateway.serving import Caller, serving
-from ttc_client.search.ports import SampleRequest
+from ttc_client.errors import RequestError
+from ttc_client.search.ports import SampleRequest, Samples
 from ttc_client.testing import ScriptedPolicy, ScriptedVerifier
 from ttc_client.types import Finish
 
@@ -22,9 +23,21 @@ def by_word(text: str) -> float:
     return 0.9 if "bright" in text else 0.5
 
 
+class Refusing(ScriptedPolicy):
+    """Refuse log-probabilities, if told so."""
+
+    refuses_logprobs = False
+
+    async def __call__(self, request: SampleRequest) -> Samples:
+        samples = await super().__call__(request)
+        if self.refuses_logprobs and request.top_logprobs is not None:
+            raise RequestError("no logprobs here", url="", status=400)
+        return samples
+
+
 @pytest_asyncio.fixture(scope="package", loop_scope="package")
 async def shared() -> AsyncIterator[Caller]:
-    policy, verifier = ScriptedPolicy(as_asked, tokens=len), ScriptedVerifier(by_word)
+    policy, verifier = Refusing(as_asked, tokens=len), ScriptedVerifier(by_word)
     async with serving(policy, verifier) as caller:
         caller.policy, caller.verifier = policy, verifier
         yield caller

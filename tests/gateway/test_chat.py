@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -45,9 +46,43 @@ async def test_a_conversation_that_is_no_maths_gets_no_prompt_and_the_verifiers_
     assert caller.verifier.requests[0].question == "\n".join(parts)
 
 
-async def test_where_nothing_decides_the_first_is_returned_and_that_is_said(caller: Caller):
-    answer = await caller.chat(text="One of them.|Another.")
-    assert answer.json["ttc"]["decided_by"] == "order"
+@pytest.fixture
+def logprobs(caller: Caller) -> Iterator[Callable[[dict[str, float]], None]]:
+    """Say how likely the policy finds the tokens of each text."""
+    before = caller.policy.logprob
+
+    def are(given: dict[str, float]) -> None:
+        caller.policy.logprob = lambda text: given[text]
+
+    yield are
+    caller.policy.logprob = before
+    caller.policy.refuses_logprobs = False
+    caller.gateway.searches.gives_logprobs = True
+
+
+async def test_without_votes_and_verifier_the_most_confident_is_returned(caller, logprobs):
+    logprobs({"One of them.": -0.9, "Another.": -0.2, "A third.": -0.5})
+    for text in ("One of them.|Another.|A third.", "Another.|One of them.|A third."):
+        answer = await caller.chat(text=text)
+        assert answer.json["ttc"]["decided_by"] == "confidence"
+        assert answer.json["choices"][0]["message"]["content"] == "Another."
+    assert {request.top_logprobs for request in caller.policy.requests} == {0}
+
+
+async def test_confidence_decides_between_no_answers_that_vote(caller, logprobs):
+    logprobs({r"\boxed{1}": -0.9, r"\boxed{2}": -0.1})
+    answer = await caller.chat(text=r"\boxed{1}|\boxed{1}|\boxed{1}|\boxed{2}")
+    assert (answer.json["ttc"]["decided_by"], answer.json["ttc"]["answer"]) == ("majority", "1")
+
+
+async def test_a_server_that_refuses_logprobs_is_asked_without_from_then_on(caller, logprobs):
+    caller.policy.refuses_logprobs = True
+    for asked in ([0, None], [None]):
+        caller.policy.requests.clear()
+        answer = await caller.chat(text="One of them.|Another.")
+        assert (answer.status, answer.json["ttc"]["decided_by"]) == (200, "order")
+        found = [request.top_logprobs for request in caller.policy.requests]
+        assert list(dict.fromkeys(found)) == asked
 
 
 async def test_a_task_brings_its_prompt_and_keeps_the_callers_own(caller: Caller):

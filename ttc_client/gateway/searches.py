@@ -4,9 +4,15 @@ import asyncio
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 
 from ttc_client.clients.calls import is_json
-from ttc_client.errors import TransientServerError, TTCError
+from ttc_client.errors import (
+    ContextLengthError,
+    RequestError,
+    TransientServerError,
+    TTCError,
+)
 from ttc_client.gateway.admission import Desk
 from ttc_client.gateway.asked import Asked
 from ttc_client.gateway.health import Health
@@ -37,13 +43,17 @@ class Caller:
 
 @dataclass(slots=True)
 class Searches:
-    """All searches of the process: the client, its profiles, who is admitted, and the counts."""
+    """All searches of the process: the client, its profiles, who is admitted, and the counts.
+
+    `gives_logprobs` is whether the policy's server has refused no log-probabilities yet.
+    """
 
     client: Client
     profiles: Mapping[str, Profile]
     desk: Desk
     health: Health
     metrics: Metrics
+    gives_logprobs: bool = True
 
     @property
     def model(self) -> str:
@@ -104,17 +114,7 @@ class Searches:
         bounds: Bounds,
     ) -> SearchResult:
         """Search, and give up once the servers have been down for long."""
-        client = self.client.judging(asked.task)
-        search = asyncio.create_task(
-            client.solve(
-                asked.problem,
-                asked.params,
-                meter=meter,
-                watch=watch,
-                ballot=ballot,
-                bounds=bounds,
-            )
-        )
+        search = asyncio.create_task(self._solved(asked, meter, watch, ballot, bounds))
         gone = asyncio.create_task(self.health.gone.wait())
         try:
             await asyncio.wait((search, gone), return_when=asyncio.FIRST_COMPLETED)
@@ -123,6 +123,35 @@ class Searches:
             return search.result()
         finally:
             await stopped((search, gone))
+
+    async def _solved(
+        self,
+        asked: Asked,
+        meter: Meter,
+        watch: Watch | None,
+        ballot: Ballot | None,
+        bounds: Bounds,
+    ) -> SearchResult:
+        """Search, with log-probabilities where they may decide, unless the server refuses them."""
+        solve = partial(
+            self.client.judging(asked.task).solve,
+            asked.problem,
+            asked.params,
+            meter=meter,
+            watch=watch,
+            ballot=ballot,
+            bounds=bounds,
+        )
+        if not (self.gives_logprobs and asked.task.may_end_without_vote):
+            return await solve()
+        try:
+            return await solve(logprobs=True)
+        except ContextLengthError:
+            raise
+        except RequestError:
+            result = await solve()
+        self.gives_logprobs = False
+        return result
 
     def _count(self, meter: Meter, key: Key | None) -> None:
         self.desk.spend(key, meter.usage.completion_tokens)

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
+from math import inf
 from typing import Any
 
 from ttc_client.answers.extract import stated_answer
@@ -31,6 +32,11 @@ class ReplyTask:
     def name(self) -> str:
         """The name of the profile's task, "" where it has none."""
         return self.inner.name if self.inner else ""
+
+    @property
+    def may_end_without_vote(self) -> bool:
+        """Whether candidates may all be answers that are only told apart by how good they are."""
+        return not (self.inner or self.form)
 
     def read(self, text: str) -> tuple[str, list[Call]]:
         """Return what a completion says, thoughts included, and the tools that it calls."""
@@ -138,10 +144,11 @@ def _chosen(result: SearchResult, task: ReplyTask) -> tuple[tuple[Candidate, ...
     if voting and (named or _votes(voting) > MOST_OF * total):
         ranks = {i: -float(i) for i in range(len(result.answers))}
         return _best_of_groups(voting, ranks), result.vote
-    by = "reward"
+    by, worth = "reward", _worth
     if all(c.reward is None for c in talkers):
-        by = "order" if all(c.weight is None for c in talkers) else "confidence"
-    ranked = sorted(talkers or result.candidates, key=lambda c: (c.finish == "length", -_worth(c)))
+        worth = _confidence
+        by = "order" if all(_confidence(c) == -inf for c in talkers) else "confidence"
+    ranked = sorted(talkers or result.candidates, key=lambda c: (c.finish == "length", -worth(c)))
     first = {c.text: c for c in reversed(ranked)}
     return tuple(c for c in ranked if first[c.text] is c), by
 
@@ -162,6 +169,12 @@ def _votes(candidates: Sequence[Candidate]) -> float:
 def _worth(candidate: Candidate) -> float:
     found = candidate.weight if candidate.reward is None else candidate.reward
     return 0.0 if found is None else found
+
+
+def _confidence(candidate: Candidate) -> float:
+    """Return how sure the policy was: the strategy's own measure, else the mean log-probability."""
+    found = candidate.mean_logp if candidate.weight is None else candidate.weight
+    return -inf if found is None else found
 
 
 def _best_of_groups(

@@ -172,12 +172,14 @@ class Client:
         watch: Watch | None = None,
         ballot: Ballot | None = None,
         bounds: Bounds | None = None,
+        logprobs: bool = False,
     ) -> SearchResult:
         """Search for the answer to a problem.
 
         `meter` counts what is spent, `watch` hears of each expansion, and `ballot` reads and keys
         the answers; each may be looked at meanwhile. `bounds` may end the search early, with the
-        best so far. Raises ConfigError for what cannot be searched for, ServerError if nothing
+        best so far. `logprobs` asks for the candidates' `mean_logp` where no verifier takes part.
+        Raises ConfigError for what cannot be searched for, ServerError if nothing
         came of the search, and TimeoutError if nothing was written within the bounds.
         """
         problem = problem if isinstance(problem, Problem) else Problem(question=problem)
@@ -190,6 +192,8 @@ class Client:
         ballot = ballot or self.ballot(problem, params)
         with taking_turns():
             ports = self._ports(mode, meter, watch, ballot)
+            if logprobs:
+                ports = replace(ports, unscored_logprobs=0)
 
             async def search() -> Found:
                 root = await _root(problem, task.messages(problem), ports.root)

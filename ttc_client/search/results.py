@@ -151,7 +151,16 @@ def _candidate(
         weight=pick.weight,
         thought=thought.thought,
         in_thought=thought.is_open,
+        mean_logp=_mean_logp(trajectory),
     )
+
+
+def _mean_logp(trajectory: Trajectory) -> float | None:
+    """Return the mean log-probability of the tokens, None unless each step came with them."""
+    logprobs = [step.logprobs for step in trajectory.steps]
+    if not logprobs or not all(logprobs):
+        return None
+    return sum(map(sum, logprobs)) / sum(map(len, logprobs))
 
 
 def in_order_of(

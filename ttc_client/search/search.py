@@ -37,8 +37,7 @@ class Ports:
     """What a search reaches the world through; `verifier` is None where there is none.
 
     `root` returns the empty trajectory of a prompt, as the policy's server reads it.
-    `top_logprobs` is what the verifier reads of the policy's log-probabilities, as in
-    `SampleRequest`.
+    `top_logprobs`, as in `SampleRequest`, is for the verifier, `unscored_logprobs` without one.
     """
 
     policy: Policy
@@ -49,6 +48,7 @@ class Ports:
     find: Callable[[str], Strategy[Any]]
     rules: Rules
     top_logprobs: int | None = None
+    unscored_logprobs: int | None = None
 
 
 class Search(Generic[S]):
@@ -73,7 +73,8 @@ class Search(Generic[S]):
         self.settings: S = strategy.settings_of(params)
         self.ports = ports
         self.verifier = None if strategy.needs == "nothing" else ports.verifier
-        read = (strategy.top_logprobs, ports.top_logprobs if self.verifier else None)
+        given = ports.top_logprobs if self.verifier else ports.unscored_logprobs
+        read = (strategy.top_logprobs, given)
         self._top_logprobs = max((top for top in read if top is not None), default=None)
         self.rng = random.Random(repr((params.seed, problem.key, params.strategy, first)))
         self._first = first
