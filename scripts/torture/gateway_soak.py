@@ -173,7 +173,8 @@ async def soak(minutes: float, load: Load) -> dict[str, Any]:
                 samples.append((await gateway.sample())[0])
                 await servers.stats()  # which forgets what was asked
 
-        async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
+        connector, timeout = aiohttp.TCPConnector(limit=0), aiohttp.ClientTimeout(total=None)
+        async with aiohttp.ClientSession(connector=connector, timeout=timeout) as session:
             caller = Caller(gateway.url, None, session, gateway.model)  # pyright: ignore
             others = [
                 asyncio.create_task(idle(gateway.url, load.idle, counts)),

@@ -86,6 +86,111 @@ async def test_the_page_is_driven_by_keyboard_and_grows_the_tree(browser, caller
         assert all(url.startswith(caller.url) for url in page.requests)
 
 
+async def searched(page: Tab, caller: Caller) -> None:
+    """Search by the first profile, and wait for the end."""
+    await page.open(caller.url + "/")
+    await until(page, "document.querySelectorAll('#profile option').length > 0")
+    await page.evaluate("document.getElementById('form').requestSubmit()")
+    await until(page, "document.getElementById('status').textContent.startsWith('Done')")
+
+
+CONTROLS = {"button", "textbox", "combobox", "spinbutton", "link", "DisclosureTriangle"}
+
+
+async def test_a_screen_reader_finds_a_name_for_each_control_and_hears_the_answer(
+    browser, caller: Caller
+):
+    async with tab(browser) as page:
+        await searched(page, caller)
+        tree = (await page.call("Accessibility.getFullAXTree"))["nodes"]
+    said = [
+        (node["role"]["value"], node.get("name", {}).get("value", ""))
+        for node in tree
+        if not node["ignored"]
+    ]
+    found = [(role, name) for role, name in said if role in CONTROLS]
+    assert {role for role, _ in found} >= {"button", "textbox", "combobox", "spinbutton", "link"}
+    assert [role for role, name in found if not name.strip()] == []
+    assert ("list", "Answers by what speaks for them") in said
+    (status,) = [node for node in tree if node.get("role", {}).get("value") == "status"]
+    live = {p["name"]: p["value"]["value"] for p in status["properties"]}
+    assert live["live"] == "polite"
+    assert any(name.startswith("Done. Answer: ") for _, name in said)
+
+
+FAINT = """(() => {
+  const context = document.createElement("canvas").getContext("2d", {willReadFrequently: true});
+  const rgba = color => {
+    context.clearRect(0, 0, 1, 1);
+    context.fillStyle = color;
+    context.fillRect(0, 0, 1, 1);
+    return [...context.getImageData(0, 0, 1, 1).data];
+  };
+  const light = ([r, g, b]) => {
+    const linear = [r, g, b].map(c => c / 255)
+      .map(c => c <= .04045 ? c / 12.92 : ((c + .055) / 1.055) ** 2.4);
+    return .2126 * linear[0] + .7152 * linear[1] + .0722 * linear[2];
+  };
+  const behind = node => {
+    for (; node; node = node.parentElement) {
+      const color = rgba(getComputedStyle(node).backgroundColor);
+      if (color[3] === 255) return color;
+    }
+    return [255, 255, 255];
+  };
+  const texts = [...document.body.querySelectorAll("*")].filter(node => node.checkVisibility()
+    && !node.disabled && !node.closest(".pruned")
+    && [...node.childNodes].some(child => child.nodeType === 3 && child.data.trim()));
+  return texts.map(node => {
+    const [one, two] = [light(rgba(getComputedStyle(node).color)), light(behind(node))];
+    const ratio = (Math.max(one, two) + .05) / (Math.min(one, two) + .05);
+    return [`${node.tagName}.${node.className}`, Math.round(100 * ratio) / 100];
+  });
+})()"""
+"""The contrast of each element with text of its own, by WCAG 2.2."""
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+async def test_text_stands_out_from_what_is_behind_it(browser, caller: Caller, scheme):
+    async with tab(browser) as page:
+        feature = {"name": "prefers-color-scheme", "value": scheme}
+        await page.call("Emulation.setEmulatedMedia", features=[feature])
+        await searched(page, caller)
+        found = await page.evaluate(FAINT)
+    assert len(found) > 20
+    assert [(what, ratio) for what, ratio in found if ratio < 4.5] == []
+
+
+def write_much(request: SampleRequest, i: int) -> tuple[str, Finish]:
+    depth, number = len(request.trajectory.path), request.seed + i
+    if depth < 4:
+        return f"Step {depth} of {number}: $x_{{{depth}}} = {number}$.\n\n", "stop"
+    return f"So it is \\boxed{{{number % 5}}}.", "eos"
+
+
+async def test_a_thousand_nodes_cost_the_page_little(browser):
+    """Counted in the CPU of the page's main thread, whatever else runs on the machine."""
+    profiles = ("many=dvts:256,task=math",)
+    policy = ScriptedPolicy(write_much)
+    async with (
+        serving(policy, ScriptedVerifier(perfect), profiles) as caller,
+        tab(browser) as page,
+    ):
+        await page.call("Performance.enable", timeDomain="threadTicks")
+        before = await spent(page)
+        await searched(page, caller)
+        used = await spent(page) - before
+        num = await page.evaluate("document.querySelectorAll('.run details.step').length")
+    assert num == 64 * 4 * 5
+    assert used / num < 0.003
+
+
+async def spent(page: Tab) -> float:
+    """Return the seconds of CPU that the page's main thread has used."""
+    metrics = (await page.call("Performance.getMetrics"))["metrics"]
+    return next(metric["value"] for metric in metrics if metric["name"] == "TaskDuration")
+
+
 async def test_the_page_is_one_file_with_a_strict_policy(caller: Caller):
     answer = await caller.get("/")
     text = answer.body.decode().replace("http://www.w3.org/1998/Math/MathML", "")
