@@ -160,7 +160,10 @@ def _spoil(file: Path, luck: random.Random) -> None:
             lines[at] = spoiled_body(lines[at], luck)
         case 2 if file.name == "config.json":  # by hand, with the digest made to fit
             settings = msgspec.json.decode(file.read_bytes()).get("settings", {})
-            lines = [encode_settings(spoiled_value(settings, luck))]
+            try:
+                lines = [encode_settings(spoiled_value(settings, luck))]
+            except ValueError:  # no text
+                return
         case 2 | 3:
             try:
                 value = msgspec.json.decode(lines[at])

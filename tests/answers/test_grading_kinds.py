@@ -23,7 +23,7 @@ KINDS = {
             = \cos\alpha = 0.75 ; P(A \cap B) = 3/4
             ! \cos\alpha = 0.74
         0
-            = k = 0 ; f(1) = 0
+            = k = 0 ; f(1) = 0 ; \lim_{n\to\infty} \frac{2}{n} = 0
             ! x-3 = 0 ; x^2-9 = 0
         15
             = \sum_{k=1}^5 k = 15 ; x-4 = 11 \Rightarrow x = 15
@@ -31,6 +31,15 @@ KINDS = {
         0.667
             = \frac23 \approx 0.667
             ! \frac23 \approx 0.67
+        \frac{PQ}{RS} = \frac{2}{9}
+            = \frac{2}{9} ; 2/9 ; \frac{PQ}{RS} = 2/9
+            ! \frac{9}{2}
+        |w| = 6
+            = |w| = 6
+            ! 6
+        V_1:V_2 = 4:7
+            = 4:7
+            ! 7:4
         \{4,9\}
             = A \cap B = \{4,9\}
             ! A \cap B = \{4\}
@@ -48,6 +57,9 @@ KINDS = {
         y=4x-1
             = 4x-y=1
             ! 4x-1
+        6x-5
+            = \frac{d}{dx}h(x) = 6x-5
+            ! 5-6x = \frac{d}{dx}h(x)
     """,
     "upright letters": r"""
         1-2i
@@ -132,6 +144,9 @@ KINDS = {
         \mathbb{R}
             = ℝ
             ! ℤ
+        28
+            = 4✕7
+            ! 4+7
         2.72
             = ≈ 2.72
             ! ≈ 2.71
@@ -196,6 +211,9 @@ KINDS = {
         r=7, \theta=2
             = (7,2) ; (r,\theta)=(7,2)
             ! (2,7) ; 7, 2 ; 9
+        (-6,8)
+            = Q(-6,8) ; Q_1(-6, 8) ; \text{Vertex: } (-6,8)
+            ! f(-6,8) ; Q(8,-6)
         t_1=3,t_2=4
             = t_{1}=3, t_{2}=4
             ! t_1=4,t_2=3
@@ -207,6 +225,9 @@ KINDS = {
         (5,\infty)
             = \{t \mid t>5\} ; \{t : t > 5\} ; \{t\in\mathbb{R} | t>5\}
             ! \{t \mid t \ge 5\} ; \{t\in\mathbb{Z} \mid t>5\} ; \{5\}
+        (-\infty,9]
+            = {t | t \le 9} ; {t : t ≤ 9}
+            ! {t | t < 9} ; {9}
         (-2,4]
             = \{y | -2<y\le 4\} ; \{y \mid y>-2, y\le 4\} ; ]-2,4]
             ! \{y | -2<y<4\} ; ]-2,4[
@@ -242,6 +263,9 @@ KINDS = {
             = 1.6 m/s^2 ; 1.6 \mathrm{~m} / \mathrm{s}^{2} ; 1.6 m/s² ; 1.6 \text{ g/cm}^3
             = 1.6\text{ N}\cdot\text{m}
             ! 1.6 m/n
+        47
+            = 47 \frac{\text{m}}{\text{s}} ; 47 m s^{-1} ; 47\ \Omega ; 47\Omega
+            ! 47 \frac{\text{m}}{\text{n}} ; 47\Omega + 1
         3m/s
             = 3 m / s
             ! 3
@@ -261,10 +285,38 @@ KINDS = {
             ! \begin{pmatrix}1\\0\end{pmatrix}-t\begin{pmatrix}-1\\2\end{pmatrix}
             ! \begin{pmatrix}1\\0\end{pmatrix}+t\begin{pmatrix}-1\\2\\3\end{pmatrix}
     """,
+    "vectors": r"""
+        \begin{pmatrix}4\\-9\end{pmatrix}
+            = (4,-9) ; \langle 4, -9 \rangle ; [4,-9]^T ; \begin{bmatrix}4\\-9\end{bmatrix}
+            ! (-9,4) ; (4,9) ; 4, -9 ; \begin{pmatrix}4&-9\end{pmatrix}
+        \langle 7,2 \rangle
+            = \begin{pmatrix}7\\2\end{pmatrix} ; (7,2)
+            ! \begin{pmatrix}2\\7\end{pmatrix} ; \begin{pmatrix}7&2\\0&1\end{pmatrix}
+        7\mathbf{i}-2\mathbf{j}
+            = 7\hat{i}-2\hat{j} ; 7\hat{\imath}-2\hat{\jmath}
+            = 7\mathbf{\hat{i}} - 2\mathbf{\hat{j}}
+            ! 7\hat{j}-2\hat{i}
+    """,
     "LaTeX spellings": r"""
         21
             = \dbinom{7}{2} ; {7 \choose 2} ; 7 choose 2 ; \tbinom72
-            ! \dbinom{7}{3} ; 7
+            = C(7,2) ; {}_7C_2 ; ^7C_5 ; {}^{7}C_{2}
+            ! \dbinom{7}{3} ; 7 ; C(7,3)
+        \cos^2 t
+            = (\cos t)^2 ; \cos^{2} t
+            ! \cos t^2 ; \cos(t^2)
+        t \ne 6
+            = t != 6 ; 6 \neq t
+            ! t = 6
+        0.1\overline{6}
+            = 0.1666... ; 1/6 ; 0.1666\ldots
+            ! 0.1666 ; 0.16...
+        0.\overline{45}
+            = 0.4545... ; 5/11
+            ! 0.4545
+        no solution
+            = No solutions ; \emptyset ; \text{There are no solutions}
+            ! one solution ; \{0\}
         \frac{\sqrt5}{3}
             = {\sqrt{5} \over 3} ; \nicefrac{\sqrt5}{3} ; \sfrac{\sqrt{5}}{3}
             ! {3 \over \sqrt5}
@@ -273,7 +325,7 @@ KINDS = {
             ! \sqrt3
         17
             = \textcolor{blue}{17} ; {\color{red}17} ; \underline{17} ; 17\tag{2}
-            = {\Large 17} ; \mathbf{17}
+            = {\Large 17} ; \mathbf{17} ; **17** ; 17\,\checkmark
             ! \overline{17} ; 18\tag{17}
         \{2,4,6,8\}
             = {2,6} \cup {4,8} ; \{2,6\}\cup\{4,8\}
@@ -282,7 +334,7 @@ KINDS = {
     "choices with their text": r"""
         D
             = D: the second law ; (D) 14 ; \text{(D) }14 ; \textbf{(D)}\ 14 ; D. 14 ; D) 14
-            = Option D ; The answer is D
+            = Option D ; The answer is D ; (D), because it is cheaper
             ! C: the second law ; D or E ; (D) and (E) ; D, E ; D = 4 ; Dogs ; A dog ; D:E
             ! not D ; The answer is not D
         J. Adams
@@ -295,9 +347,9 @@ KINDS = {
     "boxed sentences": r"""
         96
             = \text{The answer is 96} ; The total is 96. ; \text{There are 96 such numbers}
-            = It takes 96 minutes
+            = It takes 96 minutes ; \text{Bella: } 96
             ! \text{The answer is 69} ; The answer is not 96 ; The total is less than 96
-            ! There are 96 or 97 ; more than 96
+            ! There are 96 or 97 ; more than 96 ; At least: 96
         \frac35
             = \text{The probability is }\frac{3}{5}
             ! \text{The probability is not }\frac{3}{5}

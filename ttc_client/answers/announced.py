@@ -5,18 +5,21 @@ one it takes the value. Announcements are searched from the end, for the last sa
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import islice
 
-from ttc_client.answers.formulas import formulas, last_number, stated
+from ttc_client.answers.formulas import Formula, formulas, last_number, last_stated, stated
+from ttc_client.answers.names import is_name
 
+_MARKS = ("nswer", "NSWER", "####", "ption is", "hoice is")
 _MAX_ANNOUNCEMENTS = 32
 _LONGEST_PHRASE = 2_000
 _LONGEST_LINE = 500
 
 _IS = r"is|are|was|were|be|equals?|equal to"
 _ANNOUNCEMENT = re.compile(
-    rf"nswers?(?:\s(?:to|for|in|of)\s[^.:\n]{{1,80}}?)?(?:[\s*_]*:|\s*=|\s+(?:{_IS}|(?:would|will|"
+    rf"(?:ption|hoice) is[\s:*(]*(?=[A-J]\b)|nswers?(?:\s(?:to|for|in|of)\s[^.:\n]{{1,80}}?)?"
+    rf"(?:[\s*_]*:|\s*=|\s+(?:{_IS}|(?:would|will|"
     r"should|must) be)\b)[\s*_]*:?",
     re.IGNORECASE,
 )
@@ -38,7 +41,7 @@ _LEAD = re.compile(
     re.IGNORECASE,
 )
 _VALUE = (
-    r"(?:[-−+±√(\[{\\$\d.½⅓⅔¼¾π∞]|[a-zA-Z](?:_\{?\w+\}?)?(?:\(\w\))? *[=<>≤≥∈]"
+    r"(?:[-−–+±√(\[{\\$\d.½⅓⅔¼¾π∞]|[a-zA-Z](?:_\{?\w+\}?)?(?:\(\w\))? *[=<>≤≥∈]"
     r"|[a-zA-Z]?[ -+*/^√\\{}()]*\d|[A-J](?= *(?:[^\w\s'’]|\n|$)| (?:because|since|as|which)\b))"
 )
 _VALUE_START = re.compile(_VALUE)
@@ -54,6 +57,12 @@ _EMPTY_WORDS = re.compile(
     re.IGNORECASE,
 )
 _BETWEEN = re.compile(r" *(?:,|;|,? *\b(?:and|or)\b) *")
+_ASIDE = re.compile(
+    r",? \(?(?:(?:attained|achieved|occurring|reached|obtained) )?"
+    r"(?:at|when|where|for example|e\.g\.),?"
+    r" (?!.*\b(?:is|are|was|get|have|has|gives?|equals|total|so|then|leaves)\b).*=.*"
+)
+_SAID = re.compile(rf"(?:\b(?:{_IS})\b|=).*\d")
 _HEADING_LINE = re.compile(r"\s*(?:#|step\s+\d)", re.IGNORECASE)
 
 
@@ -91,7 +100,7 @@ def last_answer(tail: str) -> str:
 def _announcements(text: str) -> Iterator[str]:
     """Yield what follows each announcement, from the last one to the first."""
     end = len(text)
-    while (start := max(text.rfind(mark, 0, end) for mark in ("nswer", "NSWER", "####"))) >= 0:
+    while (start := max(text.rfind(mark, 0, end) for mark in _MARKS)) >= 0:
         end = start
         line_start = max(text.rfind("\n", 0, start) + 1, start - _LONGEST_LINE)
         before, rest = text[line_start:start], text[start : start + _LONGEST_PHRASE]
@@ -151,10 +160,30 @@ def _without_explanation(phrase: str) -> str:
 
 
 def _last_value(line: str) -> str:
+    line = _without_aside(line)
     found = list(formulas(line))
     if not found:
-        return last_number(line)
+        return last_stated(line)
     behind = line[found[-1].end :]
     if re.search(rf"\b(?:{_IS}|get|have)\b[^.]*\d", behind) or "= $" in behind:
         return last_number(behind)
-    return stated(found[-1].content)
+    return ", ".join(_joined(line, found)) or stated(found[-1].content)
+
+
+def _without_aside(line: str) -> str:
+    """Cut `, attained at x = 2` and `(for example a = 2)` from a line that has said its value."""
+    aside = _ASIDE.search(line)
+    is_said = aside and _SAID.search(line[: aside.start()])
+    return line[: aside.start()] if aside and is_said else line
+
+
+def _joined(line: str, found: Sequence[Formula]) -> list[str]:
+    """Return the last formulas of a line where each names its value: `$x=3$ or $x=5$`."""
+    contents = list[str]()
+    for index in reversed(range(len(found))):
+        name, _, value = found[index].content.partition("=")
+        behind = line[found[index].end : found[index + 1].start] if contents else " and "
+        if not value or not is_name(name.strip()) or not _BETWEEN.fullmatch(behind):
+            break
+        contents.insert(0, found[index].content)
+    return contents if len(contents) > 1 else []

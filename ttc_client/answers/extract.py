@@ -7,6 +7,7 @@ most of a long text is only searched, never scanned in Python.
 
 import re
 from collections.abc import Iterator
+from itertools import islice
 
 from ttc_client.answers.announced import announced_answer, last_answer
 from ttc_client.thoughts import split_thought
@@ -20,6 +21,12 @@ _TAIL_CHARS = 4_000
 _SPECIAL = re.compile(
     r"<[|｜][\w▁ /-]{1,40}[|｜]>|</?(?:s|bos|eos|pad|unk)>|<(?:start|end)_of_turn>|\[/?INST\]"
 )
+_NEXT_TURN = re.compile(
+    r"<[|｜](?:im_start|start_header_id|user|User|assistant|Assistant|system)[|｜]>"
+    r"|<start_of_turn>|\[INST\]"
+)
+_MAX_HEADERS = 8
+"""Headers of turns that may stand before the text."""
 _BOX = re.compile(r"\\(?:boxed|fbox)\s*")
 _BRACE = re.compile(r"\\.|[{}]", re.DOTALL)
 _NATURAL_END = re.compile(r"(?<!\\)\$|\\[)\]]|\n")
@@ -33,7 +40,8 @@ _PROSE = re.compile(r"[a-z]{2,}(?:[\s.,;:!?]|$)")
 _SPACE = r"(?:[\s$]|\\q?quad|\\[,;: ])"
 _LINK = r"(?:[,;&]|(?:\\text\s*\{\s*)?(?:,\s*)?\b(?:and|or)\b\s*\}?)"
 _NAME = r"(?P<name>(?<![\w\\])[a-zA-Z](?:_\{?\w\}?)?)\s*=\s*"
-_BETWEEN = re.compile(rf"{_SPACE}*(?:{_LINK}{_SPACE}*)+(?:{_NAME}{_SPACE}*)?")
+_COUNTED = r"(?: [a-z]{3,}){1,2}(?= and )"
+_BETWEEN = re.compile(rf"(?:{_COUNTED})?{_SPACE}*(?:{_LINK}{_SPACE}*)+(?:{_NAME}{_SPACE}*)?")
 """What joins two boxes to one answer; without a word or a comma they are two."""
 _NAME_BEFORE = re.compile(rf"{_NAME}{_SPACE}*$")
 _LONGEST_LINK = 60
@@ -70,9 +78,15 @@ def _has_box(text: str) -> bool:
 
 
 def spoken(text: str) -> str:
-    """Return the text behind the thoughts, without special tokens."""
+    """Return the text behind the thoughts, without special tokens and the turns after it."""
     text = split_thought(text).answer
-    return _SPECIAL.sub("\n", text) if "<" in text or "[" in text else text
+    if "<" not in text and "[" not in text:
+        return text
+    for turn in islice(_NEXT_TURN.finditer(text), _MAX_HEADERS):
+        if _SPECIAL.sub("", text[: turn.start()]).strip():
+            text = text[: turn.start()]
+            break
+    return _SPECIAL.sub("\n", text)
 
 
 def _boxes(text: str) -> Iterator[tuple[int, int, str]]:

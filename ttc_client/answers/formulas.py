@@ -21,6 +21,11 @@ _FORMULA = re.compile(
 )
 _MONEY = re.compile(r"\d.*(?:[\s=+*/(,-]|(?<![\\a-zA-Z{])[a-zA-Z]{2,}.*)", re.DOTALL)
 """What starts with a number and goes on in prose, or ends in the middle of a sum."""
+_TEXT = re.compile(r"\\(?:text|mathrm|mbox)\s*\{[^{}]*\}")
+_ROWS = re.compile(
+    r"\s*\\begin\{(aligned|split|gathered|array)\}(?:\{[clr| ]*\})?(.+)\\end\{\1\}\s*\.?\s*",
+    re.DOTALL,
+)
 _DIGITS = r"(?:\d[\d,]*(?:\.\d+)?|\.\d+)"
 _ROOT = r"√ ?(?:\d+|\([^()\n]{1,50}\))"
 _NUMBER = re.compile(
@@ -29,6 +34,20 @@ _NUMBER = re.compile(
     rf"(?:{_DIGITS}(?:[eE][+-]?\d+(?!\w))?(?: ?(?:[×*x]|\\times) ?10 ?(?=[\^⁰-⁹⁻¹²³]))?"
     r"(?:10(?<=[×*x ]10))?(?:\^\{?[-+−]?\d+\}?|[⁰¹²³⁴-⁹⁻]+)?!?[½⅓⅔¼¾]?"
     rf"(?: ?(?:{_ROOT}|π|\\pi|pi\b))?(?: ?/ ?{_DIGITS}| : \d+|:\d+| \d+/\d+)?\\?%?|{_ROOT}|π)"
+)
+
+
+_TERM = r"(?:[-−+*/^()√π²³⁴·×\d,. ]|[a-zA-Z](?![a-zA-Z])|sqrt|pi(?![a-z]))"
+_NAMED = (
+    r"(?:[a-zA-Z](?:_\w|\([a-z]\))?|\([a-z](?:, ?[a-z])+\)) ?(?P<relation{0}>[=≤≥<>]|<=|>=) ?"
+    rf"(?P<value{{0}}>(?!=){_TERM}{{{{1,80}}}}?)"
+)
+_NAMED_LAST = re.compile(
+    rf"(?:(?<=[ (:*])|^)(?:{_NAMED.format(1)} ?(?:,|,? or|,? and) )?{_NAMED.format(2)}[ .*_]*$"
+)
+_COORDINATE = r"[-−]?\d{1,12}(?:\.\d{1,12})?(?:/\d{1,12})?"
+_PLAIN_LAST = re.compile(
+    rf"(?<=[ :])(?:sqrt\(\d{{1,12}}\)|\((?:{_COORDINATE}, ?){{1,3}}{_COORDINATE}\))[ .*_]*$"
 )
 
 
@@ -57,6 +76,15 @@ def last_number(text: str) -> str:
     return numbers[-1].rstrip(",") if numbers else ""
 
 
+def last_stated(text: str) -> str:
+    """Return what plain text ends with: `x ≤ 2`, `(x, y) = (2, 3)`, else its last number."""
+    named = _NAMED_LAST.search(text)
+    if named and named["relation2"] == "=" and not named["value1"]:
+        named = None if _NUMBER.fullmatch(named["value2"].strip(" .")) else named
+    last = named or _PLAIN_LAST.search(text)
+    return last[0].rstrip(" .*_") if last else last_number(text)
+
+
 def stated(formula: str) -> str:
     """Return what a formula comes to: what a name or a sum equals, else all of it.
 
@@ -78,15 +106,16 @@ def stated(formula: str) -> str:
 def _is_money(match: re.Match[str], text: str) -> bool:
     if match["single"] is None:
         return False
-    return bool(_MONEY.fullmatch(match["single"])) or (
+    return bool(_MONEY.fullmatch(_TEXT.sub("", match["single"]).strip())) or (
         match["single"][0].isdigit() and text[match.end() : match.end() + 1].isdigit()
     )
 
 
 def _content(match: re.Match[str]) -> str:
     """Return a formula on one line; of several rows the last."""
-    if rows := match["rows"]:
+    content = match["double"] or match["single"] or match["round"] or match["square"]
+    inner = _ROWS.fullmatch(content) if content and r"\begin" in content else None
+    if rows := match["rows"] or (inner and inner[2]):
         last = [row for row in rows.split(r"\\") if row.strip()][-1:]
         return " ".join("".join(last).replace("&", "").split()).lstrip("= ")
-    content = match["double"] or match["single"] or match["round"] or match["square"]
     return " ".join(content.split())

@@ -30,7 +30,17 @@ _DROPPED = "|".join(
         *("displaystyle", "textstyle", "scriptstyle", "limits", "nolimits", "tiny", "small"),
         *("normalsize", "large", "Large", "LARGE", "huge", "Huge", "bf", "it", "sf", "tt", "rm"),
         *("strut", "mathstrut", "nonumber", "notag", "hfill", "noindent", "hline", "ensuremath"),
-        *("underline", "uline", "mathbf", "mathit", "boldsymbol", "bm", "mathopen", "mathclose"),
+        *(
+            "checkmark",
+            "underline",
+            "uline",
+            "mathbf",
+            "mathit",
+            "boldsymbol",
+            "bm",
+            "mathopen",
+            "mathclose",
+        ),
     )
 )
 _END = r"(?![a-zA-Z])"
@@ -44,6 +54,7 @@ _OR, _AND = (
     rf"(?:,\s*)?(?:\\text\s*\{{\s*,?\s*{word}\s*,?\s*\}}|(?<=[\s}})\]]){word}(?=[\s\\(\[]))"
     for word in ("or", "and")
 )
+_RECURRING = r"(\d*\.\d*?)(?:(\d)\2\2+|(\d\d+?)\3+) ?(?:\.\.\.|\\[lc]?dots)$"
 _SCIENTIFIC = [
     (e, rf"(?<![\w.}}])({mantissa}){e}({exponent})(?!\w|\.\d)", r"\1\\times 10^{\2}")
     for e in "eE"
@@ -77,6 +88,8 @@ _REWRITES = [
         ),
         ("\\text", r"^\s*\\text\s*\{([^{}]*)\}\s*\.?\s*$", r"\1"),
         ("box", r"^\s*\\f?box(?:ed)?\s*\{(.*)\}\s*$", r"\1"),
+        ("**", r"^ ?\*\*([^*]+)\*\* ?$", r"\1"),
+        *((dots, _RECURRING, r"\1\\overline{\2\3}") for dots in ("...", "dots")),
         ("  ", r"\s+", " "),
         # Other names of the same thing.
         ("frac", rf"\\(?:[dtcsx]|nice|flat)frac{_END}", r"\\frac"),
@@ -86,6 +99,7 @@ _REWRITES = [
         ("\\choose", rf"\{{{_INSIDE}\\choose{_END}{_INSIDE}\}}", r"\\binom{\1}{\2}"),
         ("choose", r"^([^{}a-z\\]*) ?\\?choose(?![a-zA-Z])([^{}a-z\\]*)$", r"\\binom{\1}{\2}"),
         ("\\not", r"\\not\s*=", r"\\ne "),
+        ("!=", r" != ?", r"\\ne "),
         ("\\", rf"\\(le|ge|ne)q(?:slant|q)?{_END}", r"\\\1"),
         ("dots", rf"\\[lc]dots{_END}", r"\\dots"),
         ("\\mathbb", r"\\mathbb\s*([A-Z])", r"\\mathbb{\1}"),
@@ -173,8 +187,10 @@ def normalise(text: str) -> str:
 
 
 def _lone_letter(match: re.Match[str]) -> str:
-    """Keep one upright letter where it is a unit behind a number; others are symbols."""
-    if match["number"] is not None and is_lone_unit(match["letter"]):
+    """Keep one upright letter where it is a unit behind a number or in a fraction."""
+    is_behind_number = match["number"] is not None
+    is_in_fraction = match.string[: match.start()].endswith((r"\frac{", "}{"))
+    if (is_behind_number or is_in_fraction) and is_lone_unit(match["letter"]):
         return match[0]
     is_behind_letter = match.string[: match.start()][-1:].isalpha()
     return (match["number"] or " " * is_behind_letter) + match["letter"]

@@ -31,6 +31,11 @@ _TOKEN = re.compile(
 )
 _UNKNOWN_FUNCTION = re.compile(r"(?<![\\a-zA-Z])[fgh]\s*\(")
 _MIXED_NUMBER = re.compile(r"(?<![\d.^_a-zA-Z])(\d+)\s*(\\frac\{\d+\}\{\d+\})")
+_OF_A_POWER = re.compile(
+    rf"(?P<function>\\(?:{'|'.join(FUNCTIONS)})(?![a-zA-Z])) ?(?P<power>[a-zA-Z]"
+    r"(?:_\w)? ?\^ ?(?:\d|[a-zA-Z]|\{[^{}]*\}))"
+)
+"""`\\sin x^2`, which is the sine of the square."""
 _INSTEAD = {"[": "(", "]": ")", "*": r"\cdot "}
 
 
@@ -44,7 +49,8 @@ def rewrite(text: str) -> tuple[str, dict[str, str]]:
     letters: dict[str, str] = {}
     out: list[str] = []
     kind = token = ""
-    for match in _tokens(_MIXED_NUMBER.sub(r"(\1+\2)", text)):
+    text = _OF_A_POWER.sub(r"\g<function>(\g<power>)", _MIXED_NUMBER.sub(r"(\1+\2)", text))
+    for match in _tokens(text):
         before, kind = kind, match.lastgroup or ""
         if kind == before == "number" or (match[0] == "_" and token != r"\log"):
             raise Refused(f"{token} {match[0]}")

@@ -22,13 +22,13 @@ _GREEK = dict(
 _COMMANDS = {
     character: command
     for characters, command in (
-        *(("×", "times"), ("·⋅∙•∗", "cdot"), ("÷", "div"), ("±", "pm"), ("∓", "mp")),
+        *(("×✕✖", "times"), ("·⋅∙•∗", "cdot"), ("÷", "div"), ("±", "pm"), ("∓", "mp")),
         *(("√", "sqrt"), ("∞", "infty"), ("∪", "cup"), ("∩", "cap"), ("∖", "setminus")),
         *(("∅", "emptyset"), ("∈", "in"), ("∣", "mid"), ("∧⋀", "land"), ("∨⋁", "lor")),
         *(("≤⩽≦", "le"), ("≥⩾≧", "ge"), ("≠", "ne"), ("≈≃≅", "approx"), ("≡", "equiv")),
         *(("⌊", "lfloor"), ("⌋", "rfloor"), ("⌈", "lceil"), ("⌉", "rceil")),
         *(("⟨", "langle"), ("⟩", "rangle"), ("∠", "angle"), ("△", "triangle"), ("∆", "Delta")),
-        *(("⇒⟹", "Rightarrow"), ("→", "to")),
+        *(("⇒⟹", "Rightarrow"), ("→", "to"), ("∑", "sum"), ("∏", "prod"), ("∫", "int")),
     )
     for character in characters
 }

@@ -24,7 +24,9 @@ _BARE = _words(
     MHz GHz Hz kJ kW MW kWh eV keV MeV GeV kcal kPa MPa Pa mol atm sq cu am pm USD EUR GBP INR"""
 )
 """Symbols that need no upright font: they are long or no usual product of variables."""
-_BARE_QUOTIENTS = _words("m/s m/s^2 m/s^{2} m/s^{-1} m/h g/L N/m N/C J/K J/s V/m W/m^2 L/s C/s")
+_BARE_QUOTIENTS = _words(
+    "m/s m/s^2 m/s^{2} m/s^{-1} m/h g/L N/m N/C J/K J/s V/m W/m^2 L/s C/s ms^{-1} ms^{-2}"
+)
 _UNITS = _words(
     """hour minute second day week month year inch foot yard mile meter metre centimeter
     centimetre millimeter millimetre kilometer kilometre gram kilogram ton tonne pound ounce liter
