@@ -26,6 +26,7 @@ ROOM_OF_24 = [
     "length is only 4096 tokens",
     "`inputs` tokens + `max_new_tokens` must be <= 4096. Given: 4072 `inputs` tokens and 64 "
     "`max_new_tokens`",
+    "max_tokens is too large: 64. This model supports at most 24 completion tokens",
 ]
 NO_ROOM = [
     "the request exceeds the available context size. try increasing the context size or enable "
@@ -35,6 +36,11 @@ NO_ROOM = [
     "Input is too long for the model: the context window is full",
     "Prompt contains 5000 tokens and 0 draft tokens, too large for model with 4096 maximum context "
     "length",
+    "Prompt length (5000) exceeds maximum input length (4096)",
+    "Input length 5000 exceeds the maximum allowed token size 4096",
+    "Too many prompt tokens: 5000 of 4096",
+    "Input tokens exceed the configured limit of 4096 tokens",
+    "the sequence exceeds n_ctx",
 ]
 
 

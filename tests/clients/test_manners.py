@@ -33,6 +33,8 @@ SAID_OF_N = [
     ("Field 'n': Value must be between 1 <= value <= 1", 400),
     ("only one choice per request", 400),
     ("candidateCount can only be 1", 400),
+    ("Currently only one output is supported", 500),
+    ("this endpoint returns a single completion", 500),
     ("Only one completion choice is allowed", 500),
     ("Invalid request", 400),  # in words that tell nothing
     ("Unprocessable", 422),

@@ -55,8 +55,10 @@ _TLS_ALERT = r": b'\x15\x03"
 _TRANSIENT = frozenset({408, 425, 429})
 _REFUSED = frozenset({400, 413, 422})
 _TOO_LONG = re.compile(
-    r"context.?(length|window|size)|input_tokens|"
-    r"(prompt|input|request|message)s?\b.{0,40} too long|"
+    r"context.?(length|window|size|limit)|input_tokens|max_seq_len|n_ctx|too many (\w+ )?tokens|"
+    r"(prompt|input|request|message|string)s?\b.{0,40} too (long|large)|"
+    r"(tokens?|length|prompt|input)\b.{0,60}(\bexceeds?\b|more than).{0,60}(max|limit|length)|"
+    r"supports (up to|at most) \d+ (\w+ )?tokens|"
     r"max_model_len|exceed.{0,40}\b(context|maximum (length|number of tokens))|"
     r"(`inputs`|`max_new_tokens`).{0,60}must|reduce the length",
     re.IGNORECASE,

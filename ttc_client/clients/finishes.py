@@ -13,13 +13,23 @@ from ttc_client.clients.replies import Dropped
 from ttc_client.search.ports import Samples
 from ttc_client.types import Finish, Step, Usage
 
-_OWN_END = frozenset({"eos", "eos_token", "eos_id", "end_turn", "end_of_turn", "end_of_text"})
+_OWN_END = frozenset(
+    {
+        *("eos", "eos_token", "eos_id", "hit_eos", "stop_token", "end_turn", "end_of_turn"),
+        *("end_of_text", "end_of_sequence"),
+    }
+)
 """Of servers that have another word for a stop string."""
-_STOP_STRING = frozenset({"stop_sequence", "stop_string", "stop_word", "stop_str", "matched_stop"})
-_END = frozenset({"stop", "end", "complete", "completed", "finish", "finished", "done", "normal"})
+_STOP_STRING = frozenset(
+    {"stop_sequence", "stop_string", "stop_word", "stop_str", "matched_stop", "word"}
+)
+_END = frozenset(
+    {*("stop", "end", "complete", "completed", "finish", "finished", "done", "normal", "success")}
+)
 _CUT = frozenset(
     {
         *("length", "max_tokens", "max_new_tokens", "max_length", "max_output_tokens"),
+        *("max_token", "maximum_tokens", "max_predicted_tokens", "limit"),
         *("max_completion_tokens", "token_limit", "model_length", "context_length", "truncated"),
         *("model_context_window_exceeded", "context_length_exceeded", "incomplete"),
     }
@@ -29,8 +39,8 @@ _CUT = frozenset(
 @lru_cache(maxsize=64)  # every choice has one, of a few words
 def plain_reason(reason: str | None) -> str:
     """Return a finish reason in small letters and without what only says that it is one."""
-    words = re.sub(r"[\s-]+", "_", (reason or "").strip().lower())
-    return re.sub(r"^finish_?reason[_.:]+", "", words)
+    words = re.sub(r"[\s-]+|(?<=[a-z])(?=[A-Z])", "_", (reason or "").strip()).lower()
+    return re.sub(r"^finish_?reason[_.:]+|_(?:found|reached)$", "", words)
 
 
 def names_stop_string(reason: str | None) -> bool:

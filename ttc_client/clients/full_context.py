@@ -13,6 +13,7 @@ _LIMIT = re.compile(
     r"must be <=)\D{0,30}?(\d[\d,]*)",
     re.IGNORECASE,
 )
+_MOST = re.compile(r"at most (\d[\d,]*) (?:completion|output) tokens", re.IGNORECASE)
 _PROMPT = re.compile(
     r"(\d[\d,]*)\s+(?:tokens\s+)?(?:(?:in|from) (?:the |your )?(?:input )?(?:messages|prompt|input)"
     r"|`?(?:input|prompt|inputs)`?\s+tokens)",
@@ -48,8 +49,10 @@ def _ended(request: SampleRequest, full: ContextLengthError) -> Samples:
 
 def _room(said: str) -> int:
     """Return the tokens that a refusal leaves for the answer, 0 where it does not say."""
+    if most := _MOST.search(said):
+        return int(most[1].replace(",", ""))
     limit, prompt = _LIMIT.search(said), _PROMPT.search(said)
     if not limit or not prompt:
         return 0
-    most, used = (int(found[1].replace(",", "")) for found in (limit, prompt))
-    return max(0, most - used)
+    longest, used = (int(found[1].replace(",", "")) for found in (limit, prompt))
+    return max(0, longest - used)

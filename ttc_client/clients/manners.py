@@ -37,7 +37,9 @@ _UNKNOWN = re.compile(
 )
 _FOR_CHAT = re.compile(r"chat.?model|chat/completions", re.IGNORECASE)
 _SEVERAL = re.compile(
-    r"only one (completion|choice)|one (completion|choice|response|generation) (is|per|at a time)|"
+    r"only (one|1|a single) (\w+ )?(completion|choice|candidate|output|generation|response|is)|"
+    r"single completion|parallel sampling|"
+    r"one (completion|choice|response|generation) (is|per|at a time)|"
     r"\b(multiple|several|number of) (completions?|choices?|candidates?|generations?|outputs?|"
     r"sequences?|responses?|samples?)|candidate_?count|num_(return_sequences|completions)|best_of|"
     r"(?<![\w-])n(?![\w-])['\"`)\]]*\s*(>|=|<|!=|:|must|should|has|can|is|was|may|value|param|"
