@@ -28,8 +28,8 @@ from ttc_client import Client, SearchParams
 from ttc_client.clients.connect import connect_prm
 from ttc_client.clients.http import Server
 from ttc_client.clients.prompts import (
+    RLHFLOW_APPROVAL,
     RLHFLOW_SYSTEM,
-    rlhflow_approval,
     rlhflow_question,
 )
 from ttc_client.clients.session import Session
@@ -362,7 +362,7 @@ async def cancelled(task: "asyncio.Task[Any]") -> None:
 
 def conversation(*steps: str) -> list[int]:
     """Return the ids of the conversation at whose end the PRM judges the last step."""
-    text = RLHFLOW_SYSTEM + rlhflow_approval().join(
+    text = RLHFLOW_SYSTEM + RLHFLOW_APPROVAL.join(
         rlhflow_question(PROBLEM, i, step) for i, step in enumerate(steps)
     )
     return TOKENIZER.encode(text).ids

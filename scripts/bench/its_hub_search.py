@@ -22,8 +22,8 @@ from its_hub.core.lms.step_generation import StepGeneration
 sys.path.insert(0, str(Path(__file__).parents[2]))  # these modules need nothing that is installed
 
 from ttc_client.clients.prompts import (
+    RLHFLOW_APPROVAL,
     RLHFLOW_SYSTEM,
-    rlhflow_approval,
     rlhflow_question,
 )
 from ttc_client.search.steps import split_steps
@@ -60,7 +60,7 @@ class ServedPRM(AbstractProcessRewardModel):
 def _conversation(problem: str, solution: str) -> str:
     steps = split_steps(solution) or ("",)
     turns = [rlhflow_question(problem, i, step) for i, step in enumerate(steps)]
-    return rlhflow_approval().join(turns)
+    return RLHFLOW_APPROVAL.join(turns)
 
 
 async def search(job: dict[str, Any]) -> float:

@@ -5,13 +5,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ttc_client.clients.prompts import (
+    RLHFLOW_APPROVAL,
     RLHFLOW_SYSTEM,
     math_shepherd_solution,
     question,
     qwen_prm_solution,
     render_chatml,
     render_llama3,
-    rlhflow_approval,
     rlhflow_question,
 )
 from ttc_client.search.steps import split_steps
@@ -78,7 +78,7 @@ def test_rlhflow_reads_a_turn_per_step_and_the_problem_in_the_first():
     conversation = (
         RLHFLOW_SYSTEM
         + rlhflow_question("What?", 0, "one")
-        + rlhflow_approval()
+        + RLHFLOW_APPROVAL
         + rlhflow_question("What?", 1, "two ")
     )
     assert conversation == (

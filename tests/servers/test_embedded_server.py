@@ -16,7 +16,7 @@ import pytest
 import pytest_asyncio
 from tiny_llama import CONTEXT, reference_logits, write_model
 
-from ttc_client.clients.prompts import RLHFLOW_SYSTEM, rlhflow_approval, rlhflow_question
+from ttc_client.clients.prompts import RLHFLOW_APPROVAL, RLHFLOW_SYSTEM, rlhflow_question
 from ttc_servers.embedded import embedded_servers, launch
 
 POLICY_SEED, PRM_SEED = 1, 2
@@ -186,12 +186,12 @@ async def test_every_way_of_scoring_gives_the_references_scores(
     assert status == 200
     assert [len(scores) for scores in reply["scores"]] == [1, 2, 0]
     labels = [(await client.ids(label, False, client.prm))[-1] for label in "+-"]
-    shared = RLHFLOW_SYSTEM + rlhflow_question(problem, 0, prefix[0]) + rlhflow_approval()
+    shared = RLHFLOW_SYSTEM + rlhflow_question(problem, 0, prefix[0]) + RLHFLOW_APPROVAL
     first = rlhflow_question(problem, 1, "B = 6.")
     texts = [
         rlhflow_question(problem, 1, "A = 5."),
         first,
-        first + rlhflow_approval() + rlhflow_question(problem, 2, "So 6."),
+        first + RLHFLOW_APPROVAL + rlhflow_question(problem, 2, "So 6."),
     ]
     body = {"query": shared, "items": texts, "label_token_ids": labels}
     _, direct = await client.post(client.prm + "/generative_scoring", body)

@@ -6,11 +6,11 @@ import pytest
 from jinja2 import Environment, Template
 
 from ttc_client.clients.prompts import (
+    RLHFLOW_APPROVAL,
     RLHFLOW_SYSTEM,
     llama3_turn,
     question,
     render_llama3,
-    rlhflow_approval,
     rlhflow_question,
 )
 from ttc_client.tasks.prompts import META_MATH_SYSTEM_PROMPT
@@ -77,7 +77,7 @@ def test_prm_conversation_is_rendered_as_the_client_renders_it(fixed: Template) 
         ("user", f"1 + 2? {steps[0]}"), ("assistant", "+"), ("user", steps[1]), ("assistant", "+")
     )
     expected = RLHFLOW_SYSTEM + "".join(
-        rlhflow_question("1 + 2?", index, step) + rlhflow_approval()
+        rlhflow_question("1 + 2?", index, step) + RLHFLOW_APPROVAL
         for index, step in enumerate(steps)
     )
     assert fixed.render(messages=messages) == expected

@@ -8,9 +8,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from ttc_client.clients.prompts import (
+    RLHFLOW_APPROVAL,
     RLHFLOW_SYSTEM,
     math_shepherd_solution,
-    rlhflow_approval,
     rlhflow_question,
 )
 from ttc_client.search.ports import ScoreRequest
@@ -31,14 +31,16 @@ class PRMFormat:
 
 def _rlhflow_shared(problem: str, prefix: Sequence[str]) -> str:
     return RLHFLOW_SYSTEM + "".join(
-        rlhflow_question(problem, index, step) + rlhflow_approval()
-        for index, step in enumerate(prefix)
+        [
+            rlhflow_question(problem, index, step) + RLHFLOW_APPROVAL
+            for index, step in enumerate(prefix)
+        ]
     )
 
 
 def _rlhflow_rest(problem: str, prefix: Sequence[str], steps: Sequence[str]) -> str:
-    return rlhflow_approval().join(
-        rlhflow_question(problem, index, step) for index, step in enumerate(steps, len(prefix))
+    return RLHFLOW_APPROVAL.join(
+        [rlhflow_question(problem, index, step) for index, step in enumerate(steps, len(prefix))]
     )
 
 

@@ -10,6 +10,7 @@ from ttc_client.types import Message, Step
 
 _CHARACTERS_PER_TOKEN = 3
 _LLAMA3_DATES = "Cutting Knowledge Date: December 2023\nToday Date: 26 Jul 2024\n\n"
+_LLAMA3_ASSISTANT = "<|start_header_id|>assistant<|end_header_id|>\n\n"
 
 
 def llama3_turn(role: str, content: str) -> str:
@@ -28,7 +29,7 @@ def render_llama3(messages: Sequence[Message]) -> str:
     return (
         llama3_turn("system", _LLAMA3_DATES + system)
         + "".join(llama3_turn(turn.role, turn.content) for turn in turns)
-        + "<|start_header_id|>assistant<|end_header_id|>\n\n"
+        + _LLAMA3_ASSISTANT
     )
 
 
@@ -55,22 +56,19 @@ RLHFLOW_VERDICTS = ("+", "-")
 """The labels of a good and of a bad step; a score is the probability of the first."""
 
 
+RLHFLOW_APPROVAL = f"{RLHFLOW_VERDICTS[0]}<|eot_id|>"
+"""How a conversation goes on after a step: as if it had been judged good."""
+
+
 def rlhflow_question(problem: str, index: int, step: str) -> str:
     """Return the turn that puts step `index` (from 0) to the PRM, up to where it answers.
 
     Follows RLHFlow's `prm_evaluate.py`: the problem opens the first user turn. A whole
-    conversation is `RLHFLOW_SYSTEM`, then for each step its question and `rlhflow_approval()`;
-    the score of a step is read at the last token of its question.
+    conversation is `RLHFLOW_SYSTEM`, then for each step its question and `RLHFLOW_APPROVAL`; the
+    score of a step is read at the last token of its question.
     """
     content = f"{problem} {step}" if index == 0 else step
-    return (
-        llama3_turn("user", content.strip()) + "<|start_header_id|>assistant<|end_header_id|>\n\n"
-    )
-
-
-def rlhflow_approval() -> str:
-    """Return how the conversation goes on after a step: as if it had been judged good."""
-    return f"{RLHFLOW_VERDICTS[0]}<|eot_id|>"
+    return llama3_turn("user", content.strip()) + _LLAMA3_ASSISTANT
 
 
 MATH_SHEPHERD_MARKER = "ки"

@@ -7,9 +7,9 @@ from typing import Any
 
 from ttc_client.clients import wire
 from ttc_client.clients.prompts import (
+    RLHFLOW_APPROVAL,
     RLHFLOW_SYSTEM,
     RLHFLOW_VERDICTS,
-    rlhflow_approval,
     rlhflow_question,
 )
 from ttc_servers.embedded.completions import check_ids, check_length, usage
@@ -65,7 +65,7 @@ def score_job(call: wire.ScoreCall, tokenizer: Tokenizer, config: LlamaConfig) -
             f"version {call.version} of the protocol; this server speaks {wire.VERSION}",
             param="version",
         )
-    approval = tokenizer.encode(rlhflow_approval(), False)
+    approval = tokenizer.encode(RLHFLOW_APPROVAL, False)
 
     def append(tokens: list[int], index: int, step: str) -> int:
         """Put a step to the PRM and approve it; return the position where it is read."""

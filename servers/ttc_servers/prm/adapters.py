@@ -18,11 +18,11 @@ from ttc_client.clients.prompts import (
     MATH_SHEPHERD_MARKER,
     QWEN_PRM_MARKER,
     QWEN_PRM_SYSTEM,
+    RLHFLOW_APPROVAL,
     RLHFLOW_SYSTEM,
     RLHFLOW_VERDICTS,
     question,
     render_chatml,
-    rlhflow_approval,
     rlhflow_question,
 )
 from ttc_client.search.steps import STEP_DELIMITER
@@ -91,7 +91,7 @@ class RLHFlow:
         reads = []
         for index, step in enumerate((*prefix, *item)):
             if index:
-                ids += self._tokens.ids(rlhflow_approval())
+                ids += self._tokens.ids(RLHFLOW_APPROVAL)
             ids += self._tokens.ids(rlhflow_question(problem, index, step))
             reads.append(len(ids) - 1)
         return [Encoded(ids, reads[len(prefix) :])]

@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 from tokenizers import Tokenizer
 
 from ttc_client.clients.prompts import (
+    RLHFLOW_APPROVAL,
     RLHFLOW_SYSTEM,
     question,
     render_llama3,
-    rlhflow_approval,
     rlhflow_question,
 )
 from ttc_client.search.steps import STEP_DELIMITER
@@ -126,7 +126,7 @@ def prm_row(
     token of each question, where the score is read. Right tokens are also learned.
     """
     error = _error_position(problem, steps)
-    approval = encode(tokenizer, rlhflow_approval())
+    approval = encode(tokenizer, RLHFLOW_APPROVAL)
     row, start = Row.empty(), 0
     for index, step in enumerate(steps):
         text = step.removesuffix(STEP_DELIMITER)
@@ -154,7 +154,7 @@ def stepwise_row(
     is not known, so that only its marker has a label.
     """
     bad = list(labels).index(False) if False in labels else len(steps)
-    approval = encode(tokenizer, rlhflow_approval())
+    approval = encode(tokenizer, RLHFLOW_APPROVAL)
     row = Row.empty()
     for index, step in enumerate(steps):
         question = rlhflow_question(problem, index, step)
