@@ -4,39 +4,29 @@ A search's record is written last: `kill -9` loses what was in flight, and no mo
 described in `runs`.
 """
 
-import asyncio
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import msgspec
 
 from ttc_client.bench.ledger import (
     DIGEST,
+    LinesDirectory,
     changes,
-    drop_torn_line,
-    holds_a_run,
-    lock,
     our_errors,
-    plain,
     refuse_changes,
-    refuse_orphans,
 )
 from ttc_client.bench.runs import (
-    CONFIG,
     COSTS,
     PROBLEMS,
     RESULTS,
     TRACES,
     Settings,
-    encode_settings,
     problems_digest,
     read_lines,
-    read_settings,
 )
-from ttc_client.errors import ConfigError
-from ttc_client.runtime.lines import LineWriter, write_whole
+from ttc_client.runtime.lines import write_whole
 from ttc_client.runtime.records import Cost, Key, Record, Trace, key_of
 from ttc_client.types import Problem
 
@@ -44,47 +34,27 @@ _GRID = ("strategy", "n", "seed")
 """What a run may grow by; of all other settings, those that decide a search must stay."""
 
 
-class Journal:
-    """Write a run's directory, as a context manager.
+class Journal(LinesDirectory):
+    """A run's directory, whose grid may grow with `resume`.
 
-    With `resume`, goes on with the run that the directory holds, if any: its grid may grow.
-    `finished` has the searches that need not be run again, and how right they are. Raises
-    ConfigError for a directory that holds another run, is being written to, or cannot be written,
-    and TTCError when a write fails later.
+    `finished` has the searches that need not be run again, and how right they are.
     """
 
     def __init__(
         self, path: Path, settings: Settings, problems: Sequence[Problem], *, resume: bool
     ) -> None:
-        self.path = path
+        lines = b"".join(msgspec.json.encode(problem) + b"\n" for problem in problems)
+        settings = {**settings, DIGEST: problems_digest(lines)}
+        files = (COSTS, TRACES, RESULTS)
+        super().__init__(path, settings, files, resume=resume, inputs={PROBLEMS: lines})
         self.finished: dict[Key, float] = {}
-        self._problems = b"".join(msgspec.json.encode(problem) + b"\n" for problem in problems)
-        digest = problems_digest(self._problems)
-        self._settings: Settings = plain({**settings, DIGEST: digest})
-        self._resume = resume
-        self._resources = ExitStack()
-
-    def __enter__(self) -> Self:
-        with ExitStack() as stack:
-            try:
-                self._open(stack)
-            except OSError as error:
-                raise ConfigError(f"out is {self.path}: {error.strerror}") from error
-            self._resources = stack.pop_all()
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        with our_errors(self.path):
-            self._resources.close()
 
     async def write(
         self, record: Record, cost: Cost | None = None, trace: Trace | None = None
     ) -> None:
         """Append a search; returns once the operating system has it. Raises TTCError."""
         lines = ((COSTS, cost), (TRACES, trace), (RESULTS, record))
-        written = self._lines.append([(name, line) for name, line in lines if line is not None])
-        with our_errors(self.path):
-            await asyncio.wrap_future(written)
+        await self._append([(name, line) for name, line in lines if line is not None])
 
     def sort(self, plan: Iterable[Key]) -> None:
         """Put the records into the order of the plan, in one piece; nothing is written after.
@@ -94,34 +64,17 @@ class Journal:
         with our_errors(self.path):
             sort_results(self.path / RESULTS, plan)
 
-    def _open(self, stack: ExitStack) -> None:
-        lock(self.path, stack)
-        if (self.path / CONFIG).exists():
-            self._settings = self._merged_settings()
-            self._recover()
-        else:
-            refuse_orphans(self.path, (COSTS, TRACES, RESULTS))
-        write_whole(self.path / PROBLEMS, [self._problems])
-        write_whole(self.path / CONFIG, [encode_settings(self._settings)])
-        self._lines = LineWriter(self.path, (COSTS, TRACES, RESULTS))
-        stack.callback(self._lines.close)
-
-    def _merged_settings(self) -> Settings:
-        """Return the settings of the run with its grid grown; raises ConfigError for others."""
-        if not self._resume:
-            raise holds_a_run(self.path)
-        before, now = read_settings(self.path), self._settings
+    def _merged(self, before: Settings) -> Settings:
+        """Return the settings of the run with its grid grown."""
+        now = self._settings
         refuse_changes(self.path, [*changes_but_grid(before, now)])
         grid = {name: _union(before.get(name, []), now.get(name, [])) for name in _GRID}
         return {**before, **grid, "own": {**before.get("own", {}), **now.get("own", {})}}
 
-    def _recover(self) -> None:
-        """Drop what a kill left half-written, and find what is finished."""
-        for name in (COSTS, TRACES, RESULTS):
-            if (self.path / name).exists():
-                drop_torn_line(self.path / name)
-        if (self.path / RESULTS).exists():
-            for record, *_ in read_lines(self.path / RESULTS, Record):
+    def _recover(self, name: str) -> None:
+        """Find what is finished."""
+        if name == RESULTS:
+            for record, *_ in read_lines(self.path / name, Record):
                 self.finished.pop(key_of(record), None)
                 if not record.error:
                     self.finished[key_of(record)] = record.grade

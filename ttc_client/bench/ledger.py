@@ -2,7 +2,7 @@
 
 A directory holds `config.json`, the settings that decide the outcome, and files of lines. A line
 is written whole, or dropped when the directory is opened again: `kill -9` loses what was in flight
-and no more. `Journal` is the same for the searches of a run.
+and no more. `Journal` is the one of the searches of a run.
 """
 
 import asyncio
@@ -10,6 +10,7 @@ import errno
 import fcntl
 import os
 import warnings
+from abc import ABC, abstractmethod
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -30,21 +31,28 @@ DIGEST = "problems"
 """The setting that is a digest of the problems."""
 
 
-class Ledger:
-    """Write the lines of some files of a directory, as a context manager.
+class LinesDirectory(ABC):
+    """A directory of settings and files of lines that no one else writes to, as a context manager.
 
-    `kinds` says of each file what a line is. With `resume`, goes on with what the directory holds,
-    if anything; `kept` has it then. Raises ConfigError for a directory that holds something else,
-    is being written to, or cannot be written, and TTCError when a write fails later.
+    `names` are the files of lines, and `inputs` the bytes of files that are written whole. With
+    `resume`, goes on with what the directory holds, if anything. Raises ConfigError for a directory
+    that holds something else, is being written to, or cannot be written, and TTCError when a write
+    fails later.
     """
 
     def __init__(
-        self, path: Path, settings: Settings, kinds: Mapping[str, type[Any]], *, resume: bool
+        self,
+        path: Path,
+        settings: Settings,
+        names: Iterable[str],
+        *,
+        resume: bool,
+        inputs: Mapping[str, bytes] | None = None,
     ) -> None:
         self.path = path
-        self.kept: dict[str, list[Any]] = {name: [] for name in kinds}
         self._settings = plain(settings)
-        self._kinds, self._resume = kinds, resume
+        self._names, self._inputs = tuple(names), inputs or {}
+        self._resume = resume
         self._resources = ExitStack()
 
     def __enter__(self) -> Self:
@@ -60,26 +68,58 @@ class Ledger:
         with our_errors(self.path):
             self._resources.close()
 
-    async def write(self, name: str, line: Any) -> None:
-        """Append a line to a file; returns once the operating system has it. Raises TTCError."""
+    async def _append(self, lines: Sequence[tuple[str, Any]]) -> None:
+        """Append a line to each of some files; return once the operating system has them."""
         with our_errors(self.path):
-            await asyncio.wrap_future(self._lines.append([(name, line)]))
+            await asyncio.wrap_future(self._lines.append(lines))
 
     def _open(self, stack: ExitStack) -> None:
         lock(self.path, stack)
         if (self.path / CONFIG).exists():
             if not self._resume:
                 raise holds_a_run(self.path)
-            refuse_changes(self.path, [*changes(read_settings(self.path), self._settings)])
-            for name, kind in self._kinds.items():
+            self._settings = self._merged(read_settings(self.path))
+            for name in self._names:
                 if (self.path / name).exists():
                     drop_torn_line(self.path / name)
-                    self.kept[name] = [line.value for line in read_lines(self.path / name, kind)]
+                    self._recover(name)
         else:
-            refuse_orphans(self.path, self._kinds)
+            refuse_orphans(self.path, self._names)
+        for name, content in self._inputs.items():
+            write_whole(self.path / name, [content])
         write_whole(self.path / CONFIG, [encode_settings(self._settings)])
-        self._lines = LineWriter(self.path, self._kinds)
+        self._lines = LineWriter(self.path, self._names)
         stack.callback(self._lines.close)
+
+    @abstractmethod
+    def _merged(self, before: Settings) -> Settings:
+        """Return the settings to go on with; raise ConfigError where others decided the outcome."""
+
+    @abstractmethod
+    def _recover(self, name: str) -> None:
+        """Read what a file holds already."""
+
+
+class Ledger(LinesDirectory):
+    """A directory of results; `kinds` says of each file what a line is, and `kept` has them."""
+
+    def __init__(
+        self, path: Path, settings: Settings, kinds: Mapping[str, type[Any]], *, resume: bool
+    ) -> None:
+        super().__init__(path, settings, kinds, resume=resume)
+        self.kept: dict[str, list[Any]] = {name: [] for name in kinds}
+        self._kinds = kinds
+
+    async def write(self, name: str, line: Any) -> None:
+        """Append a line to a file; returns once the operating system has it. Raises TTCError."""
+        await self._append([(name, line)])
+
+    def _merged(self, before: Settings) -> Settings:
+        refuse_changes(self.path, [*changes(before, self._settings)])
+        return self._settings
+
+    def _recover(self, name: str) -> None:
+        self.kept[name] = [line.value for line in read_lines(self.path / name, self._kinds[name])]
 
 
 def lock(path: Path, stack: ExitStack) -> None:
