@@ -7,7 +7,15 @@ fails.
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterator, Coroutine, Generator, Iterable, Sequence
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterator,
+    Awaitable,
+    Coroutine,
+    Generator,
+    Iterable,
+    Sequence,
+)
 from contextlib import asynccontextmanager
 from itertools import islice
 from typing import Any, TypeVar
@@ -68,23 +76,13 @@ async def in_order(
     waiting = iter(work)
     running = deque(asyncio.create_task(each) for each in islice(waiting, window))
 
-    async def results() -> AsyncGenerator[T]:
-        failure: ServerError | None = None
-        any_given = False
+    def turns() -> Generator[asyncio.Task[T]]:
         while running:
-            try:
-                result = await running[0]
-            except ServerError as error:
-                failure = failure or error
-            else:
-                any_given = True
-                yield result
+            yield running[0]
             running.popleft()
             running.extend(asyncio.create_task(each) for each in islice(waiting, 1))
-        if failure and not any_given:
-            raise failure
 
-    given = results()
+    given = _given(turns())
     try:
         yield given
     finally:
@@ -107,26 +105,31 @@ async def as_finished(
     for task in tasks:
         task.add_done_callback(ended.put_nowait)
 
-    async def results() -> AsyncGenerator[T]:
-        failure: ServerError | None = None
-        any_given = False
-        for _ in tasks:
-            try:
-                result = (await ended.get()).result()
-            except ServerError as error:
-                failure = failure or error
-            else:
-                any_given = True
-                yield result
-        if failure and not any_given:
-            raise failure
+    async def next_one() -> T:
+        return (await ended.get()).result()
 
-    given = results()
+    given = _given(next_one() for _ in tasks)
     try:
         yield given
     finally:
         await given.aclose()
         await stopped(tasks)
+
+
+async def _given(results: Iterable[Awaitable[T]]) -> AsyncGenerator[T]:
+    """Yield results one by one; raise the first ServerError at the end if there were none."""
+    failure: ServerError | None = None
+    any_given = False
+    for each in results:
+        try:
+            result = await each
+        except ServerError as error:
+            failure = failure or error
+        else:
+            any_given = True
+            yield result
+    if failure and not any_given:
+        raise failure
 
 
 async def stopped(tasks: Sequence[asyncio.Task[Any]]) -> None:
