@@ -2,19 +2,15 @@
 
 import asyncio
 import json
-import os
 import random
 import signal
-import sys
-from asyncio.subprocess import PIPE, Process
-from pathlib import Path
 
 import pytest
 
+from tests.commands import ended, start, ttc
 from tests.fakes.chance_servers import chance_servers, write
 from tests.fakes.scripted_server import completions
 
-TTC = [sys.executable, "-c", "from ttc_client.cli import main; main()"]
 GRID = ["-s", "greedy,best-of-n,beam,dvts", "-n", "4,8", "--seed", "0,1", "--max-steps", "4"]
 OPTIONS = ["--no-check", "--concurrency", "8"]
 NUM_PROBLEMS = 12
@@ -28,28 +24,6 @@ def problems(tmp_path) -> str:
     rows = [{"problem": f"p{i}", "answer": str(i % 3), "level": i % 2} for i in range(NUM_PROBLEMS)]
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
     return str(path)
-
-
-async def start(*arguments: str | Path, command: str = "bench", **environment: str) -> Process:
-    return await asyncio.create_subprocess_exec(
-        *TTC,
-        command,
-        *map(str, arguments),
-        stdout=PIPE,
-        stderr=PIPE,
-        env=os.environ | environment,
-    )
-
-
-async def ended(process: Process) -> tuple[int | None, str, str]:
-    out, err = await asyncio.wait_for(process.communicate(), 90)
-    return process.returncode, out.decode(), err.decode()
-
-
-async def ttc(
-    *arguments: str | Path, command: str = "bench", **environment: str
-) -> tuple[int | None, str, str]:
-    return await ended(await start(*arguments, command=command, **environment))
 
 
 class Tripwire:
@@ -79,7 +53,7 @@ async def test_killed_again_and_again_and_resumed_it_equals_an_uninterrupted_run
     async with chance_servers(completions=wire) as server:
         servers = [*("--policy", server.url, "--prm", server.url), *OPTIONS]
         whole = tmp_path / "whole"
-        code, said, _ = await ttc(problems, *GRID, *servers, "--out", whole)
+        code, said, _ = await ttc("bench", problems, *GRID, *servers, "--out", whole)
         assert code == 0
         for words in ("accuracy", "best-of-n", "dvts", "majority", f"ttc report {whole} --out"):
             assert words in said
@@ -87,7 +61,7 @@ async def test_killed_again_and_again_and_resumed_it_equals_an_uninterrupted_run
         run, num_lines = tmp_path / "run", []
         for _ in range(NUM_KILLS):
             wire.set(luck.randrange(1, 3 * NUM_SEARCHES // NUM_KILLS))
-            process = await start(problems, *GRID, *servers, "--out", run, "--resume")
+            process = await start("bench", problems, *GRID, *servers, "--out", run, "--resume")
             await asyncio.wait_for(wire.tripped.wait(), 60)
             process.kill()
             await process.communicate()
@@ -95,7 +69,9 @@ async def test_killed_again_and_again_and_resumed_it_equals_an_uninterrupted_run
             num_lines.append(results.read_bytes().count(b"\n"))
         assert 0 < num_lines[-1] < NUM_SEARCHES
         wire.set(None)
-        code, said, _ = await ttc(problems, *GRID, *servers, "--out", run, "--resume", "--json")
+        code, said, _ = await ttc(
+            "bench", problems, *GRID, *servers, "--out", run, "--resume", "--json"
+        )
         assert code == 0
     (greedy,) = [row for row in json.loads(said) if row["strategy"] == "greedy"]
     assert (greedy["n"], greedy["vote"], greedy["problems"]) == (1, "majority", NUM_PROBLEMS)
@@ -114,7 +90,7 @@ async def test_a_stop_exits_130_with_everything_finished_on_disk(tmp_path, probl
     wire.set(40)
     async with chance_servers(completions=wire) as server:
         servers = [*("--policy", server.url, "--prm", server.url), *OPTIONS]
-        process = await start(problems, *GRID, *servers, "--out", tmp_path / "run")
+        process = await start("bench", problems, *GRID, *servers, "--out", tmp_path / "run")
         await asyncio.wait_for(wire.tripped.wait(), 60)
         process.send_signal(signalled)
         code, _, err = await ended(process)
@@ -139,24 +115,24 @@ async def test_an_array_is_killed_requeued_and_merged_to_the_run_of_one_process(
         command = [problems, *grid, "--policy", server.url, "--prm", server.url, *OPTIONS]
         sharded = [*command, "--shard", "auto", "--out", tmp_path / "shards"]
         for task in (1, 3):
-            code, said, err = await ttc(*sharded, **array(task))
+            code, said, err = await ttc("bench", *sharded, **array(task))
             assert code == 0, err
             assert f"4 of 12 problems: shard {task} of 3" in err
         wire.set(3)
-        process = await start(*sharded, **array(2))
+        process = await start("bench", *sharded, **array(2))
         await asyncio.wait_for(wire.tripped.wait(), 60)
         wire.set(None)
-        code, _, err = await ttc(*sharded, **array(2))
+        code, _, err = await ttc("bench", *sharded, **array(2))
         assert code == 2
         assert "another ttc is writing to it" in err
         process.kill()
         await process.communicate()
-        _, _, err = await ttc(tmp_path / "shards", "--out", tmp_path / "report", command="report")
+        _, _, err = await ttc("report", tmp_path / "shards", "--out", tmp_path / "report")
         assert "ttc: of 3 shards, 2 unfinished; to go on: sbatch --array=2\n" in err
-        code, _, err = await ttc(*sharded, **array(2, first=2, last=2))
+        code, _, err = await ttc("bench", *sharded, **array(2, first=2, last=2))
         assert code == 0, err
-        await ttc(*command, "--out", tmp_path / "whole")
-    code, said, err = await ttc(tmp_path / "shards", "--out", tmp_path / "run", command="merge")
+        await ttc("bench", *command, "--out", tmp_path / "whole")
+    code, said, err = await ttc("merge", tmp_path / "shards", "--out", tmp_path / "run")
     assert (code, said, err) == (0, f"{tmp_path / 'run'}\n", "")
     for name in ("config.json", "results.jsonl", "problems.jsonl"):
         assert (tmp_path / "run" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
@@ -167,10 +143,10 @@ async def test_a_changed_setting_is_refused_by_name_and_a_failed_problem_exits_1
 ):
     async with chance_servers(completions=lambda _: {"choices": []}) as server:
         command = [problems, "-s", "majority", "--policy", server.url, "--out", tmp_path / "run"]
-        code, _, err = await ttc(*command)
+        code, _, err = await ttc("bench", *command)
         assert code == 1
         assert f"{NUM_PROBLEMS} of {NUM_PROBLEMS} searches failed" in err
-        code, _, err = await ttc(*command, "--resume", "--temperature", "0.5")
+        code, _, err = await ttc("bench", *command, "--resume", "--temperature", "0.5")
     assert code == 2
     assert "temperature was 0.8 and is 0.5" in err.splitlines()[-1]
 
@@ -192,7 +168,7 @@ async def test_a_changed_setting_is_refused_by_name_and_a_failed_problem_exits_1
 )
 async def test_bad_usage_is_one_line_and_exit_2(tmp_path, problems, arguments, says):
     servers = ["--policy", "http://x", "--prm", "http://x"] if arguments else []
-    code, out, err = await ttc(problems, *arguments, *servers, "--out", tmp_path / "run")
+    code, out, err = await ttc("bench", problems, *arguments, *servers, "--out", tmp_path / "run")
     assert (code, out) == (2, "")
     assert says in err
     assert len(err.splitlines()) == 1
@@ -203,24 +179,26 @@ async def test_a_run_is_reported_and_exported_without_any_server(tmp_path, probl
     run, report = tmp_path / "run", tmp_path / "report"
     async with chance_servers() as server:
         servers = ["--policy", server.url, "--prm", server.url, "--no-check"]
-        code, _, err = await ttc(problems, "-s", "best-of-n", "-n", "4", *servers, "--out", run)
+        code, _, err = await ttc(
+            "bench", problems, "-s", "best-of-n", "-n", "4", *servers, "--out", run
+        )
         assert code == 0, err
-    code, out, _ = await ttc(run, "--out", report, "--baseline", "8B=49.8", command="report")
+    code, out, _ = await ttc("report", run, "--out", report, "--baseline", "8B=49.8")
     assert code == 0
     assert out.strip() == str(report / "index.html")
     assert "8B 49.8" in (report / "accuracy.svg").read_text()
-    code, out, _ = await ttc(run, "--format", "sal", "-n", "4", command="export")
+    code, out, _ = await ttc("export", run, "--format", "sal", "-n", "4")
     assert code == 0
     rows = [json.loads(line) for line in out.splitlines()]
     assert len(rows) == NUM_PROBLEMS
     assert all(len(row["completions"]) == 4 and "pred_maj@4" in row for row in rows)
-    code, _, err = await ttc(run, "--format", "sal", "-s", "bean", command="export")
+    code, _, err = await ttc("export", run, "--format", "sal", "-s", "bean")
     assert code == 2
     assert "strategy is 'bean'" in err
-    code, _, err = await ttc(run, "--out", report, "--baseline", "8B=498", command="report")
+    code, _, err = await ttc("report", run, "--out", report, "--baseline", "8B=498")
     assert code == 2
     assert "NAME=PERCENT" in err
-    code, _, err = await ttc(tmp_path, "--out", report, command="report")
+    code, _, err = await ttc("report", tmp_path, "--out", report)
     assert code == 2
     assert "holds no run" in err
 
@@ -230,25 +208,23 @@ async def test_a_run_as_the_toolkit_searches_is_exported_imported_and_says_so(tm
     grid = ["-s", "beam,dvts", "-n", "2,4", "--max-steps", "4", "--compat", "sal"]
     async with chance_servers() as server:
         servers = ["--policy", server.url, "--prm", server.url, "--no-check"]
-        code, _, err = await ttc(problems, *grid, *servers, "--out", run)
+        code, _, err = await ttc("bench", problems, *grid, *servers, "--out", run)
     assert code == 0, err
     settings = json.loads((run / "config.json").read_text())["settings"]
     assert settings["compat"] == "sal"
-    code, out, _ = await ttc(run, "--format", "sal", "-s", "beam", "-n", "2", command="export")
+    code, out, _ = await ttc("export", run, "--format", "sal", "-s", "beam", "-n", "2")
     lines = tmp_path / "beam_search_completions.jsonl"
     lines.write_text(out + '{"problem": "torn')
-    code, out, err = await ttc(
-        lines, "--compat", "sal", "--out", back, "--json", "-q", command="import"
-    )
+    code, out, err = await ttc("import", lines, "--compat", "sal", "--out", back, "--json", "-q")
     assert code == 1
     assert err.splitlines()[0].startswith(f"ttc: {lines}, line {NUM_PROBLEMS + 1}: ")
     assert err.splitlines()[1:] == [f"ttc: 1 of {NUM_PROBLEMS + 1} rows were left out"]
     assert {row["problems"] for row in json.loads(out)} == {NUM_PROBLEMS}
-    code, _, err = await ttc(run, back, "--out", report, command="report")
+    code, _, err = await ttc("report", run, back, "--out", report)
     assert code == 0, err
     page = (report / "index.html").read_text()
     assert page.count("--compat sal") == 2
-    code, _, err = await ttc(lines, "--out", back, command="import")
+    code, _, err = await ttc("import", lines, "--out", back)
     assert (code, err) == (
         2,
         f"ttc: out is {back}: it holds a run already; name another directory\n",

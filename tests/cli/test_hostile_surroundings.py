@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.commands import TTC
 from tests.runtime.test_store import disk_full_at
 from ttc_client.errors import ConfigError
 from ttc_client.report.tables import Table
@@ -20,7 +21,6 @@ from ttc_client.settings.servers import Servers
 from ttc_client.tasks.table import find_task
 
 PROBLEM = "Compute $1 + 2$."
-TTC = [sys.executable, "-c", "from ttc_client.cli import main; main()"]
 GREEDY = [*TTC, "solve", "-s", "greedy", "-q", PROBLEM]
 
 

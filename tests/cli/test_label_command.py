@@ -2,15 +2,13 @@
 
 import asyncio
 import json
-import sys
-from asyncio.subprocess import PIPE
 
 import pytest
 
+from tests.commands import start, ttc
 from tests.fakes.chance_servers import chance_servers, write
 from tests.fakes.scripted_server import completions
 
-TTC = [sys.executable, "-c", "from ttc_client.cli import main; main()"]
 NUM_SOLUTIONS = 12
 
 
@@ -23,14 +21,6 @@ def solutions(tmp_path) -> str:
     ]
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
     return str(path)
-
-
-async def ttc(*arguments: object) -> tuple[int | None, str, str]:
-    process = await asyncio.create_subprocess_exec(
-        *TTC, *map(str, arguments), stdout=PIPE, stderr=PIPE
-    )
-    out, err = await asyncio.wait_for(process.communicate(), 90)
-    return process.returncode, out.decode(), err.decode()
 
 
 def always_ends(payload, i):
@@ -54,11 +44,7 @@ async def test_killed_and_resumed_it_pays_for_each_rollout_once_and_exports_the_
 
     flags = ["--no-check", "--concurrency", "8", "-k", "4"]
     async with chance_servers(completions=stops) as server:
-        process = await asyncio.create_subprocess_exec(
-            *(*TTC, "label", solutions, "--out", str(out), *flags, "--policy", server.url),
-            stdout=PIPE,
-            stderr=PIPE,
-        )
+        process = await start("label", solutions, "--out", out, *flags, "--policy", server.url)
         await asyncio.wait_for(reached.wait(), 60)
         process.kill()
         await process.communicate()

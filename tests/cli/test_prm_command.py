@@ -2,15 +2,13 @@
 
 import asyncio
 import json
-import sys
-from asyncio.subprocess import PIPE
 
 import pytest
 from aiohttp import web
 
+from tests.commands import start, ttc
 from tests.fakes.chance_servers import chance_servers, score
 
-TTC = [sys.executable, "-c", "from ttc_client.cli import main; main()", "prm", "eval"]
 NUM_SOLUTIONS = 30
 
 
@@ -30,14 +28,6 @@ def solutions(tmp_path) -> str:
     return str(path)
 
 
-async def ttc(*arguments: object) -> tuple[int | None, str, str]:
-    process = await asyncio.create_subprocess_exec(
-        *TTC, *map(str, arguments), stdout=PIPE, stderr=PIPE
-    )
-    out, err = await asyncio.wait_for(process.communicate(), 90)
-    return process.returncode, out.decode(), err.decode()
-
-
 def knows(payload):
     """Score as one who can tell."""
     return {"scores": [[0.1 if step == "bad" else 0.9 for step in s] for s in payload["items"]]}
@@ -49,11 +39,11 @@ async def test_verifiers_stand_side_by_side_and_one_that_knows_finds_every_error
     out = tmp_path / "judged"
     async with chance_servers(score=knows) as good, chance_servers() as other:
         prms = ["--prm", f"good={good.url}", "--prm", f"other={other.url}", "--no-check"]
-        code, said, err = await ttc(solutions, *prms, "--json", "--out", out)
+        code, said, err = await ttc("prm", "eval", solutions, *prms, "--json", "--out", out)
         assert code == 0, err
         asked = len(good.payloads("/score"))
         found = json.loads(said)
-        again = await ttc(solutions, *prms, "--json", "--out", out, "--resume")
+        again = await ttc("prm", "eval", solutions, *prms, "--json", "--out", out, "--resume")
         assert (again[0], json.loads(again[1])) == (0, found)
         assert len(good.payloads("/score")) == asked + 1  # only what tells that it is a PRM
     first, second = found["verifiers"]
@@ -84,20 +74,22 @@ async def test_killed_in_the_middle_it_asks_only_for_what_is_missing(solutions, 
 
     arguments = [solutions, "--no-check", "--concurrency", "4", "--json", "--out", str(out)]
     async with chance_servers(score=stops) as server:
-        process = await asyncio.create_subprocess_exec(
-            *TTC, *arguments, "--prm", f"v={server.url}", stdout=PIPE, stderr=PIPE
-        )
+        process = await start("prm", "eval", *arguments, "--prm", f"v={server.url}")
         await asyncio.wait_for(reached.wait(), 60)
         process.kill()
         await process.communicate()
     kept = (out / "scores.jsonl").read_bytes().count(b"\n")
     assert 0 < kept <= 10
     async with chance_servers() as server:
-        code, resumed, err = await ttc(*arguments, "--prm", f"v={server.url}", "--resume")
+        code, resumed, err = await ttc(
+            "prm", "eval", *arguments, "--prm", f"v={server.url}", "--resume"
+        )
         assert code == 0, err
         asked = [p for p in server.payloads("/score") if p["items"]]
         assert len(asked) == NUM_SOLUTIONS - kept
-        whole = await ttc(solutions, "--no-check", "--json", "--prm", f"v={server.url}")
+        whole = await ttc(
+            "prm", "eval", solutions, "--no-check", "--json", "--prm", f"v={server.url}"
+        )
     evaluations = [json.loads(x)["verifiers"][0]["evaluation"] for x in (resumed, whole[1])]
     assert evaluations[0] == evaluations[1]
 
@@ -109,7 +101,9 @@ async def test_a_solution_that_fails_is_counted_and_left_out(solutions):
         return knows(payload)
 
     async with chance_servers(score=fails) as server:
-        code, said, err = await ttc(solutions, "--no-check", "--json", "--prm", server.url)
+        code, said, err = await ttc(
+            "prm", "eval", solutions, "--no-check", "--json", "--prm", server.url
+        )
     (found,) = json.loads(said)["verifiers"]
     assert code == 1
     assert "1 solutions were not scored" in err
@@ -131,7 +125,7 @@ async def test_a_solution_that_fails_is_counted_and_left_out(solutions):
     ids=["threshold", "limit", "run", "url", "api", "out"],
 )
 async def test_bad_usage_is_one_line(solutions, arguments, said):
-    code, out, err = await ttc(solutions, *arguments)
+    code, out, err = await ttc("prm", "eval", solutions, *arguments)
     assert (code, out) == (2, "")
     assert said in err
     assert len(err.splitlines()) == 1
@@ -140,6 +134,6 @@ async def test_bad_usage_is_one_line(solutions, arguments, said):
 async def test_two_verifiers_of_one_name_are_refused(solutions):
     async with chance_servers() as server:
         arguments = ["--prm", server.url, "--prm", server.url, "--no-check"]
-        code, _, err = await ttc(solutions, *arguments)
+        code, _, err = await ttc("prm", "eval", solutions, *arguments)
     assert code == 2
     assert "NAME=URL" in err
