@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from weakref import WeakSet
 
 import aiohttp
 from aiohttp import web
@@ -19,6 +20,9 @@ FAULTS = {"503": 0.05, "reset": 0.02, "truncated": 0.01, "garbage": 0.01}
 class FaultProxy:
     """Pass requests on to `target`; `faults` counts what was done to them instead.
 
+    A reset counts as "replaced" where the connection had carried another request before: the client
+    cannot tell it from an idle connection that was closed, and sends the request again on a new one
+    without counting a retry.
     `delay_s` is the longest delay; one request in fifty gets one, and `num_delays` counts them.
     `stop` and `start` kill and restart what clients see as the server, at the same port.
     """
@@ -38,6 +42,7 @@ class FaultProxy:
 
     def __post_init__(self) -> None:
         self._rng = random.Random(self.seed)
+        self._used = WeakSet[asyncio.Transport]()
 
     async def start(self) -> None:
         app = web.Application(client_max_size=1 << 26)
@@ -79,18 +84,19 @@ class FaultProxy:
 
     async def _answer(self, request: web.Request) -> web.StreamResponse:
         body = await request.read()
-        # a prompt that one replica fails to render goes to another, uncounted
-        spoils = request.method == "POST" and not request.path.endswith("/tokenize")
-        fault = self._fault() if spoils else None
+        fault = self._fault() if request.method == "POST" else None
         if self.delay_s and self._rng.random() < 0.02:
             self.num_delays += 1
             await asyncio.sleep(self._rng.uniform(0, self.delay_s))
         self.num_requests += 1
+        was_used = request.transport in self._used
+        if request.transport:
+            self._used.add(request.transport)
         if fault == "503":
             self.faults[fault] += 1
             return web.json_response({"error": {"message": "overloaded"}}, status=503)
         if fault == "reset":
-            self.faults[fault] += 1
+            self.faults["replaced" if was_used else fault] += 1
             return self._hang_up(request)
         async with self.session.request(
             request.method, self.target + request.path, data=body, headers=_kept(request)

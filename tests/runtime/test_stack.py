@@ -18,7 +18,7 @@ from ttc_client.runtime import opening
 from ttc_client.runtime.stack import OpenServers, open_servers
 from ttc_client.search.ports import SampleRequest, ScoreRequest
 from ttc_client.testing import a_problem
-from ttc_client.types import Prompt, Trajectory
+from ttc_client.types import Message, Prompt, Trajectory
 
 
 def write(seed):
@@ -125,6 +125,23 @@ async def test_a_replica_that_goes_away_is_done_without():
         assert len(policies[0].payloads("/v1/completions")) == 20
         assert 1 <= meter.usage.retries["connection"] <= 4
         assert meter.usage.policy_requests == meter.usage.prm_requests == 20
+
+
+def _overloaded(_):
+    return web.json_response({"error": "overloaded"}, status=503)
+
+
+async def test_a_prompt_that_one_replica_does_not_render_goes_to_another_and_is_counted():
+    async with two_of_each() as (policies, prms, _):
+        async with open_servers(named(policies, prms)) as servers:
+            meter = Meter()
+            before = len(policies[1].payloads("/tokenize"))
+            policies[1].replies = {**policies[1].replies, "/tokenize": _overloaded}
+            for _ in range(4):
+                assert (await servers.root(meter)([Message("user", "What?")])).token_ids
+        refused = len(policies[1].payloads("/tokenize")) - before
+        assert refused
+        assert meter.usage.retries == {"503": refused}
 
 
 async def test_a_continuation_that_fails_is_asked_for_again_alone_where_each_has_a_request(

@@ -1,7 +1,7 @@
 """Open the servers of a search, and stack clients and wrappers: the only place that does."""
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import count
@@ -12,8 +12,7 @@ from ttc_client.clients.functions import FunctionPolicy
 from ttc_client.clients.http import Server
 from ttc_client.clients.session import Session
 from ttc_client.doctor.preflight import preflight
-from ttc_client.errors import ConfigError, TransientServerError
-from ttc_client.middleware import A, Port, R
+from ttc_client.errors import ConfigError, ServerError, TransientServerError
 from ttc_client.middleware.combined import combined
 from ttc_client.middleware.limits import Limiter
 from ttc_client.middleware.meter import Meter
@@ -32,6 +31,7 @@ from ttc_client.together import both, together
 from ttc_client.types import Message, Step, Trajectory
 
 T = TypeVar("T")
+Q = TypeVar("Q")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +45,7 @@ class OpenServers:
     policy_name: str
     verifiers: OpenVerifiers
     _timeout_s: float
-    _root: Callable[[Sequence[Message]], Awaitable[Trajectory]]
-    _written: Callable[[str], Awaitable[Step]]
+    _any: "_AnyPolicy"
     _policy: Policy
     _asks_singly: Callable[[], bool]
     _limiters: Sequence[Limiter]
@@ -71,11 +70,20 @@ class OpenServers:
 
     def root(self, meter: Meter) -> Callable[[Sequence[Message]], Awaitable[Trajectory]]:
         """Return what gives a search the empty trajectory of a prompt."""
-        return retrying(self._root, self._timeout_s, self._budget, meter.retried)
+
+        async def root(messages: Sequence[Message]) -> Trajectory:
+            turns = without_thoughts(messages)
+            return await self._any(lambda policy: policy.root(turns), meter.retried)
+
+        return self._retrying(root, meter)
 
     def written(self, meter: Meter) -> Callable[[str], Awaitable[Step]]:
         """Return what makes a step of a text from elsewhere, for the policy to go on from."""
-        return retrying(self._written, self._timeout_s, self._budget, meter.retried)
+
+        async def written(text: str) -> Step:
+            return await self._any(lambda policy: policy.written(text), meter.retried)
+
+        return self._retrying(written, meter)
 
     def policy(self, meter: Meter) -> Policy:
         """Return the policy for one search."""
@@ -94,7 +102,9 @@ class OpenServers:
         compare = self.verifiers.compare
         return compare and meter.judge(self._retrying(compare, meter))
 
-    def _retrying(self, port: Port[R, A], meter: Meter) -> Port[R, A]:
+    def _retrying(
+        self, port: Callable[[Q], Awaitable[T]], meter: Meter
+    ) -> Callable[[Q], Awaitable[T]]:
         return retrying(port, self._timeout_s, self._budget, meter.retried)
 
 
@@ -143,15 +153,13 @@ def _stacked(
     samplers = [Bounded(one, servers.concurrency) for one in policies]
     replicas = Replicas([bounded.replica for bounded in samplers])
     clients = [one.client for one in policies]
-    any_policy = _any(clients, replicas.members)
     sample = [b.port(client.sample, _tokens) for b, client in zip(samplers, clients, strict=True)]
     return OpenServers(
         policy_model=policies[0].model,
         policy_name=name_of(servers, policies),
         verifiers=verifiers,
         _timeout_s=servers.timeout_s,
-        _root=lambda messages: any_policy(lambda policy: policy.root(without_thoughts(messages))),
-        _written=lambda text: any_policy(lambda policy: policy.written(text)),
+        _any=_any(clients, replicas.members),
         _policy=balanced(replicas, sample),
         _asks_singly=lambda: any(client.asks_singly for client in clients),
         _limiters=[bounded.limiter for bounded in samplers],
@@ -164,21 +172,30 @@ def _stacked(
 
 
 class _AnyPolicy(Protocol):
-    async def __call__(self, ask: Callable[[PolicyClient], Awaitable[T]]) -> T: ...
+    async def __call__(
+        self, ask: Callable[[PolicyClient], Awaitable[T]], moved: Callable[[ServerError], None]
+    ) -> T: ...
 
 
 def _any(policies: Sequence[PolicyClient], replicas: Sequence[Replica]) -> _AnyPolicy:
-    """Have any replica do what is hardly any work, such as to render a prompt."""
+    """Have any replica do what is hardly any work, such as to render a prompt.
+
+    `moved` is told of each failure after which another replica is asked.
+    """
     turns = count()
 
-    async def ask_any(ask: Callable[[PolicyClient], Awaitable[T]]) -> T:
+    async def ask_any(
+        ask: Callable[[PolicyClient], Awaitable[T]], moved: Callable[[ServerError], None]
+    ) -> T:
         turn = next(turns)
         places = sorted(
             range(len(policies)), key=lambda i: (replicas[i].failures, (i - turn) % len(policies))
         )
         for place in places[:-1]:
-            with suppress(TransientServerError):
+            try:
                 return await confirmed(place, ask)
+            except TransientServerError as error:
+                moved(error)
         return await confirmed(places[-1], ask)
 
     async def confirmed(place: int, ask: Callable[[PolicyClient], Awaitable[T]]) -> T:
