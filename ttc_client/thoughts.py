@@ -20,6 +20,7 @@ _PAIRS = (
     ("◁think▷", "◁/think▷"),
     ("<|begin_of_thought|>", "<|end_of_thought|>"),
 )
+_OPENING = tuple(mark for mark, _ in _PAIRS)
 _HARMONY = re.compile(
     r"<\|channel\|>(?P<name>\w+)[^<]*<\|message\|>(?P<text>.*?)"
     r"(?:<\|(?:end|return|call)\|>|(?=<\|start\|>|<\|channel\|>)|\Z)",
@@ -81,12 +82,11 @@ def split_thought(text: str, *, opened: bool = False) -> Thought:
     """
     if harmony := _harmony(text):
         return harmony
-    begin = len(text) - len(text.lstrip())
-    for mark, close in _PAIRS:
-        if text.startswith(mark, begin):
-            return _closed(text[begin + len(mark) :], mark, close) or Thought(
-                text[begin + len(mark) :].strip(), "", is_open=True
-            )
+    begun = text.lstrip()
+    if begun.startswith(_OPENING):
+        mark, close = next(pair for pair in _PAIRS if begun.startswith(pair[0]))
+        rest = begun[len(mark) :]
+        return _closed(rest, mark, close) or Thought(rest.strip(), "", is_open=True)
     for mark, close in _PAIRS:
         if close in text and (found := _closed(text, mark, close)):
             return found

@@ -126,12 +126,12 @@ class Trajectory:
         """
         if not self.prompt.ids:
             return ()
-        return (*self.prompt.ids, *chain.from_iterable(step.token_ids for step in self.steps))
+        return (*self.prompt.ids, *chain.from_iterable([step.token_ids for step in self.steps]))
 
     @property
     def text(self) -> str:
         """What the policy has written so far."""
-        return "".join(step.text for step in self.steps)
+        return "".join([step.text for step in self.steps])
 
     @property
     def finish(self) -> Finish:
@@ -151,7 +151,7 @@ class Trajectory:
     @property
     def num_tokens(self) -> int:
         """Tokens generated along this trajectory."""
-        return sum(step.num_tokens for step in self.steps)
+        return sum([step.num_tokens for step in self.steps])
 
     def scored(self, scores: tuple[float | None, ...], value: float) -> "Trajectory":
         """Return it with the verifier's scores, and the value that they make."""

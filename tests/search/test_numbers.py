@@ -183,7 +183,7 @@ async def test_seeds_hash_the_whole_conversation_and_a_lone_question_as_ever():
         from ttc_client.search.seeds import request_seed
         from ttc_client.types import Problem
 
-        return request_seed(PARAMS, Problem(question="p", messages=messages), (), 0)
+        return request_seed(PARAMS, Problem(question="p", messages=messages).key, (), 0)
 
     alone = await seed()
     assert alone == await seed(Message("user", "p"))

@@ -223,10 +223,13 @@ class Server:
         return f"{head}{''.join(lines)}\r\n".encode() + (body or b"")
 
     def _is_gzip(self, path: str, reply: Reply) -> bool:
-        encoding = reply.raw_headers.get(b"content-encoding", b"").lower()
+        encoding = reply.raw_headers.get(b"content-encoding")
+        if not encoding:
+            return False
+        encoding = encoding.lower()
         if encoding in (b"gzip", b"x-gzip"):
             return True
-        if encoding not in (b"", b"identity") and reply.status == 200:
+        if encoding != b"identity" and reply.status == 200:
             problem = f"its encoding is {encoding.decode('latin-1')}, which was not asked for"
             raise self.failures.unexpected(path, problem)
         return False

@@ -41,11 +41,13 @@ def checked_scores(
 
     Raises Unexpected unless each step has one, in [0, 1], or None where it is missing.
     """
-    expected = sum(len(item) for item in request.items)
-    if len(flat) != expected:
-        raise Unexpected(f"{len(flat)} scores for {expected} steps")
-    scores = (score if score is None else probability(score) for score in flat)
-    return tuple(tuple(islice(scores, len(item))) for item in request.items)
+    if len(flat) != request.num_sequences:
+        raise Unexpected(f"{len(flat)} scores for {request.num_sequences} steps")
+    for score in flat:
+        if score is not None:
+            probability(score)
+    scores = iter(flat)
+    return tuple([tuple(islice(scores, len(item))) for item in request.items])
 
 
 def solutions(request: ScoreRequest) -> list[str]:

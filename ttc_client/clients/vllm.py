@@ -26,7 +26,7 @@ from ttc_client.clients.usage import TokenUsage, counted
 from ttc_client.errors import ContextLengthError, RequestError
 from ttc_client.search.ports import SampleRequest, Samples
 from ttc_client.thoughts import opened_by
-from ttc_client.types import Finish, Message, Prompt, Step, Trajectory, Usage
+from ttc_client.types import Message, Prompt, Step, Trajectory, Usage
 
 _TokenId = Annotated[int, msgspec.Meta(ge=0, lt=1 << 31)]
 """An upper bound, because no server gives the size of its vocabulary."""
@@ -255,39 +255,33 @@ def _spent(usage: TokenUsage | None, read: Sequence[Step | Dropped]) -> Usage:
 
 def _step(request: SampleRequest, max_tokens: int, choice: _Choice) -> Step | Dropped:
     """Return a choice as a step, or as Dropped where the server gave it up."""
-    ids = choice.token_ids
+    text, ids, stop = choice.text, choice.token_ids, choice.stop_reason
     if ids is None:
         raise Unexpected("no token ids; a server that has none needs --policy-api openai")
-    if choice.text and not ids:
+    num_tokens = len(ids)
+    if text and not ids:
         raise Unexpected("a text without tokens")
-    if len(ids) > max_tokens:
-        raise Unexpected(f"{len(ids)} tokens where {max_tokens} were allowed")
+    if num_tokens > max_tokens:
+        raise Unexpected(f"{num_tokens} tokens where {max_tokens} were allowed")
     try:
-        finish = _finish(request, choice, max_tokens)
+        finish = whole_finish(
+            choice.finish_reason, wrote=num_tokens > 0, used_up=num_tokens == max_tokens
+        )
     except Dropped as dropped:
         return dropped
+    if finish == "eos" and isinstance(stop, str):  # else the model's own end, or a stop token
+        if stop in request.ends:
+            text = text.removesuffix(stop)
+        elif stop in request.stop and text.endswith(stop):
+            finish = "stop"
+        else:
+            raise Unexpected(f"a choice ended by {stop!r}, not asked for or cut off")
+    if request.top_logprobs is None:
+        return Step(text, finish, num_tokens, ids)
     logprobs = read_logprobs(choice.logprobs, request.top_logprobs)
-    is_ended = isinstance(choice.stop_reason, str) and choice.stop_reason in request.ends
     return Step(
-        choice.text.removesuffix(str(choice.stop_reason)) if is_ended else choice.text,
-        finish,
-        len(ids),
-        ids,
-        logprobs=logprobs.own,
-        confidences=logprobs.confidences,
+        text, finish, num_tokens, ids, logprobs=logprobs.own, confidences=logprobs.confidences
     )
-
-
-def _finish(request: SampleRequest, choice: _Choice, max_tokens: int) -> Finish:
-    ids, stop = choice.token_ids or (), choice.stop_reason
-    finish = whole_finish(choice.finish_reason, wrote=bool(ids), used_up=len(ids) >= max_tokens)
-    if finish == "length" or not isinstance(stop, str):  # the model's own end, or a stop token
-        return finish
-    if stop in request.ends:
-        return "eos"
-    if stop not in request.stop or not choice.text.endswith(stop):
-        raise Unexpected(f"a choice ended by {stop!r}, not asked for or cut off")
-    return "stop"
 
 
 async def _is_llama3(server: Server) -> bool:

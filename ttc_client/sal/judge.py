@@ -2,10 +2,10 @@
 
 import re
 from collections.abc import Sequence
-from operator import attrgetter
 
 from ttc_client.sal.searches import pieces
 from ttc_client.search.results import Rules
+from ttc_client.thoughts import Thought
 from ttc_client.types import Finish, Reduction, Trajectory
 
 _NUMBER = re.compile(r"-?\d*\.?\d+")
@@ -25,10 +25,15 @@ def _pieces(trajectory: Trajectory) -> Sequence[str]:
     return pieces(trajectory.text)
 
 
+def _whole(trajectory: Trajectory) -> Thought:
+    """Take the whole text for the response: the toolkit knows no thoughts."""
+    return Thought("", trajectory.text)
+
+
 RULES = Rules(
     read_steps=pieces,
     readings=_pieces,
-    response=attrgetter("text"),
+    said=_whole,
     reward=_last_score,
     has_vote=_always,
 )

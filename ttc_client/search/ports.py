@@ -104,7 +104,7 @@ class ScoreRequest:
     @property
     def num_sequences(self) -> int:
         """How many sequences the server works on for this request."""
-        return sum(len(item) for item in self.items)
+        return sum(map(len, self.items))
 
     @property
     def num_tokens(self) -> int:

@@ -12,8 +12,9 @@ from ttc_client.search.ballot import Ballot
 from ttc_client.search.found import Found, Pick
 from ttc_client.search.params import SearchParams
 from ttc_client.search.rewards import reward_of
-from ttc_client.search.thinking import response, said, steps_read
+from ttc_client.search.thinking import said, steps_read
 from ttc_client.search.voting import grouped
+from ttc_client.thoughts import Thought
 from ttc_client.types import (
     AnswerGroup,
     Candidate,
@@ -34,12 +35,13 @@ def _came_to_an_answer(answer: str, finish: Finish) -> bool:
 class Rules:
     """How a candidate is read: the steps that were scored, what holds the answer, and its vote.
 
-    `read_steps` gives the steps of a text of which nothing else is known.
+    `read_steps` gives the steps of a text of which nothing else is known; `said` tells the thought
+    from the response, which holds the answer.
     """
 
     read_steps: Callable[[str], Sequence[str]] = steps_read
     readings: Callable[[Trajectory], Sequence[str]] = attrgetter("readings")
-    response: Callable[[Trajectory], str] = response
+    said: Callable[[Trajectory], Thought] = said
     reward: Callable[[Sequence[float | None], Reduction], float | None] = reward_of
     has_vote: Callable[[str, Finish], bool] = _came_to_an_answer
 
@@ -50,12 +52,10 @@ def merge_alike(siblings: Iterable[Trajectory]) -> tuple[Trajectory, ...]:
     for sibling in siblings:
         step = sibling.steps[-1]
         alike.setdefault((step.text, step.finish), []).append(sibling)
-    return tuple(_standing_for(group) for group in alike.values())
+    return tuple([group[0] if len(group) == 1 else _merged(group) for group in alike.values()])
 
 
-def _standing_for(alike: list[Trajectory]) -> Trajectory:
-    if len(alike) == 1:
-        return alike[0]
+def _merged(alike: Sequence[Trajectory]) -> Trajectory:
     *before, last = alike[0].steps
     merged = replace(last, multiplicity=sum(t.multiplicity for t in alike))
     return replace(alike[0], steps=(*before, merged))
@@ -66,7 +66,7 @@ def as_ended(trajectory: Trajectory, left: int, checkpoint: int | None) -> Traje
 
     One that was cut after as many tokens as a `checkpoint` calls for can go on.
     """
-    *before, last = trajectory.steps
+    last = trajectory.steps[-1]
     used_up = last.num_tokens >= left
     if last.finish == "stop" and used_up:
         last = replace(last, finish="length")
@@ -74,12 +74,12 @@ def as_ended(trajectory: Trajectory, left: int, checkpoint: int | None) -> Traje
         last = replace(last, finish="stop")
     else:
         return trajectory
-    return replace(trajectory, steps=(*before, last))
+    return replace(trajectory, steps=(*trajectory.steps[:-1], last))
 
 
 def completions(sampled: Iterable[Trajectory], n: int) -> tuple[Pick, ...]:
     """Return the completions among the trajectories, the best N of them, in the tree's order."""
-    finished = sorted((t for t in sampled if t.finished), key=lambda t: t.path)
+    finished = sorted([t for t in sampled if t.finished], key=attrgetter("path"))
     room = n
     picks: list[Pick] = []
     for completion in sorted(finished, key=lambda t: -t.value):
@@ -135,15 +135,17 @@ def _candidate(
     """Return a pick with its steps scored one by one, its reward and its answer."""
     trajectory = pick.trajectory
     scores = trajectory.scores
-    thought = said(trajectory)
+    thought = rules.said(trajectory)
     return Candidate(
         text=trajectory.text,
         steps=tuple(
-            ScoredStep(text or "", score)  # a step that was only rolled out has no text
-            for text, score in zip_longest(rules.readings(trajectory), scores)
+            [
+                ScoredStep(text or "", score)  # a step that was only rolled out has no text
+                for text, score in zip_longest(rules.readings(trajectory), scores)
+            ]
         ),
         reward=rules.reward(scores, params.reduction) if scores else unscored,
-        answer=ballot.extract(rules.response(trajectory)),
+        answer=ballot.extract(thought.answer),
         finish=trajectory.finish,
         num_tokens=trajectory.num_tokens,
         path=trajectory.path,
@@ -168,19 +170,22 @@ def in_order_of(
 ) -> tuple[Candidate, ...]:
     """Return the candidates with their groups numbered as in another order of the groups."""
     places = {id(group): place for place, group in enumerate(order)}
+    moved = [places[id(group)] for group in groups]
     return tuple(
-        c if c.group is None else replace(c, group=places[id(groups[c.group])]) for c in found
+        c if c.group is None or c.group == moved[c.group] else replace(c, group=moved[c.group])
+        for c in found
     )
 
 
 def tree_node(trajectory: Trajectory, *, kept: bool) -> TreeNode:
     """Return the last step of a trajectory as a node of the tree."""
+    last = trajectory.steps[-1]
     return TreeNode(
         path=trajectory.path,
-        text=trajectory.steps[-1].text,
+        text=last.text,
         score=trajectory.scores[-1] if trajectory.scores else None,
-        finish=trajectory.finish,
-        multiplicity=trajectory.multiplicity,
+        finish=last.finish,
+        multiplicity=last.multiplicity,
         kept=kept,
     )
 
@@ -193,14 +198,14 @@ def search_tree(found: Found) -> tuple[TreeNode, ...]:
     sampled = found.sampled
     prompts = {t.path[: len(t.path) - len(t.steps)]: t.prompt for t in sampled}
     prompts.pop((), None)
-    gone_on_from = {path[:-1] for path in (*prompts, *(t.path for t in sampled))}
+    gone_on_from = {path[:-1] for path in (*prompts, *[t.path for t in sampled])}
     kept = gone_on_from | {pick.trajectory.path for pick in found.picks}
     nodes = [tree_node(t, kept=t.path in kept) for t in sampled]
     nodes += [
         TreeNode(path, prompt.messages[-1].content, None, "stop", 1, kept=True, is_prompt=True)
         for path, prompt in prompts.items()
     ]
-    return tuple(sorted(nodes, key=lambda node: node.path))
+    return tuple(sorted(nodes, key=attrgetter("path")))
 
 
 def counts(found: Found, read: Sequence[Candidate]) -> Counts:
@@ -210,7 +215,7 @@ def counts(found: Found, read: Sequence[Candidate]) -> Counts:
     return Counts(
         first_steps=sum(t.multiplicity for t in roots),
         distinct_first_steps=len({t.steps[0].text for t in roots}),
-        sampled=sum(t.multiplicity for t in found.sampled),
+        sampled=sum([t.multiplicity for t in found.sampled]),
         finished=sum(t.multiplicity for t in finished),
         distinct=len({t.text for t in finished}),
         cut=sum(t.multiplicity for t in finished if t.finish == "length"),

@@ -33,8 +33,10 @@ async def scored(
     rewards = [reward_of(before + new, reduction) if new else parent.value for new in found]
     values = values_of(rewards, parent.value)
     return tuple(
-        child.scored(before + new[: len(child.readings) - known], value)
-        for child, new, value in zip(children, found, values, strict=True)
+        [
+            child.scored(before + new[: len(child.readings) - known], value)
+            for child, new, value in zip(children, found, values, strict=True)
+        ]
     )
 
 

@@ -70,14 +70,14 @@ class Search(Generic[S]):
     ) -> None:
         strategy = ports.find(params.strategy)
         self.problem, self.root, self.params = problem, root, params
+        self._key, self._first = problem.key, first
         self.settings: S = strategy.settings_of(params)
         self.ports = ports
         self.verifier = None if strategy.needs == "nothing" else ports.verifier
         given = ports.top_logprobs if self.verifier else ports.unscored_logprobs
         read = (strategy.top_logprobs, given)
         self._top_logprobs = max((top for top in read if top is not None), default=None)
-        self.rng = random.Random(repr((params.seed, problem.key, params.strategy, first)))
-        self._first = first
+        self.rng = random.Random(repr((params.seed, self._key, params.strategy, first)))
         self.numbers = Numbers({(): first}, last)
 
     def until(self, depth: int) -> Literal["step", "end"]:
@@ -238,7 +238,7 @@ class Search(Generic[S]):
                 presence_penalty=params.presence_penalty,
                 max_tokens=max_tokens,
                 stop=(stop or params.step_delimiter) if until == "step" else (),
-                seed=request_seed(params, self.problem, parent.path, first),
+                seed=request_seed(params, self._key, parent.path, first),
                 session=self.session(parent.path or (first,)),
                 top_logprobs=self._top_logprobs,
                 is_piece=isinstance(until, int),
@@ -247,17 +247,18 @@ class Search(Generic[S]):
         prompt = parent.prompt
         if not prompt.ids and samples.prompt_ids:
             prompt = replace(prompt, ids=samples.prompt_ids)
+        sampled = [(i, step) for i, step in enumerate(samples.steps, first) if step is not None]
+        readings = readings_after(parent, [step.text for _, step in sampled], params)
         return [
             Trajectory(
                 prompt,
                 steps=(*parent.steps, step),
                 scores=parent.scores,
-                path=(*parent.path, first + index),
-                readings=readings_after(parent, step.text, params),
+                path=(*parent.path, i),
+                readings=read,
                 value=parent.value,
             )
-            for index, step in enumerate(samples.steps)
-            if step is not None
+            for (i, step), read in zip(sampled, readings, strict=True)
         ]
 
     async def _roll_out(self, trajectory: Trajectory, lookahead: int) -> Trajectory:
@@ -283,8 +284,8 @@ class Search(Generic[S]):
         request = ScoreRequest(
             self.problem,
             known,
-            tuple(rolled.readings[len(known) :] for rolled in rolled_out),
-            tuple(rolled.steps for rolled in rolled_out),
+            tuple([rolled.readings[len(known) :] for rolled in rolled_out]),
+            tuple([rolled.steps for rolled in rolled_out]),
             parent.path,
             self.session(children[0].path),
         )
@@ -292,7 +293,7 @@ class Search(Generic[S]):
 
     def session(self, path: tuple[int, ...]) -> str:
         """Name what shares a prefix: groups of M among the first steps, as the subtrees of DVTS."""
-        return f"{self.problem.key}\n{(path[0] - self._first) // self.params.m}"
+        return f"{self._key}\n{(path[0] - self._first) // self.params.m}"
 
 
 async def _found(strategy: Strategy[S], search: Search[S]) -> Found:

@@ -4,7 +4,6 @@ import hashlib
 from dataclasses import dataclass, field
 
 from ttc_client.search.params import SearchParams
-from ttc_client.types import Problem
 
 
 @dataclass(slots=True)
@@ -24,14 +23,15 @@ class Numbers:
 
 
 def request_seed(
-    params: SearchParams, problem: Problem, parent: tuple[int, ...], first: int
+    params: SearchParams, problem: str, parent: tuple[int, ...], first: int
 ) -> int | None:
     """Return the seed of the children of a parent's path from `first` on; None: send none.
 
-    Servers add a child's index to it. 52 bits, so that it survives JSON readers that keep
-    numbers as doubles, and no two requests of a run are likely to share a child's seed.
+    `problem` is its key. Servers add a child's index to the seed. 52 bits, so that it survives JSON
+    readers that keep numbers as doubles, and no two requests of a run are likely to share a
+    child's seed.
     """
     if not params.seeds:
         return None
-    place = repr((params.seed, problem.key, parent, first)).encode()
+    place = repr((params.seed, problem, parent, first)).encode()
     return int.from_bytes(hashlib.blake2b(place, digest_size=8).digest()) >> 12

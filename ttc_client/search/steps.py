@@ -12,4 +12,4 @@ def split_steps(text: str, delimiters: Sequence[str] = (STEP_DELIMITER,)) -> tup
         parts = text.split(delimiters[0])
     else:
         parts = re.split("|".join(map(re.escape, sorted(delimiters, key=len, reverse=True))), text)
-    return tuple(step for part in parts if (step := part.strip()))
+    return tuple([step for part in parts if (step := part.strip())])

@@ -1,6 +1,6 @@
 """Models that think: which part of their text is read, and a thought that is a part of a step."""
 
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Iterable, Sequence
 from dataclasses import replace
 from typing import Protocol
 
@@ -47,19 +47,22 @@ def without_thoughts(messages: Sequence[Message]) -> tuple[Message, ...]:
     )
 
 
-def readings_after(parent: Trajectory, text: str, params: SearchParams) -> tuple[str, ...]:
-    """Return the steps that a verifier reads of a trajectory once `text` is written after it.
+def readings_after(
+    parent: Trajectory, texts: Iterable[str], params: SearchParams
+) -> list[tuple[str, ...]]:
+    """Return the steps that a verifier reads of a trajectory once each text is written after it.
 
     These are the steps of the thought too where `params.thoughts` is "score".
     """
     known, begun = whole_steps(parent, params)
+    delimiters = params.step_delimiter
     if params.thoughts == "score":
-        return known + split_steps(unmarked(begun + text), params.step_delimiter)
+        return [known + split_steps(unmarked(begun + text), delimiters) for text in texts]
     if known:
-        return known + split_steps(begun + text, params.step_delimiter)
-    opened = bool(parent.prompt.closes_thought)
-    answer = split_thought(parent.text + text, opened=opened).answer
-    return split_steps(answer, params.step_delimiter)
+        return [known + split_steps(begun + text, delimiters) for text in texts]
+    before, opened = parent.text, bool(parent.prompt.closes_thought)
+    answers = [split_thought(before + text, opened=opened).answer for text in texts]
+    return [split_steps(answer, delimiters) for answer in answers]
 
 
 def whole_steps(trajectory: Trajectory, params: SearchParams) -> tuple[tuple[str, ...], str]:
@@ -86,7 +89,7 @@ def steps_read(
 
 def is_thinking(trajectory: Trajectory) -> bool:
     """Return whether a trajectory has thought, and has not come to its response."""
-    if trajectory.finished or trajectory.readings:
+    if trajectory.readings or trajectory.finished:
         return False
     so_far = said(trajectory)
     return so_far.is_open or bool(so_far.thought)
