@@ -8,7 +8,6 @@ what it finds equal depends on which of the two is the gold answer, so that it c
 import asyncio
 from collections.abc import Callable, Sequence
 from importlib.metadata import PackageNotFoundError, version
-from types import TracebackType
 from typing import Any, Self
 
 from ttc_client.answers.process import Limits, WorkerPool
@@ -45,12 +44,7 @@ class MathVerify:
         await self._workers.start()
         return self
 
-    async def __aexit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         await self._workers.stop()
 
     async def grade(self, answers: Sequence[str], gold: str) -> list[bool | None]:

@@ -8,7 +8,6 @@ import time
 from collections import OrderedDict
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from types import TracebackType
 from typing import NamedTuple, Self
 
 from ttc_client.answers.canonical import inline_key
@@ -52,12 +51,7 @@ class AnswerPool:
         await self._workers.start()
         return self
 
-    async def __aexit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         await self._workers.stop()
 
     async def canonical_keys(self, answers: Sequence[str]) -> list[str]:
