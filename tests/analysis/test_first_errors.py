@@ -132,7 +132,7 @@ def test_fitting_judges_no_solution_by_a_threshold_that_it_helped_to_fit():
     assert any(a.threshold != b.threshold for a, b in zip(before, changed, strict=True))
     with pytest.raises(ConfigError, match="needs right and wrong solutions"):
         evaluate(solutions[:20], scores, Threshold.read("fit"))
-    with pytest.raises(ConfigError, match="cannot be fitted"):
+    with pytest.raises(ConfigError, match="fit:nowhere, and there is no such subset"):
         evaluate(solutions, scores, Threshold.read("fit:nowhere"))
 
 

@@ -2,11 +2,13 @@
 
 import io
 
+import pytest
 from rich.console import Console
 
 from tests.analysis.records import record, run
 from ttc_client.analysis.curves import read_curves
 from ttc_client.report.summary import print_table, short_table
+from ttc_client.report.tables import Table
 
 WON, LOST = (True, True, True), (False, False, False)
 HALF = [(0, 0.9), (1, 0.5)] * 4
@@ -75,3 +77,22 @@ def test_without_greedy_there_is_no_difference_to_show():
     console = Console(file=io.StringIO(), width=80)
     print_table(short_table(_points(with_greedy=False), [8]), console)
     assert "greedy" not in console.file.getvalue()
+
+
+@pytest.mark.parametrize("width", [40, 60, 80])
+def test_what_a_line_cannot_hold_goes_below_with_the_rows_names(width):
+    header = ("verifier", "subset", *(f"number {i}" for i in range(12)))
+    rows = tuple((f"{n}b-prm", "gsm8k", *(n + i / 10 for i in range(12))) for n in (7, 13))
+    console = Console(file=io.StringIO(), width=width)
+    print_table(Table("wide", header, rows), console)
+    lines = console.file.getvalue().splitlines()
+    assert max(map(len, lines)) <= width
+    assert len(lines) % 3 == 0
+    assert len(lines) > 3
+    for first in range(0, len(lines), 3):
+        assert [line.split()[:2] for line in lines[first : first + 3]] == [
+            ["verifier", "subset"], ["7b-prm", "gsm8k"], ["13b-prm", "gsm8k"],
+        ]  # fmt: skip
+    for n, row in ((1, rows[0]), (2, rows[1])):
+        shown = " ".join(" ".join(line.split()[2:]) for line in lines[n::3])
+        assert shown.split() == [f"{value:,.1f}".removesuffix(".0") for value in row[2:]]

@@ -65,6 +65,13 @@ async def test_copies_are_scored_once_and_kept_as_many_as_there_is_room_for():
     assert len(verifier.requests[0].items) == 4
 
 
+async def test_a_search_without_a_checkpoint_says_that_none_was_rejected():
+    found = await run_search(
+        params(3, checkpoint=600), Pieces(TEXTS[:3]), ScriptedVerifier(by_number)
+    )
+    assert found.note == "0 of 3 rejected: too few were unfinished after 600 tokens"
+
+
 async def test_the_verifier_reads_whole_steps_wherever_a_checkpoint_cuts_them():
     text = "9 one\n\nsecond step\n\nand \\boxed{3}"
     for checkpoint in range(1, len(text)):

@@ -1,6 +1,7 @@
 """The loop: what each source of truth keeps, no test problem, rounds that are resumed."""
 
 import json
+import shutil
 
 import pytest
 
@@ -54,21 +55,41 @@ def test_no_training_problem_is_one_of_the_test_set(monkeypatch):
         fresh_problems(200, 3)
 
 
-@pytest.mark.parametrize("truth", ["gold", "prm", "majority"])
-def test_a_round_trains_on_what_was_found_and_is_not_done_twice(
-    truth, tmp_path, capsys, monkeypatch
-):
+def test_a_round_trains_on_what_was_found_and_is_not_done_twice(tmp_path, capsys, monkeypatch):
     tested = fixed_test_set()[::100]
     monkeypatch.setattr(loop, "fixed_test_set", lambda: tested)
-    options = f"--truth {truth} --rounds 1 --problems 6 -n 4 --steps 2 --batch-size 4 --measure-n 2"
+    options = "--rounds 1 --problems 6 -n 4 --steps 2 --batch-size 4 --measure-n 2"
+    options += " --measure-problems 2"
     main(["improve", str(tmp_path), *options.split()])
-    first, second = map(json.loads, capsys.readouterr().out.splitlines())
-    assert (first["round"], second["round"], first["kept"]) == (0, 1, 0)
-    assert second["kept"] > 0
-    assert {"greedy", "pass@2", "maj@2"} <= second.keys()
-    weights = tmp_path / "round-1" / "model.safetensors"
-    assert weights.read_bytes() != (MODELS / "policy" / "model.safetensors").read_bytes()
-    written = weights.stat().st_mtime_ns
+    lines = [*map(json.loads, capsys.readouterr().out.splitlines())]
+    assert [(line["truth"], line["round"]) for line in lines] == [
+        (None, 0), ("gold", 1), ("prm", 1), ("majority", 1),
+    ]  # fmt: skip
+    assert lines[0]["kept"] == 0 < min(line["kept"] for line in lines[1:])
+    packaged = (MODELS / "policy" / "model.safetensors").read_bytes()
+    for line in lines[1:]:
+        place = tmp_path / line["truth"] / "round-1"
+        assert (place / "model.safetensors").read_bytes() != packaged
+        outcomes = json.loads((place / "outcomes.json").read_text())
+        assert {name: len(each) for name, each in outcomes.items()} == {
+            "greedy": len(tested), "pass@2": 2, "maj@2": 2,
+        }  # fmt: skip
+        assert all(line[name] == sum(each) / len(each) for name, each in outcomes.items())
+    written = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
     main(["improve", str(tmp_path), *options.split()])
-    assert [json.loads(x) for x in capsys.readouterr().out.splitlines()] == [first, second]
-    assert weights.stat().st_mtime_ns == written
+    assert [*map(json.loads, capsys.readouterr().out.splitlines())] == lines
+    assert written == {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
+
+
+def test_every_source_of_truth_chooses_among_the_same_samples(tmp_path, monkeypatch):
+    monkeypatch.setattr(loop, "fixed_test_set", lambda: fixed_test_set()[:2])
+    kept = []
+    monkeypatch.setattr(loop, "_train", lambda place, start, tokenizer, rows, *rest: save(place))
+    monkeypatch.setattr(loop, "chosen", lambda samples, *rest: kept.append(samples) or [])
+
+    def save(place):
+        shutil.copytree(MODELS / "policy", place)
+
+    options = "--rounds 1 --problems 2 -n 2 --measure-n 0 --truth gold majority"
+    main(["improve", str(tmp_path), *options.split()])
+    assert kept[:2] == kept[2:]

@@ -47,6 +47,11 @@ class Threshold:
         if self.value is not None:
             return [self.value] * len(scored), f"{self.value:g}"
         if self.subset:
+            if self.subset not in (known := sorted({solution.subset for solution, _ in scored})):
+                raise ConfigError(
+                    f"threshold is {FIT}:{self.subset}, and there is no such subset: write fit, or "
+                    f"fit: and one of {', '.join(known)}"
+                )
             value = fit_threshold([each for each in scored if each[0].subset == self.subset])
             return [value] * len(scored), f"{value:.3f}, fitted on {self.subset}"
         halves = [crc32(solution.problem.key.encode()) % 2 for solution, _ in scored]

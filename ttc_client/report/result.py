@@ -54,10 +54,13 @@ def best_candidate(result: SearchResult) -> Candidate | None:
 def account(result: SearchResult) -> list[str]:
     """Say how what was sampled became votes, and where the difference went."""
     counts, n = result.counts, result.n
-    lines = [
-        f"{counted(counts.sampled, 'step')} sampled → {counted(counts.finished, 'completion')}, "
-        f"{counts.distinct} of them distinct → {counted(counts.votes, 'vote')}"
-    ]
+    line = (
+        f"{counted(counts.finished, 'completion')}, {counts.distinct} of them distinct → "
+        f"{counted(counts.votes, 'vote')}"
+    )
+    if counts.sampled > counts.finished:  # else they were written whole, not by steps
+        line = f"{counted(counts.sampled, 'step')} sampled → {line}"
+    lines = [line]
     if counts.distinct_first_steps < counts.first_steps:
         lines.append(
             f"{counts.first_steps} first steps were {counts.distinct_first_steps} distinct ones: "

@@ -81,7 +81,9 @@ async def deepconf(search: Search[ConfidenceSettings]) -> Found:
                 traces.append(trace)
                 picks += await _voting(trace, bar, tally)
     note = f"{len(picks)} of {len(traces)} traces above the bar, a confidence of {bar:.3g}"
-    if tally.consensus >= settings.consensus and len(traces) < n:
+    if num_first == n:
+        note += f"; the warm-up of {settings.warmup} takes all {n}, so that nothing is saved"
+    elif tally.consensus >= settings.consensus and len(traces) < n:
         note += f"; consensus after {len(traces)} of {n}"
     return Found([node for trace in traces for node in trace.nodes], picks, note)
 

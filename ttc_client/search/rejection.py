@@ -54,7 +54,9 @@ async def rejection(search: Search[RejectionSettings]) -> Found:
         )
         level = tuple(chain.from_iterable(groups))
         sampled += level
-    note = f"{num_rejected} of {n} rejected" if num_rejected else ""
+    note = f"{num_rejected} of {n} rejected"
+    if not num_rejected:
+        note += f": too few were unfinished after {search.settings.checkpoint} tokens"
     return Found(sampled, search.completions(sampled), note)
 
 

@@ -63,7 +63,7 @@ def _parser() -> argparse.ArgumentParser:
     improving.add_argument("--policy", type=Path, default=MODELS / "policy")
     improving.add_argument("--prm", type=Path, default=MODELS / "prm")
     improving.add_argument(
-        "--truth", choices=TRUTHS, default="gold", help="what says what is right"
+        "--truth", nargs="+", choices=TRUTHS, default=TRUTHS, help="what says what is right"
     )
     improving.add_argument("--rounds", type=int, default=2)
     improving.add_argument("--problems", type=int, default=1000, help="fresh ones a round")
@@ -71,6 +71,9 @@ def _parser() -> argparse.ArgumentParser:
     improving.add_argument("--keep", type=int, default=4, help="solutions of each to train on")
     improving.add_argument(
         "--measure-n", type=int, default=64, help="samples of each test problem; 0: greedy alone"
+    )
+    improving.add_argument(
+        "--measure-problems", type=int, default=500, help="of how many, evenly spaced"
     )
     for command, split in ((sampling, "train"), (measuring, "validation")):
         command.add_argument("--policy", type=Path, required=True)
@@ -116,7 +119,10 @@ def _prm(options: argparse.Namespace) -> None:
 
 
 def _improve(options: argparse.Namespace) -> None:
-    each = Round(options.problems, options.n, options.keep, measure_n=options.measure_n)
+    each = Round(
+        options.problems, options.n, options.keep, measure_n=options.measure_n,
+        measure_problems=options.measure_problems,
+    )  # fmt: skip
     improve(
         options.folder, options.policy, options.prm, options.truth, options.rounds, each,
         _schedule(options), options.batch_size,

@@ -12,14 +12,14 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import torch
 from tokenizers import Tokenizer
 
 from ttc_servers.demomath import Problem, boxed, check_steps, fixed_test_set
 from ttc_servers.train.data import Batch, Row, numbered_problem, policy_prompt, prm_row, split_steps
-from ttc_servers.train.evaluate import answer_key, greedy_accuracy
+from ttc_servers.train.evaluate import answer_key
 from ttc_servers.train.llama import Llama, load_model
 from ttc_servers.train.loop import Schedule, train
 from ttc_servers.train.policy import policy_loss, save_folder
@@ -35,7 +35,8 @@ TRUTHS: tuple[Truth, ...] = ("gold", "prm", "majority")
 class Round:
     """What a round does: `n` samples of each of `problems`, of which `keep` are trained on.
 
-    `measure_n` samples of each test problem give pass and majority; 0 leaves these out.
+    `measure_n` samples of `measure_problems` of the test set, evenly spaced, give pass and
+    majority; 0 leaves these out.
     """
 
     problems: int = 1000
@@ -43,6 +44,7 @@ class Round:
     keep: int = 4
     temperature: float = 0.8
     measure_n: int = 0
+    measure_problems: int = 500
 
 
 class Sampled(NamedTuple):
@@ -57,36 +59,35 @@ def improve(
     folder: Path,
     policy: Path,
     prm: Path,
-    truth: Truth,
+    truths: Sequence[Truth],
     rounds: int,
     each: Round,
     schedule: Schedule,
     batch_size: int,
 ) -> None:
-    """Improve a policy round by round, each in a folder of its own; prints a JSON line a round.
+    """Improve a policy round by round, by each source of truth; prints a JSON line a round.
 
-    Round 0 measures the policy as it is. A round whose figures are there is not done again. Raises
-    ValueError if a training problem is one of the test set's.
+    Round 0 measures the policy as it is. It and its samples serve every source, so that these
+    differ in nothing but what they keep. What is on disk is not done again. Raises ValueError if a
+    training problem is one of the test set's.
     """
-    tokenizer, current = load_tokenizer(policy), policy
-    for number in range(rounds + 1):
-        place = folder / f"round-{number}"
-        figures = place / "figures.json"
-        if not figures.exists():
-            place.mkdir(parents=True, exist_ok=True)
-            kept = 0
-            if number:
-                seeds = replace(schedule, seed=schedule.seed + number)
-                samples = _sample_round(current, tokenizer, each, seeds)
+    tokenizer = load_tokenizer(policy)
+    start = folder / "round-0"
+    _measure(policy, start, tokenizer, each, schedule.seed, {"truth": None, "round": 0, "kept": 0})
+    for truth in truths:
+        model, before = policy, start
+        for number in range(1, rounds + 1):
+            place = folder / truth / f"round-{number}"
+            seeds = replace(schedule, seed=schedule.seed + number)
+            if not (place / "model.safetensors").exists():
+                samples = _sample_round(model, before, tokenizer, each, seeds.seed)
                 rows = _rows(samples, tokenizer, prm, truth, each.keep)
-                _train(place, current, tokenizer, rows, seeds, batch_size)
-                kept = len(rows)
-            found = _measure(place if number else policy, tokenizer, each, schedule.seed)
-            line = {"truth": truth, "round": number, "kept": kept, **found}
-            figures.write_text(json.dumps(line) + "\n")
-        sys.stdout.write(figures.read_text())
-        sys.stdout.flush()
-        current = place if number else policy
+                _train(place, model, tokenizer, rows, seeds, batch_size)
+                _write(place / "kept.json", len(rows))
+            kept = json.loads((place / "kept.json").read_text())
+            line = {"truth": truth, "round": number, "kept": kept}
+            _measure(place, place, tokenizer, each, schedule.seed, line)
+            model = before = place
 
 
 def fresh_problems(count: int, seed: int) -> list[Problem]:
@@ -131,9 +132,14 @@ _Found = list[tuple[Problem, list[Sampled]]]
 """Problems with their samples."""
 
 
-def _sample_round(start: Path, tokenizer: Tokenizer, each: Round, schedule: Schedule) -> _Found:
-    problems = fresh_problems(each.problems, schedule.seed)
-    return _sampled(load_model(start), tokenizer, problems, each.n, each.temperature, schedule.seed)
+def _sample_round(start: Path, place: Path, tokenizer: Tokenizer, each: Round, seed: int) -> _Found:
+    """Sample fresh problems from the policy in `start`; the texts stay in `place`."""
+    problems, path = fresh_problems(each.problems, seed), place / "samples.json"
+    if not path.exists():
+        found = _sampled(load_model(start), tokenizer, problems, each.n, each.temperature, seed)
+        _write(path, [[sampled.text for sampled in samples] for _, samples in found])
+    texts = json.loads(path.read_text())
+    return [(p, [read(p, text) for text in own]) for p, own in zip(problems, texts, strict=True)]
 
 
 def _sampled(
@@ -199,17 +205,42 @@ def _row(tokenizer: Tokenizer, problem: Problem, solution: str) -> Row:
     return row
 
 
-def _measure(folder: Path, tokenizer: Tokenizer, each: Round, seed: int) -> dict[str, float]:
-    """Return shares of the fixed test set: greedy, and pass and majority among `measure_n`."""
-    model, problems = load_model(folder), fixed_test_set()
-    found = {"greedy": greedy_accuracy(model, tokenizer, problems)["all"]}
-    if not each.measure_n:
-        return found
-    sampled = _sampled(model, tokenizer, problems, each.measure_n, each.temperature, seed)
-    voted = [_majority_is_right(samples) for _, samples in sampled]
-    passed = [any(one.is_right for one in samples) for _, samples in sampled]
-    n = each.measure_n
-    return found | {f"pass@{n}": sum(passed) / len(passed), f"maj@{n}": sum(voted) / len(voted)}
+def _measure(
+    model_folder: Path,
+    place: Path,
+    tokenizer: Tokenizer,
+    each: Round,
+    seed: int,
+    line: dict[str, Any],
+) -> None:
+    """Print `line` with shares of the fixed test set: greedy, and pass and majority.
+
+    What each problem came to stays in `outcomes.json`, for paired intervals.
+    """
+    path = place / "figures.json"
+    if not path.exists():
+        model, problems = load_model(model_folder), fixed_test_set()
+        found = _sampled(model, tokenizer, problems, 1, 0.0, seed)
+        outcomes = {"greedy": [samples[0].is_right for _, samples in found]}
+        if n := each.measure_n:
+            count = min(each.measure_problems, len(problems))
+            some = [problems[i * len(problems) // count] for i in range(count)]
+            found = _sampled(model, tokenizer, some, n, each.temperature, seed)
+            outcomes[f"pass@{n}"] = [any(one.is_right for one in own) for _, own in found]
+            outcomes[f"maj@{n}"] = [_majority_is_right(own) for _, own in found]
+        _write(place / "outcomes.json", outcomes)
+        shares = {name: sum(right) / len(right) for name, right in outcomes.items()}
+        _write(path, line | shares)
+    sys.stdout.write(path.read_text())
+    sys.stdout.flush()
+
+
+def _write(path: Path, value: object) -> None:
+    """Write JSON that is whole or not there."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_suffix(".partial")
+    partial.write_text(json.dumps(value) + "\n")
+    partial.replace(path)
 
 
 def _majority_is_right(samples: Sequence[Sampled]) -> bool:

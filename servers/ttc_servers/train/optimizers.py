@@ -13,12 +13,14 @@ _NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)
 def orthogonalized(matrix: Tensor, iterations: int = 5) -> Tensor:
     """Return an approximation of UV^T of each matrix USV^T; the last two dimensions count.
 
-    The iteration runs in bfloat16, whose error is smaller than its own.
+    On a GPU the iteration runs in bfloat16, whose error is smaller than its own; most CPUs emulate
+    that at a twentieth of single precision's speed.
     """
     a, b, c = _NEWTON_SCHULZ
     tall = matrix.shape[-2] > matrix.shape[-1]
     x = matrix.mT if tall else matrix
-    x = (x / (x.norm(dim=(-2, -1), keepdim=True) + 1e-7)).bfloat16()
+    x = x / (x.norm(dim=(-2, -1), keepdim=True) + 1e-7)
+    x = x.bfloat16() if x.is_cuda else x
     for _ in range(iterations):
         gram = x @ x.mT
         x = a * x + (b * gram + c * gram @ gram) @ x
