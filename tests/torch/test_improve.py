@@ -9,6 +9,10 @@ from ttc_servers.demomath import fixed_test_set
 from ttc_servers.train import improve as loop
 from ttc_servers.train.__main__ import MODELS, main
 from ttc_servers.train.improve import Sampled, canonical, chosen, fresh_problems, read
+from ttc_servers.train.llama import load_model
+from ttc_servers.train.quick import sample_folder
+from ttc_servers.train.sampler import sample
+from ttc_servers.train.tokenizer import load_tokenizer
 
 SAMPLES = [
     Sampled("a", "1", False),
@@ -93,3 +97,16 @@ def test_every_source_of_truth_chooses_among_the_same_samples(tmp_path, monkeypa
     options = "--rounds 1 --problems 2 -n 2 --measure-n 0 --truth gold majority"
     main(["improve", str(tmp_path), *options.split()])
     assert kept[:2] == kept[2:]
+
+
+def test_solutions_of_a_folder_are_those_of_the_model_and_depend_on_their_number_alone():
+    folder, problems = MODELS / "policy", fixed_test_set()[::125]
+    greedy = sample_folder(folder, problems, 1, 0.0, 0)
+    model, tokenizer = load_model(folder), load_tokenizer(folder)
+    assert {(i, own[0]) for i, own in enumerate(greedy)} == set(
+        sample(model, tokenizer, problems, 1, 0.0, 0)
+    )
+    three, one = (sample_folder(folder, problems[:2], n, 0.8, 5) for n in (3, 1))
+    assert [own[:1] for own in three] == one
+    assert sample_folder(folder, problems[:2], 1, 0.8, 6) != one
+    assert len({text for own in three for text in own}) > 2

@@ -38,7 +38,7 @@ class Stop(NamedTuple):
 
 
 STOPS = (
-    *(Stop("majority", 0.9), Stop("majority", 0.95), Stop("majority", 0.99)),
+    *(Stop("majority", level) for level in (0.88, 0.9, 0.95, 0.99)),
     *(Stop("weighted", None), Stop("weighted", 0.95)),
 )
 

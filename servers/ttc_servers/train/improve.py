@@ -24,7 +24,7 @@ from ttc_servers.train.llama import Llama, load_model
 from ttc_servers.train.loop import Schedule, train
 from ttc_servers.train.policy import policy_loss, save_folder
 from ttc_servers.train.prm import score_rows
-from ttc_servers.train.sampler import sample
+from ttc_servers.train.quick import sample_folder
 from ttc_servers.train.tokenizer import EOT, encode, load_tokenizer
 
 Truth = Literal["gold", "prm", "majority"]
@@ -73,20 +73,20 @@ def improve(
     """
     tokenizer = load_tokenizer(policy)
     start = folder / "round-0"
-    _measure(policy, start, tokenizer, each, schedule.seed, {"truth": None, "round": 0, "kept": 0})
+    _measure(policy, start, each, schedule.seed, {"truth": None, "round": 0, "kept": 0})
     for truth in truths:
         model, before = policy, start
         for number in range(1, rounds + 1):
             place = folder / truth / f"round-{number}"
             seeds = replace(schedule, seed=schedule.seed + number)
             if not (place / "model.safetensors").exists():
-                samples = _sample_round(model, before, tokenizer, each, seeds.seed)
+                samples = _sample_round(model, before, each, seeds.seed)
                 rows = _rows(samples, tokenizer, prm, truth, each.keep)
                 _train(place, model, tokenizer, rows, seeds, batch_size)
                 _write(place / "kept.json", len(rows))
             kept = json.loads((place / "kept.json").read_text())
             line = {"truth": truth, "round": number, "kept": kept}
-            _measure(place, place, tokenizer, each, schedule.seed, line)
+            _measure(place, place, each, schedule.seed, line)
             model = before = place
 
 
@@ -132,28 +132,16 @@ _Found = list[tuple[Problem, list[Sampled]]]
 """Problems with their samples."""
 
 
-def _sample_round(start: Path, place: Path, tokenizer: Tokenizer, each: Round, seed: int) -> _Found:
+def _sample_round(start: Path, place: Path, each: Round, seed: int) -> _Found:
     """Sample fresh problems from the policy in `start`; the texts stay in `place`."""
     problems, path = fresh_problems(each.problems, seed), place / "samples.json"
     if not path.exists():
-        found = _sampled(load_model(start), tokenizer, problems, each.n, each.temperature, seed)
-        _write(path, [[sampled.text for sampled in samples] for _, samples in found])
-    texts = json.loads(path.read_text())
+        _write(path, sample_folder(start, problems, each.n, each.temperature, seed))
+    return _read_all(problems, json.loads(path.read_text()))
+
+
+def _read_all(problems: Sequence[Problem], texts: Sequence[Sequence[str]]) -> _Found:
     return [(p, [read(p, text) for text in own]) for p, own in zip(problems, texts, strict=True)]
-
-
-def _sampled(
-    model: Llama,
-    tokenizer: Tokenizer,
-    problems: Sequence[Problem],
-    n: int,
-    temperature: float,
-    seed: int,
-) -> _Found:
-    found: _Found = [(problem, []) for problem in problems]
-    for index, text in sample(model, tokenizer, problems, n, temperature, seed):
-        found[index][1].append(read(problems[index], text))
-    return found
 
 
 def _rows(found: _Found, tokenizer: Tokenizer, prm: Path, truth: Truth, keep: int) -> list[Row]:
@@ -205,27 +193,20 @@ def _row(tokenizer: Tokenizer, problem: Problem, solution: str) -> Row:
     return row
 
 
-def _measure(
-    model_folder: Path,
-    place: Path,
-    tokenizer: Tokenizer,
-    each: Round,
-    seed: int,
-    line: dict[str, Any],
-) -> None:
+def _measure(folder: Path, place: Path, each: Round, seed: int, line: dict[str, Any]) -> None:
     """Print `line` with shares of the fixed test set: greedy, and pass and majority.
 
     What each problem came to stays in `outcomes.json`, for paired intervals.
     """
     path = place / "figures.json"
     if not path.exists():
-        model, problems = load_model(model_folder), fixed_test_set()
-        found = _sampled(model, tokenizer, problems, 1, 0.0, seed)
+        problems = fixed_test_set()
+        found = _read_all(problems, sample_folder(folder, problems, 1, 0.0, seed))
         outcomes = {"greedy": [samples[0].is_right for _, samples in found]}
         if n := each.measure_n:
             count = min(each.measure_problems, len(problems))
             some = [problems[i * len(problems) // count] for i in range(count)]
-            found = _sampled(model, tokenizer, some, n, each.temperature, seed)
+            found = _read_all(some, sample_folder(folder, some, n, each.temperature, seed))
             outcomes[f"pass@{n}"] = [any(one.is_right for one in own) for _, own in found]
             outcomes[f"maj@{n}"] = [_majority_is_right(own) for _, own in found]
         _write(place / "outcomes.json", outcomes)
