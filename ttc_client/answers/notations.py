@@ -22,6 +22,7 @@ _OTHER_CHOICE = re.compile(
     re.IGNORECASE,
 )
 _POINT = re.compile(r"[A-Z]'?(?:_\w|_\{\w+\})? ?(\(.*\))")
+_VECTORS = ("matrix", r"\begin{array", r"\langle")
 _TRANSPOSED = re.compile(r" ?\^ ?\{?(?:T|\\top)\}?$")
 _HAT = re.compile(
     r"\\(?:mathbf|boldsymbol|vec|hat)\s*\{\s*(?:\\(?:hat|mathbf|vec)\s*\{)?\s*\\?([ijk])(?:math)?\s*\}{1,2}"
@@ -57,6 +58,8 @@ def _choice(answer: Text, gold: Text) -> Iterator[Comparison]:
 
 def _point(answer: Text, gold: Text) -> Iterator[Comparison]:
     """Read `P(2,-1)` as (2,-1)."""
+    if "(" not in answer.plain or "(" not in gold.plain:
+        return
     for text, other in ((answer, gold), (gold, answer)):
         match = _POINT.fullmatch(text.plain)
         if match and (bracketed := enclosed(other.plain)) and "," in bracketed[1]:
@@ -65,6 +68,8 @@ def _point(answer: Text, gold: Text) -> Iterator[Comparison]:
 
 def _vector(answer: Text, gold: Text) -> Iterator[Comparison]:
     """Read `(1,2)`, `\\langle 1,2\\rangle` and `[1,2]^T` as the vector that a matrix writes."""
+    if not any(mark in text.plain for text in (answer, gold) for mark in _VECTORS):
+        return
     for text, other in ((answer, gold), (gold, answer)):
         rows, bracketed = matrix_rows(text.plain), enclosed(_TRANSPOSED.sub("", other.plain))
         if text.plain.startswith(r"\langle") and (angled := enclosed(text.plain)):
@@ -86,10 +91,10 @@ def _spelled(answer: Text, gold: Text) -> Iterator[Comparison]:
     raw = answer.raw.strip("$ ")
     if raw.startswith("{") and raw.endswith("}") and re.search(r"[|:]", raw):
         yield ((rf"\{{{raw[1:-1]}\}}", gold.plain),)
-    if is_value(gold.plain) and (match := _COMBINATIONS.fullmatch(answer.plain)):
+    if (match := _COMBINATIONS.fullmatch(answer.plain)) and is_value(gold.plain):
         top, bottom = filter(None, match.groups())
         yield ((rf"\binom{{{top}}}{{{bottom}}}", gold.plain),)
-    if is_value(gold.plain) and (match := _OHMS.fullmatch(answer.plain)):
+    if (match := _OHMS.fullmatch(answer.plain)) and is_value(gold.plain):
         yield ((match[1], gold.plain),)
     if any(both.fullmatch(gold.words) and both.fullmatch(answer.words) for both in _ALIKE):
         yield ((gold.raw, gold.raw),)
