@@ -89,8 +89,13 @@ class ContextLengthError(RequestError):
     """A trajectory is longer than the model's context."""
 
 
-class OneChoiceError(RequestError):
-    """The server takes one continuation per request; `middleware.singly` splits those for more."""
+class TooManyError(RequestError):
+    """The server gives `most` continuations per request; `middleware.parts` splits larger ones."""
+
+    def __init__(self, url: str, most: int = 1) -> None:
+        given = "one continuation" if most == 1 else f"{most} continuations"
+        super().__init__(f"{url} takes {given} per request", url=url)
+        self.most = most
 
 
 class ProtocolError(ServerError):

@@ -10,7 +10,8 @@ class Usage:
     """What was spent, as the servers counted it. Adds up with `+`.
 
     A request that was closed early counts in `cancelled_requests`, and its tokens, which no
-    server reports, nowhere. `prm_completion_tokens` are those that a judge wrote. `retries` counts
+    server reports, nowhere. `prm_completion_tokens` are those that a judge wrote. Of the policy's
+    tokens, `estimated_tokens` are counted by their text, because a server did not. `retries` counts
     the requests sent again and `failures` the sequences given up, both by what was wrong
     (`ServerError.cause`).
     """
@@ -21,6 +22,7 @@ class Usage:
     prm_tokens: int = 0
     prm_cached_tokens: int = 0
     prm_completion_tokens: int = 0
+    estimated_tokens: int = 0
     policy_requests: int = 0
     prm_requests: int = 0
     cancelled_requests: int = 0

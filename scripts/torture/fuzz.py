@@ -37,7 +37,7 @@ from ttc_client.clients.connect import connect_policy, connect_prm
 from ttc_client.clients.http import Server
 from ttc_client.clients.session import Session
 from ttc_client.errors import ProtocolError, ServerError
-from ttc_client.middleware.singly import singly
+from ttc_client.middleware.parts import in_parts
 from ttc_client.search.ports import SampleRequest, Samples, ScoreRequest, Scores
 from ttc_client.types import Finish, Problem, Usage
 
@@ -204,7 +204,7 @@ async def fuzz_policy(name: str, seeds: Iterable[int]) -> Tally:
         for seed in seeds:
             spoil(seed)
             forgetful = replace(cast(Any, client))  # one that has learnt nothing from earlier cases
-            sample = singly(forgetful.sample, partial(getattr, forgetful, "asks_singly"))
+            sample = in_parts(forgetful.sample, partial(getattr, forgetful, "most_choices"))
             await _case(tally, f"{name} {seed}", sample(request), _wrong_samples)
     return tally
 

@@ -42,6 +42,7 @@ SERVERS = {
         "outcome, classification",
     ),
     "TGI": (PRM_SERVERS["tgi"].replies(lambda _: 0.5), "RLHFlow, TGI"),
+    "llama.cpp": (PRM_SERVERS["llama-cpp"].replies(lambda _: 0.5), "RLHFlow, llama.cpp"),
     "TEI": (PRM_SERVERS["tei"].replies(lambda _: 0.5), "outcome, TEI"),
 }
 

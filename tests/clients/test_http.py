@@ -303,6 +303,48 @@ async def test_a_key_that_the_server_repeats_is_hidden():
         assert key not in repr(server)
 
 
+async def test_headers_of_ones_own_are_sent_and_their_values_hidden():
+    login, team = "Basic dXNlcjpzM2NyZXQ=", "red-team-token"
+    said = {"error": f"no {team} by {login} or dXNlcjpzM2NyZXQ="}
+    headers = {"Authorization": login, "X-Team": team}
+    served = {"/ask": lambda _: web.json_response(said, status=403)}
+    async with scripted_server(served) as scripted, Session() as session:
+        server = Server(session, scripted.url, 5, api_key="sk-0123456789", headers=headers)
+        with pytest.raises(RequestError, match=r"no \*\*\* by \*\*\* or \*\*\*"):
+            await ask(server)
+        assert team not in repr(server)
+    assert scripted.headers[0]["Authorization"] == login
+    assert scripted.headers[0]["X-Team"] == team
+
+
+HINTS = [
+    (401, {}, "no", "the server wants an API key: set the API key"),
+    (401, {"WWW-Authenticate": "Bearer realm=x"}, "no", "the server wants an API key"),
+    (401, {"WWW-Authenticate": 'Basic realm="x"'}, "", "wants Basic .* --header Authorization="),
+    (400, {}, "No connected db.", "refuses this API key"),  # LiteLLM, for a key it does not know
+    (413, {}, "too large", "client_max_body_size"),
+]
+
+
+@pytest.mark.parametrize(("status", "headers", "said", "hint"), HINTS)
+async def test_a_refusal_says_how_to_mend_it(status, headers, said, hint):
+    def refuse(_):
+        return web.json_response({"error": said}, status=status, headers=headers)
+
+    async with answering(refuse) as server:
+        with pytest.raises(RequestError, match=hint):
+            await ask(server)
+
+
+@pytest.mark.parametrize(
+    ("status", "hint"), [(424, "answered 424"), (504, "read time-out of a proxy")]
+)
+async def test_what_may_pass_says_what_it_is_likely_to_be(status, hint):
+    async with answering(lambda _: web.Response(status=status)) as server:
+        with pytest.raises(TransientServerError, match=hint):
+            await ask(server)
+
+
 @pytest.mark.parametrize("key", ["sk-0123456789", "sk-" + "0123456789" * 200])
 async def test_a_key_in_what_is_not_even_http_is_hidden(key):
     async with sending(f"{key}\r\n\r\n".encode()) as server:

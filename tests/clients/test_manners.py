@@ -10,7 +10,7 @@ from tests.clients.test_policy_contract import QUESTION
 from tests.clients.test_vllm import policy as vllm_policy
 from tests.fakes.scripted_server import completions
 from ttc_client.errors import RequestError
-from ttc_client.middleware.singly import singly
+from ttc_client.middleware.parts import in_parts
 
 
 def refusal(message: str, status: int = 400) -> web.Response:
@@ -61,6 +61,65 @@ async def test_a_server_that_refuses_n_is_asked_one_by_one_and_not_asked_again(p
     assert asked.count(4) == 1
 
 
+SAID_OF_MOST = [
+    ("Field 'n': Value must be between 1 <= value <= 4", 400),  # llama-server of 4 slots
+    ("n must be at most 4", 400),
+    ("Number of choices (n) must be less than or equal to 4", 422),
+    ("'n' must be between 1 and 4", 400),
+]
+
+
+@pytest.mark.parametrize(("said", "status"), SAID_OF_MOST)
+async def test_a_limit_that_a_refusal_states_is_used_to_the_full(said, status):
+    def reply(payload):
+        if payload["n"] > 4:
+            return refusal(said, status)
+        return choices(*[str(payload["seed"] + i) for i in range(payload["n"])])
+
+    async with policy(**{"/v1/completions": reply}) as (server, client):
+        root = await client.root(QUESTION)
+        for _ in range(2):
+            samples = await split(client, ask(root, n=10, stop=()))
+            assert [step.text for step in samples.steps] == [str(5 + i) for i in range(10)]
+        asked = [payload["n"] for payload in server.payloads("/v1/completions")]
+    assert asked.count(10) == 1
+    assert sorted(asked) == [2, 2, 4, 4, 4, 4, 10]
+
+
+NEUTRAL_500 = "'<' not supported between instances of 'int' and 'NoneType'"
+
+
+async def test_a_field_on_which_a_server_fails_each_time_is_left_out():
+    """As llama-cpp-python does on `top_k: -1`."""
+
+    def reply(payload):
+        if payload.get("top_k") == -1:
+            return refusal(NEUTRAL_500, 500)
+        return choices(*["x"] * payload["n"])
+
+    async with policy(**{"/v1/completions": reply}) as (server, client):
+        root = await client.root(QUESTION)
+        for _ in range(2):
+            await client.sample(ask(root, n=2))
+        payloads = server.payloads("/v1/completions")
+    assert "top_k" not in payloads[-1]
+    assert payloads[-1]["n"] == 2
+    assert sum("top_k" in payload for payload in payloads) == 3  # of 2 requests, and one repetition
+
+
+async def test_a_mishap_teaches_nothing():
+    failures = iter([500])
+
+    def reply(payload):
+        if status := next(failures, None):
+            return refusal("worker died", status)
+        return choices(*["x"] * payload["n"])
+
+    async with policy(**{"/v1/completions": reply}) as (server, client):
+        await client.sample(ask(await client.root(QUESTION), n=2))
+        assert server.payloads("/v1/completions")[-1]["top_k"] == -1
+
+
 async def test_chat_that_passes_over_n_is_asked_one_by_one():
     path = "/v1/chat/completions"
     async with policy(**{path: lambda p: chat_choices(str(p["seed"]))}) as (server, client):
@@ -79,7 +138,7 @@ async def test_vllms_api_behind_a_gateway_that_gives_one_choice_is_asked_one_by_
         return good(payload | {"n": 1})
 
     async with vllm_policy(**{"/v1/completions": reply}) as (server, client):
-        sample = singly(client.sample, lambda: client.asks_singly)
+        sample = in_parts(client.sample, lambda: client.most_choices)
         for _ in range(2):
             samples = await sample(ask(await client.root(QUESTION), n=3))
         asked = [payload["n"] for payload in server.payloads("/v1/completions")]

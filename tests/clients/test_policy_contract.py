@@ -13,8 +13,8 @@ from ttc_client.clients.connect import connect_policy
 from ttc_client.clients.http import Server
 from ttc_client.clients.prompts import question, render_llama3
 from ttc_client.clients.session import Session
-from ttc_client.errors import ConfigError, OneChoiceError
-from ttc_client.middleware.singly import singly
+from ttc_client.errors import ConfigError, TooManyError
+from ttc_client.middleware.parts import in_parts
 from ttc_client.search.ports import SampleRequest
 from ttc_client.types import Message, Step, Trajectory
 
@@ -39,7 +39,7 @@ async def policy(kind, write=WRITTEN.get, *, model=None, timeout_s=5.0, **more):
     async with scripted_server(kind.replies(write) | more) as server, Session() as session:
         client = Server(session, server.url, timeout_s, "secret", "THE_KEY")
         opened = await connect_policy(client, kind.api, model)
-        yield server, opened, singly(opened.sample, lambda: opened.asks_singly)
+        yield server, opened, in_parts(opened.sample, lambda: opened.most_choices)
 
 
 def ask(trajectory: Trajectory, **changes) -> SampleRequest:
@@ -64,13 +64,13 @@ async def test_continuations_come_back_in_order_with_their_delimiter_and_finish(
     assert [(step.text, step.finish) for step in samples.steps] == list(WRITTEN.values())
 
 
-async def test_a_client_that_asks_singly_refuses_more_and_any_other_does_not(kind):
+async def test_a_client_that_gives_one_refuses_more_and_any_other_does_not(kind):
     async with policy(kind) as (server, client, sample):
         root = await client.root(QUESTION)
         await sample(ask(root))
-        if client.asks_singly:
+        if client.most_choices:
             before = len(server.requests)
-            with pytest.raises(OneChoiceError, match=server.url):
+            with pytest.raises(TooManyError, match=server.url):
                 await client.sample(ask(root))
             assert len(server.requests) == before
         else:
@@ -84,6 +84,8 @@ async def test_it_says_how_much_its_model_reads_and_how_much_room_is_left(kind):
     assert room[0] == 64
     if client.context_length is None:
         assert room[1] == 4096
+    elif not client.speaks_ids and client.most_choices != 1:
+        assert room[1] == 4095  # the prompt is counted by the server alone
     else:
         assert client.context_length == 4096
         assert 512 < room[1] < 1096

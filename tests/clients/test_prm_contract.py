@@ -135,6 +135,7 @@ async def test_the_name_says_which_model_and_how_it_is_asked(kind):
 
 
 FACTS = {
+    "llama-cpp": PRMFacts("model", 4096, (GOOD, BAD)),
     "score": PRMFacts(),
     "generative-scoring": PRMFacts("model", 4096, (GOOD, BAD)),
     "completions": PRMFacts("model", 4096, (GOOD, BAD)),

@@ -14,7 +14,7 @@ from ttc_client.clients.prompts import question
 from ttc_client.clients.session import Session
 from ttc_client.clients.tgi import TGIPolicy
 from ttc_client.errors import ConfigError, ContextLengthError, ProtocolError, RequestError
-from ttc_client.middleware.singly import singly
+from ttc_client.middleware.parts import in_parts
 from ttc_client.types import Prompt, Step, Trajectory, Usage
 
 
@@ -112,7 +112,7 @@ async def test_no_more_requests_are_in_flight_than_the_server_takes():
 
     async with policy(max_concurrent_requests=2) as (server, client):
         server.replies["/generate"] = hold
-        sample = singly(client.sample, lambda: client.asks_singly)
+        sample = in_parts(client.sample, lambda: client.most_choices)
         task = asyncio.create_task(sample(ask(await client.root(QUESTION), n=5)))
         for _ in range(5):
             answer = await asyncio.wait_for(arrived.get(), 5)

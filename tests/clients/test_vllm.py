@@ -4,6 +4,7 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 
 import pytest
+from aiohttp import web
 
 from tests.fakes.scripted_server import completions, models, scripted_server, tokenize
 from tests.fakes.templates import IN_LLAMA3
@@ -11,7 +12,13 @@ from ttc_client.clients.http import Server
 from ttc_client.clients.prompts import question, render_llama3
 from ttc_client.clients.session import Session
 from ttc_client.clients.vllm import VLLMPolicy
-from ttc_client.errors import ConfigError, ContextLengthError, ProtocolError, RequestError
+from ttc_client.errors import (
+    ConfigError,
+    ContextLengthError,
+    ProtocolError,
+    RequestError,
+    TransientServerError,
+)
 from ttc_client.search.ports import SampleRequest
 from ttc_client.types import Message, Prompt, Step, Trajectory
 
@@ -261,3 +268,46 @@ async def test_sampling_fields_of_ones_own_are_sent():
         await client.sample(ask(await client.root(QUESTION), **own))
         (payload,) = server.payloads("/v1/completions")
     assert {name: payload[name] for name in own} == own
+
+
+@pytest.mark.parametrize("status", [500, 422])
+async def test_a_gateway_that_refuses_its_own_ids_is_sent_text_from_then_on(status, caplog):
+    """As LiteLLM's `hosted_vllm/` does: it has no /tokenize, and returns the ids of the prompt."""
+    good = completions(lambda payload, i: ("a step\n\n", "stop", "\n\n"))
+
+    def complete(payload):
+        if not isinstance(payload["prompt"], str):
+            said = {"error": {"message": "Unmapped prompt format"}}
+            return web.json_response(said, status=status)
+        return good(payload | {"prompt": [1, *map(ord, payload["prompt"])]})
+
+    served = {"/v1/models": models(), "/v1/completions": complete}
+    async with scripted_server(served) as scripted, Session() as session:
+        client = await VLLMPolicy.connect(Server(session, scripted.url, 5), None, IN_LLAMA3)
+        root = await client.root(QUESTION)
+        first = await client.sample(ask(root, n=2))
+        prompt = replace(root.prompt, ids=first.prompt_ids)
+        step = first.steps[0]
+        for _ in range(2):
+            samples = await client.sample(ask(Trajectory(prompt, (step,)), n=2))
+        prompts = [payload["prompt"] for payload in scripted.payloads("/v1/completions")]
+    assert [one.text for one in samples.steps] == ["a step\n\n"] * 2
+    assert not client.speaks_ids
+    assert prompts[0] == root.prompt.text
+    assert prompts[-2:] == [root.prompt.text + step.text] * 2
+    assert caplog.text.count("refuses token ids") == 1
+
+
+async def test_a_failure_of_a_server_that_takes_ids_is_not_taken_for_a_refusal():
+    answers = iter([200, 500])
+    good = completions(lambda payload, i: ("a step\n\n", "stop", "\n\n"))
+
+    def complete(payload):
+        return good(payload) if next(answers) == 200 else web.Response(status=500)
+
+    async with policy(**{"/v1/completions": complete}) as (_, client):
+        root = await client.root(QUESTION)
+        await client.sample(ask(root, n=1))
+        with pytest.raises(TransientServerError):
+            await client.sample(ask(root, n=1))
+    assert client.speaks_ids

@@ -16,13 +16,14 @@ CHECKS = {
     "token ids": lambda server, policy: tokens.token_ids(policy),
     "stop strings": lambda server, policy: sampling.stop_strings(policy),
     "seeds": lambda server, policy: sampling.seeds(policy, SearchParams()),
+    "repeats": lambda server, policy: sampling.repeats(policy, SearchParams()),
     "prefix cache": sampling.prefix_cache,
 }
 
 
 async def check(name, *faults, **options):
     async with fake_vllm(*faults, **options) as (_, server):
-        asking = IN_LLAMA3 if "no /tokenize" in faults else None
+        asking = IN_LLAMA3 if {"no /tokenize", "ids refused"} & {*faults} else None
         found = await CHECKS[name](server, await VLLMPolicy.connect(server, None, asking))
     assert found.name == name
     return found
@@ -51,6 +52,8 @@ async def test_a_good_server_passes(name):
         ("stop strings", "silent", "warn", "wrote only ''"),
         ("seeds", "seeds ignored", "warn", "other samples"),
         ("seeds", "siblings alike", "fail", "all samples"),
+        ("token ids", "ids refused", "warn", "steps continue from text"),
+        ("repeats", "replies cached", "warn", "the same text"),
         ("prefix cache", "cache off", "warn", "off"),
         ("prefix cache", "cache untold", "warn", "do not say how much was cached"),
     ],
@@ -82,6 +85,6 @@ async def test_text_mode_is_checked_as_far_as_it_goes():
         context = await tokens.context(policy, SearchParams())
         stop = await sampling.stop_strings(policy)
         once = await tokens.bos(server, policy)
-    assert (ids.status, context.status) == ("skip", "skip")
+    assert (ids.status, context.status) == ("skip", "ok")
     assert (stop.status, stop.seen) == ("ok", "a step ends at its blank line")
     assert (once.status, once.seen) == ("ok", "once (id 1)")

@@ -39,6 +39,13 @@ class FakeVLLM:
 
         def complete(payload: dict[str, Any]) -> Any:
             self.reads += "cache off" not in self.faults
+            if self._has("ids refused"):  # as by LiteLLM before a vLLM
+                if not isinstance(payload["prompt"], str):
+                    said = {"error": {"message": "Unmapped prompt format"}}
+                    return web.json_response(said, status=500)
+                payload = payload | {"prompt": [BOS, *map(ord, payload["prompt"])]}
+            if self._has("replies cached"):
+                payload = payload | {"seed": 7}
             reply = generate(payload)
             self._spoil(reply)
             return reply
@@ -52,7 +59,9 @@ class FakeVLLM:
             "/v1/completions": complete,
             "/generative_scoring": self._score,
         }
-        return {path: reply for path, reply in replies.items() if f"no {path}" not in self.faults}
+        missing = {"/tokenize"} if self._has("ids refused") else set[str]()
+        missing |= {path for path in replies if self._has(f"no {path}")}
+        return {path: reply for path, reply in replies.items() if path not in missing}
 
     def _has(self, fault: str) -> bool:
         return fault in self.faults

@@ -107,6 +107,34 @@ def _tgi(judge: Judge) -> dict[str, Handler]:
     return tgi(generate)
 
 
+def _llama_cpp(judge: Judge) -> dict[str, Handler]:
+    """Answer as llama.cpp's server does, which gives one prompt no list, and cuts what it gives."""
+
+    def verdict(index: int, payload: Payload, prompt: str) -> Payload:
+        assert payload["logit_bias"] == [[GOOD, 100.0], [BAD, 100.0]]
+        good = judge(prompt)
+        labels = [{"id": GOOD, "token": "+", "prob": good}, {"id": BAD, "prob": 1 - good}]
+        labels.sort(key=lambda label: -label["prob"])
+        said = {"index": index, "content": "+", "tokens_evaluated": 9}
+        said["completion_probabilities"] = [{"id": GOOD, "prob": good, "top_probs": labels}]
+        return {name: said[name] for name in payload["response_fields"]}
+
+    def complete(payload: Payload) -> Any:
+        said = [verdict(i, payload, prompt) for i, prompt in enumerate(payload["prompt"])]
+        return said if len(said) > 1 else said[0]
+
+    return {
+        "/v1/models": models(),
+        "/props": lambda _: {"total_slots": 4, "default_generation_settings": {"n_ctx": 4096}},
+        "/tokenize": lambda payload: {"tokens": [*map(ord, payload.get("content", ""))]},
+        "/completion": complete,
+    }
+
+
+def _spoil_llama_cpp(reply: Any) -> object:
+    return (reply[0] if isinstance(reply, list) else reply)["completion_probabilities"].pop()
+
+
 def _tei(judge: Judge) -> dict[str, Handler]:
     labels = {"id2label": {"0": "LABEL_0"}, "label2id": {"LABEL_0": 0}}
     info = {"model_id": "reward", "model_type": {"reranker": labels}, "max_client_batch_size": 32}
@@ -180,6 +208,14 @@ PRM_SERVERS = {
         _read_prompts,
         lambda r: r["choices"].pop(),
         form="math-shepherd",
+        bounded=True,
+    ),
+    "llama-cpp": PRMServer(
+        "llama-cpp",
+        "/completion",
+        _llama_cpp,
+        _read_prompts,
+        _spoil_llama_cpp,
         bounded=True,
     ),
     "token-classify": PRMServer(

@@ -112,6 +112,9 @@ def completions(write: Callable[[dict[str, Any], int], tuple[str, str, Any]]) ->
     """Answer like vLLM; `write(payload, i)` gives text, finish_reason and stop_reason."""
 
     def reply(payload: dict[str, Any]) -> Reply:
+        if payload["model"] != "model" and "n" not in payload:
+            said = f"The model `{payload['model']}` does not exist."
+            return web.json_response({"error": {"message": said}}, status=404)
         choices = []
         for i in range(payload["n"]):
             text, finish, stop = write(payload, i)

@@ -58,14 +58,14 @@ async def test_what_may_pass_is_asked_again_unchanged():
 
 
 async def test_a_body_may_be_garbled_after_other_failures():
-    port = Port(*[passing()] * 6, garbled(), garbled(), passing(), garbled(), garbled(), "fine")
+    port = Port(*[passing(503)] * 6, garbled(), garbled(), passing(), garbled(), garbled(), "fine")
     assert await repeat(port)(Request()) == "fine"
 
 
 async def test_pauses_double_up_to_a_bound_and_differ():
     pauses = [0.0] * 12
     for _ in range(20):
-        port = Port(*[passing()] * 12, "fine")
+        port = Port(*[passing(503)] * 12, "fine")
         await repeat(port, timeout_s=1e6)(Request())
         for i, pause in enumerate(port.pauses):
             middle = min(30, 0.5 * 2**i)
@@ -98,8 +98,13 @@ async def test_a_server_that_always_sends_garbage_is_told_so():
 
 @pytest.mark.parametrize(
     "port",
-    [Port(passing()), Port(passing(), seconds=100), Port(passing(retry_after_s=1e9)), Port(None)],
-    ids=["500 for ever", "slow 500", "retry in 30 years", "silent"],
+    [
+        Port(passing(503)),
+        Port(passing(503), seconds=100),
+        Port(passing(retry_after_s=1e9)),
+        Port(None),
+    ],
+    ids=["503 for ever", "slow 503", "retry in 30 years", "silent"],
 )
 async def test_a_server_that_fails_for_ever_ends_in_its_error_within_the_deadline(port):
     if port.answers == [None]:
@@ -108,6 +113,19 @@ async def test_a_server_that_fails_for_ever_ends_in_its_error_within_the_deadlin
         await repeat(port)(Request())
     assert now() <= 600
     assert len(port.requests) < 40
+
+
+async def test_a_server_that_fails_on_a_request_in_the_same_words_is_given_up_soon():
+    port = Port(passing(body="'<' not supported"))
+    with pytest.raises(TransientServerError, match="busy; given up after 5 attempts because") as e:
+        await repeat(port)(Request())
+    assert now() < 30
+    assert e.value.body == "'<' not supported"
+
+
+async def test_failures_in_other_words_are_others():
+    failures = [passing(body="a"), passing(body="b"), passing(503, body="b"), passing(body="b")] * 3
+    assert await repeat(Port(*failures, "fine"))(Request()) == "fine"
 
 
 async def test_the_error_that_ends_it_says_what_the_server_said():
@@ -127,7 +145,7 @@ async def test_what_is_merely_slow_is_not_blamed_on_the_failure_of_another():
 
 async def test_a_run_has_a_budget_which_answers_refill():
     budget, answered = RetryBudget(), Port("fine")
-    broken = repeat(Port(passing(retry_after_s=0)), timeout_s=1e9, budget=budget)
+    broken = repeat(Port(passing(503, retry_after_s=0)), timeout_s=1e9, budget=budget)
     with pytest.raises(TransientServerError, match="no retries left"):
         await broken(Request())
     assert budget.left < 1

@@ -391,7 +391,7 @@ async def test_a_search_fails_if_all_of_it_does():
 async def test_where_each_continuation_has_a_request_one_that_fails_costs_one(monkeypatch):
     from ttc_client.clients.functions import FunctionPolicy
 
-    monkeypatch.setattr(FunctionPolicy, "asks_singly", True)
+    monkeypatch.setattr(FunctionPolicy, "most_choices", 1)
     asked: list[int | None] = []
 
     def is_third(request: SampleRequest) -> bool:

@@ -35,7 +35,7 @@ _FLAGS = {
 _ALWAYS_SHOWN = {"strategy", "n", "m", "vote", "seed", "policy", "prm", "policy_api", "prm_api"}
 """What matters most; `--help-all` shows the rest."""
 
-_SEVERAL = ("policy", "prm", "step_delimiter")
+_SEVERAL = ("policy", "prm", "step_delimiter", "header")
 """Flags that may be given more than once."""
 
 _CHOICES = {
@@ -129,6 +129,12 @@ _HELP: dict[str, tuple[str, str]] = {
         SERVERS,
         "Header by which a router in front of replicas keeps requests with the same prefix "
         "together, such as X-Session-ID.",
+    ),
+    "header": (
+        SERVERS,
+        "NAME=VARIABLE: send a header whose value an environment variable holds, such as "
+        "Authorization=LOGIN; policy:NAME=VARIABLE for the policy's servers alone, prm: for the "
+        "verifier's. Repeat it for several.",
     ),
     "ca_bundle": (SERVERS, "File of CA certificates to trust besides the system's (PEM)."),
     "check": (SERVERS, "Refuse servers that would ruin a search, as ttc doctor finds them."),

@@ -16,8 +16,8 @@ from ttc_client.clients.models import served_model
 from ttc_client.clients.prompts import RLHFLOW_VERDICTS
 from ttc_client.clients.replies import Unexpected, in_order
 from ttc_client.clients.scores import PRMFacts, checked_scores
+from ttc_client.clients.tokenization import tokenize
 from ttc_client.clients.usage import TokenUsage, counted
-from ttc_client.clients.vllm import tokenize
 from ttc_client.errors import ContextLengthError
 from ttc_client.search.ports import ScoreRequest, Scores
 from ttc_client.together import together

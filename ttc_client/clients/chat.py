@@ -5,7 +5,21 @@ from typing import Any
 from ttc_client.clients.http import Server
 from ttc_client.clients.manners import Manners
 from ttc_client.clients.openai_replies import Chat, whole_completions
+from ttc_client.clients.templates import FIX
+from ttc_client.errors import RequestError
 from ttc_client.search.ports import SampleRequest, Samples
+
+
+def cannot_continue(
+    url: str, model: str, is_templated: bool, refusal: RequestError | None
+) -> RequestError:
+    """Return the error for a step that is asked for where chat alone is offered."""
+    said = f"{url} offers only chat{f' ({refusal})' if refusal else ''}, which cannot continue a "
+    said += "solution: "
+    if not is_templated:
+        said = f"{url} does not say how {model} reads a conversation, so that no solution can be "
+        said += f"continued: {FIX}, or "
+    return RequestError(f"{said}use greedy, majority or best-of-n", url=url)
 
 
 async def sample_chat(
@@ -13,7 +27,7 @@ async def sample_chat(
 ) -> Samples:
     """Sample `n` whole completions, each as one step.
 
-    Raises OneChoiceError where the server takes one per request, and ServerError.
+    Raises TooManyError where the server takes one per request, and ServerError.
     """
     payload: dict[str, Any] = {
         "messages": [{"role": turn.role, "content": turn.content} for turn in request.messages],

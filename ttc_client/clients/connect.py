@@ -1,13 +1,14 @@
 """Open a client for a server, through the API that is named or that the server has."""
 
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import msgspec
 
 from ttc_client.clients import wire
 from ttc_client.clients.causal import CausalPRM, CompletionScoring, GenerativeScoring
 from ttc_client.clients.http import Server
+from ttc_client.clients.llama_cpp import LlamaCppScoring, Props
 from ttc_client.clients.models import NOT_OFFERED, served_model
 from ttc_client.clients.outcome import TEIPrediction, VLLMClassification
 from ttc_client.clients.pooling import StepPooling, TokenClassification
@@ -16,10 +17,13 @@ from ttc_client.clients.scores import PRMFacts, ScoreProtocol
 from ttc_client.clients.templates import Asking
 from ttc_client.clients.tgi import TGIPolicy
 from ttc_client.clients.tgi_scoring import TGIScoring
-from ttc_client.clients.vllm import VLLMPolicy, tokenize
+from ttc_client.clients.tokenization import tokenize
+from ttc_client.clients.vllm import VLLMPolicy
 from ttc_client.errors import ProtocolError, RequestError, TransientServerError
 from ttc_client.search.ports import SampleRequest, Samples, ScoreRequest, Scores
 from ttc_client.types import Message, Step, Trajectory
+
+T = TypeVar("T")
 
 
 class PolicyClient(Protocol):
@@ -27,8 +31,8 @@ class PolicyClient(Protocol):
 
     `context_length` is how many tokens the model reads and writes, None if the server does not
     say. `speaks_ids` says whether it continues from token ids and returns those it wrote.
-    `asks_singly` says whether a request may ask for one continuation only: then `sample` raises
-    OneChoiceError for more, and may do so once before `asks_singly` becomes true.
+    `most_choices` says how many continuations a request may ask for, None for any number: `sample`
+    raises TooManyError for more, and may do so once before `most_choices` says so.
 
     `address` is the server as it is asked, None for a function.
 
@@ -50,7 +54,7 @@ class PolicyClient(Protocol):
     def speaks_ids(self) -> bool: ...
 
     @property
-    def asks_singly(self) -> bool: ...
+    def most_choices(self) -> int | None: ...
 
     async def root(self, messages: Sequence[Message]) -> Trajectory: ...
 
@@ -108,6 +112,8 @@ async def connect_prm(server: Server, api: str, form: str = "auto") -> PRMClient
             return await VLLMClassification.connect(server)
         case "tgi":
             return await TGIScoring.connect(server, form)
+        case "llama-cpp":
+            return await LlamaCppScoring.connect(server, form)
         case "tei":
             return await TEIPrediction.connect(server)
         case _:
@@ -129,6 +135,8 @@ async def _detect(server: Server) -> str:
         return "generative-scoring"
     if info := await _info(server):
         return "tgi" if info.max_total_tokens is not None else "tei"
+    if await _gets(server, "/props", Props):
+        return "llama-cpp"
     model, _ = await served_model(server, None)
     if await _answers(server, "/classify", {"model": model, "input": ["1"]}, msgspec.Raw):
         return "classify"
@@ -164,12 +172,17 @@ async def _exists(server: Server, path: str) -> bool:
 
 
 async def _info(server: Server) -> _Info | None:
+    info = await _gets(server, "/info", _Info)
+    return info if info and (info.max_total_tokens, info.model_type) != (None, None) else None
+
+
+async def _gets(server: Server, path: str, reply: type[T]) -> T | None:
+    """Return what a server says at a path; None where it has none, or says something else."""
     try:
-        info = await server.get("/info", _Info)
+        return await server.get(path, reply)
     except RequestError as error:
         if error.status not in NOT_OFFERED:
             raise
         return None
     except ProtocolError:
         return None
-    return info if info.max_total_tokens is not None or info.model_type is not None else None

@@ -24,6 +24,7 @@ from ttc_client.clients.replies import (
     OthersReply,
     Unexpected,
     error_message,
+    is_of_model,
     seconds_to_wait,
     shown,
 )
@@ -52,7 +53,8 @@ _NO_COMMON_VERSION = re.compile("PROTOCOL_VERSION|UNSUPPORTED_PROTOCOL|NO_PROTOC
 _NO_TLS = re.compile("WRONG_VERSION_NUMBER|HTTP_REQUEST|PACKET_LENGTH|RECORD_LAYER")
 _TLS_ALERT = r": b'\x15\x03"
 """How `BrokenOffError` shows what a server that speaks TLS answers to a plain request."""
-_TRANSIENT = frozenset({408, 425, 429})
+_TRANSIENT = frozenset({408, 424, 425, 429})
+"""TGI and TEI answer 424 to what failed while it was computed."""
 _REFUSED = frozenset({400, 413, 422})
 _TOO_LONG = re.compile(
     r"context.?(length|window|size|limit)|input_tokens|max_seq_len|n_ctx|too many (\w+ )?tokens|"
@@ -63,10 +65,15 @@ _TOO_LONG = re.compile(
     r"(`inputs`|`max_new_tokens`).{0,60}must|reduce the length",
     re.IGNORECASE,
 )
+_WRONG_KEY = re.compile("no connected db", re.IGNORECASE)
+"""What LiteLLM's proxy answers, as 400, to a key that it does not know."""
 _HINTS = {
     401: "the server wants an API key: set {key_variable}",
     403: "the server refuses this API key: check {key_variable}",
     404: "is this the right server, and its base URL without a path?",
+    413: "a proxy allows no body of this size (nginx: client_max_body_size)",
+    504: "most likely the read time-out of a proxy before the server, which is shorter than the "
+    "answer takes (nginx: proxy_read_timeout): raise it, or ask for less with --max-tokens",
 }
 
 
@@ -75,10 +82,13 @@ P = TypeVar("P", bound=ProtocolError)
 
 @dataclass(frozen=True, slots=True)
 class Failures:
-    """Makes the errors of one server; `key_variable` names where its API key came from."""
+    """Makes the errors of one server, without its `secrets`: API key and own headers' values.
+
+    `key_variable` names where the API key came from.
+    """
 
     url: str
-    api_key: str | None = field(repr=False)
+    secrets: tuple[str, ...] = field(repr=False)
     key_variable: str
 
     def refused(
@@ -87,8 +97,8 @@ class Failures:
         """Return the error for an answer that is not 200, in the server's own words."""
         said = shown(self._redacted(error_message(self._without_key(body))), limit=1000)
         text = f"{self.url}{path} answered {status}" + (f": {said}" if said else "")
-        if hint := _HINTS.get(status):
-            text += f" ({hint.format(key_variable=self.key_variable)})"
+        if hint := self._hint(status, said, headers.get("www-authenticate", "")):
+            text += f" ({hint})"
         if _may_pass(status):
             return TransientServerError(
                 text,
@@ -102,6 +112,21 @@ class Failures:
         too_long = status in _REFUSED and _TOO_LONG.search(said)
         kind = ContextLengthError if too_long else RequestError
         return kind(text, url=self.url, status=status, body=said)
+
+    def _hint(self, status: int, said: str, wanted: str) -> str:
+        """Return how to mend a refusal; `wanted` is what WWW-Authenticate asks for."""
+        scheme = wanted.split(" ", 1)[0].capitalize()
+        if status == 401 and scheme not in ("", "Bearer"):
+            return (
+                f"the server wants {shown(scheme)} authentication: put the value of the header, "
+                f"such as '{shown(scheme)} ...', into a variable and name it with "
+                "--header Authorization=VARIABLE"
+            )
+        if status == 404 and is_of_model(said):
+            return "--model names the model"
+        if status == 400 and _WRONG_KEY.search(said):
+            status = 403
+        return _HINTS.get(status, "").format(key_variable=self.key_variable)
 
     def broken_off(
         self, path: str, timeout_s: float, silence_s: float, error: Exception
@@ -202,10 +227,14 @@ class Failures:
         )
 
     def _without_key(self, body: bytes) -> bytes:
-        return redacted_body(body, self.api_key)
+        for secret in self.secrets:
+            body = redacted_body(body, secret)
+        return body
 
     def _redacted(self, text: str) -> str:
-        return redacted(text, self.api_key).encode(errors="replace").decode()
+        for secret in self.secrets:
+            text = redacted(text, secret)
+        return text.encode(errors="replace").decode()
 
 
 def _may_pass(status: int) -> bool:

@@ -32,7 +32,7 @@ class FunctionPolicy:
     model: str
     context_length: int | None = None
     speaks_ids = False
-    asks_singly = False
+    most_choices = None
     address = None
 
     @classmethod

@@ -70,7 +70,8 @@ class Server:
     """A server's address, and how to speak to it.
 
     `timeout_s` bounds one exchange from the first byte sent to the last received. The API key
-    goes into the request's header and nowhere else; `key_variable` names where it came from.
+    goes into the request's header and nowhere else, unless `headers`, which no message shows
+    either, hold another Authorization; `key_variable` names where the key came from.
     Requests go through `proxy`, if there is one. The header `session_header` tells a router which
     requests share a prefix. What is OpenAI's lies below `api`.
 
@@ -83,6 +84,7 @@ class Server:
     timeout_s: float
     api_key: str | None = field(default=None, repr=False)
     key_variable: str = "the API key"
+    headers: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
     proxy: str | None = None
     session_header: str | None = None
     api: str = "/v1"
@@ -90,7 +92,14 @@ class Server:
     @property
     def failures(self) -> Failures:
         """The errors of this server."""
-        return Failures(self.url, self.api_key, self.key_variable)
+        return Failures(self.url, self._secrets, self.key_variable)
+
+    @property
+    def _secrets(self) -> tuple[str, ...]:
+        """What no message may show: the API key, and headers' values with and without a scheme."""
+        values = self.headers.values()
+        words = [word for value in values for word in (value, value.rpartition(" ")[2])]
+        return tuple(dict.fromkeys(filter(None, (self.api_key, *words))))
 
     async def get(self, path: str, reply_type: type[T]) -> T:
         """GET a path and decode its JSON, within `GET_TIMEOUT_S`."""
@@ -215,7 +224,9 @@ class Server:
         self, route: Route, method: str, path: str, body: bytes | None, headers: Mapping[str, str]
     ) -> bytes:
         lines = [f"{name}: {value}\r\n" for name, value in headers.items()]
-        if self.api_key:
+        if self.headers:
+            lines += [f"{name}: {value}\r\n" for name, value in self.headers.items()]
+        if self.api_key and "Authorization" not in self.headers:
             lines.append(f"Authorization: Bearer {self.api_key}\r\n")
         if body is not None:
             lines.append(f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n")

@@ -82,7 +82,7 @@ class Judge:
         if model is None:
             server, name, _ = await served_policy(server, None)
         else:
-            server, name = await find_api(server), model
+            (server, _), name = await find_api(server, model), model
         way = await _way(server, name, prompt, verdicts)
         return cls(server, name, prompt, way, of_itself)
 

@@ -17,9 +17,9 @@ from ttc_client.clients.http import Server
 from ttc_client.clients.judge_prompts import JudgePrompt
 from ttc_client.clients.logprobs import ChatToken, is_reported
 from ttc_client.clients.replies import Unexpected
+from ttc_client.clients.tokenization import tokenize, tokenize_chat
 from ttc_client.clients.usage import TokenUsage, counted
 from ttc_client.clients.verdicts import VerdictForm
-from ttc_client.clients.vllm import tokenize, tokenize_chat
 from ttc_client.together import together
 from ttc_client.types import Usage
 

@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from ttc_client.errors import ContextLengthError, OneChoiceError, ServerError
+from ttc_client.errors import ContextLengthError, ServerError, TooManyError
 
 T = TypeVar("T")
 Fields = Mapping[str, Any]
@@ -27,7 +27,9 @@ NEUTRAL: Fields = {
 """Values that change nothing, sent to override a model's own defaults."""
 
 _REFUSED = (400, 422)
-_SERVERS_CHOICE = ("seed", "temperature", "top_p")
+_FAILED = 500
+"""What some servers answer to a value that they cannot take."""
+_SERVERS_CHOICE = ("seed", "temperature", "top_p", "stream_options")
 """What a server may take out of our hands, if it knows the field not at all."""
 
 _UNKNOWN = re.compile(
@@ -47,6 +49,13 @@ _SEVERAL = re.compile(
     re.IGNORECASE,
 )
 
+_MOST = re.compile(
+    r"(?:<=?|less than or equal to|at most|no more than|up to|between \S+ and|maximum(?: of| is)?|"
+    r"max(?:imum)? (?:allowed|value)\D{0,5})\s*(\d+)",
+    re.IGNORECASE,
+)
+"""How a refusal of `n` states the most that may be asked for."""
+
 _LOG = logging.getLogger(__name__)
 
 
@@ -54,14 +63,16 @@ _LOG = logging.getLogger(__name__)
 class Manners:
     """How one server is asked.
 
-    `single` says that it takes one continuation per request. Fields in `left_out` are not sent,
-    and those in `renamed` under another name.
+    `most` is how many continuations it gives per request, None where no limit is known. Fields in
+    `left_out` are not sent, and those in `renamed` under another name. `takes_ids` says whether it
+    takes token ids, None until it was sent some.
     """
 
     url: str
-    single: bool = False
+    most: int | None = None
     left_out: set[str] = field(default_factory=set[str])
     renamed: dict[str, str] = field(default_factory=dict[str, str])
+    takes_ids: bool | None = None
     _answered: set[bool] = field(default_factory=set[bool])
     _tried: bool = False
     _trying: asyncio.Lock = field(default_factory=asyncio.Lock)
@@ -69,13 +80,13 @@ class Manners:
     async def ask(self, send: Callable[[Fields], Awaitable[T]], fields: Fields) -> T:
         """Send a request's fields, and again without those that the server can do without.
 
-        Raises OneChoiceError where it turns out to take no `n` above 1, and the server's refusal
-        where nothing can be left out.
+        Raises TooManyError where it turns out to take no such `n`, and the server's refusal where
+        nothing can be left out.
         """
         several = fields.get("n", 1) > 1
         while True:
-            if several and self.single:
-                raise self.one_choice()
+            if self.most is not None and fields.get("n", 1) > self.most:
+                raise self.too_many()
             sent = self._as_taken(fields)
             try:
                 answer = await send(sent)
@@ -86,14 +97,14 @@ class Manners:
                 self._answered.add(several)
                 return answer
 
-    def passed_over(self) -> OneChoiceError:
+    def passed_over(self) -> TooManyError:
         """Remember that the server gives one continuation, however many are asked for."""
-        self.single = True
-        return self.one_choice()
+        self.most = 1
+        return self.too_many()
 
-    def one_choice(self) -> OneChoiceError:
-        """Return the error for a request for more than one continuation."""
-        return OneChoiceError(f"{self.url} takes one continuation per request", url=self.url)
+    def too_many(self, most: int | None = None) -> TooManyError:
+        """Return the error for a request for more continuations than the server gives."""
+        return TooManyError(self.url, most or self.most or 1)
 
     def _as_taken(self, fields: Fields) -> Fields:
         if not (self.left_out or self.renamed):
@@ -104,11 +115,13 @@ class Manners:
     async def _learn(
         self, send: Callable[[Fields], Awaitable[Any]], sent: Fields, refusal: ServerError
     ) -> bool:
-        """Return whether the request may be sent in another way now; raises OneChoiceError."""
-        several = sent.get("n", 1) > 1
-        says_several = several and bool(_SEVERAL.search(refusal.body))
+        """Return whether the request may be sent in another way now; raises TooManyError."""
+        n = sent.get("n", 1)
+        says_several = n > 1 and bool(_SEVERAL.search(refusal.body))
         if isinstance(refusal, ContextLengthError):
             return False
+        if refusal.status == _FAILED and not says_several:
+            return await self._try_less(send, sent, again=True)
         if refusal.status not in _REFUSED and not (says_several and (refusal.status or 0) >= 500):
             return False
         if refuses(refusal, "stop") or is_for_chat(refusal):
@@ -116,9 +129,10 @@ class Manners:
         if self._learn_names(sent, refusal.body):
             return True
         if says_several and sent.get("temperature") == 0:  # vLLM refuses that alone
-            raise self.one_choice() from refusal
+            raise self.too_many(1) from refusal
         if says_several:
-            raise self.passed_over() from refusal
+            self.most = _stated(refusal.body, n)
+            raise self.too_many() from refusal
         return await self._try_less(send, sent)
 
     def _learn_names(self, sent: Fields, said: str) -> bool:
@@ -133,26 +147,31 @@ class Manners:
         self._leave_out(dispensable)
         return bool(dispensable)
 
-    async def _try_less(self, send: Callable[[Fields], Awaitable[Any]], sent: Fields) -> bool:
+    async def _try_less(
+        self, send: Callable[[Fields], Awaitable[Any]], sent: Fields, *, again: bool = False
+    ) -> bool:
         """Find out, once, whether a server refuses several continuations or neutral fields.
 
-        A server that has answered a request of the kind is not suspected.
+        A server that has answered a request of the kind is not suspected. What may have been a
+        mishap is sent `again` first.
         """
         several = sent.get("n", 1) > 1
-        before = self.single, len(self.left_out)
+        before = self.most, len(self.left_out)
         async with self._trying:
-            if before != (self.single, len(self.left_out)):
+            if before != (self.most, len(self.left_out)):
                 return True  # another request has found out meanwhile
             neutral = [name for name, value in sent.items() if _is_neutral(name, value)]
             if self._tried or several in self._answered or not (neutral or several):
                 return False
+            if again and await _takes(send, sent):
+                return True
             self._tried = True
             one = {name: 1 if name == "n" else value for name, value in sent.items()}
             least = {name: value for name, value in one.items() if name not in neutral}
             if not await _takes(send, least):
                 return False
             if several and (not neutral or await _takes(send, one)):
-                self.single = True
+                self.most = 1
             else:
                 self._leave_out(neutral)
             return True
@@ -178,6 +197,12 @@ def refuses(error: ServerError, field_name: str) -> bool:
 def is_for_chat(refusal: ServerError) -> bool:
     """Return whether a server refuses a text because its model is for chat alone."""
     return refusal.status in _REFUSED and bool(_FOR_CHAT.search(refusal.body))
+
+
+def _stated(said: str, n: int) -> int:
+    """Return the limit below `n` that a refusal states, 1 where it states none."""
+    stated = [int(number) for number in _MOST.findall(said)]
+    return max((number for number in stated if 0 < number < n), default=1)
 
 
 def _is_neutral(name: str, value: Any) -> bool:

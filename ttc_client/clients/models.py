@@ -7,11 +7,12 @@ import logging
 import re
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import msgspec
 
 from ttc_client.clients.http import Server
-from ttc_client.errors import ConfigError, ProtocolError, RequestError
+from ttc_client.errors import ConfigError, ProtocolError, RequestError, ServerError
 
 NOT_OFFERED = (404, 405, 501)
 
@@ -42,6 +43,12 @@ class _Models(msgspec.Struct):
     data: list[_Model]
 
 
+class _Written(msgspec.Struct):
+    """That the answer to a completion was one."""
+
+    choices: list[Any]
+
+
 async def served_model(server: Server, wanted: str | None) -> tuple[str, int | None]:
     """Return the name and context length of the model that an OpenAI-style server offers.
 
@@ -57,6 +64,9 @@ async def served_policy(server: Server, wanted: str | None) -> tuple[Server, str
     """
     server, models = await _found(server)
     if wanted is not None:
+        if all(model.id != wanted for model in models):
+            await _insist(server, models, wanted)
+            return server, wanted, None
         return server, *_chosen(server, models, wanted)
     writing = [model for model in models if model.writes]
     if models and not writing:
@@ -71,12 +81,29 @@ async def served_policy(server: Server, wanted: str | None) -> tuple[Server, str
     return server, name, context_length
 
 
-async def find_api(server: Server) -> Server:
-    """Return the server with the place of its API; as it is if it lists no models at either."""
+async def find_api(server: Server, model: str) -> tuple[Server, int | None]:
+    """Return the server with the place of its API, and what a model reads there.
+
+    The server as it is, and None, for what it does not list.
+    """
     try:
-        return (await _found(server))[0]
-    except (RequestError, ProtocolError):
-        return server
+        server, models = await _found(server)
+    except ServerError:
+        return server, None
+    return server, next((_context_length(one, models) for one in models if one.id == model), None)
+
+
+async def _insist(server: Server, models: Sequence[_Model], wanted: str) -> None:
+    """Raise ConfigError unless a server that lists other names answers to this one.
+
+    As routers do that list no name, or one of their own.
+    """
+    payload = {"model": wanted, "prompt": "1", "max_tokens": 1}
+    try:
+        await server.post(f"{server.api}/completions", payload, _Written)
+    except (RequestError, ProtocolError) as refusal:
+        raise _not_served(server, models, wanted) from refusal
+    _LOG.warning("%s lists %s and answers to %s", server.url, _listed(models), wanted)
 
 
 async def _found(server: Server) -> tuple[Server, Sequence[_Model]]:
@@ -100,7 +127,11 @@ def _chosen(server: Server, models: Sequence[_Model], wanted: str | None) -> tup
     for model in models:
         if wanted in (None, model.id):
             return model.id, _context_length(model, models)
-    raise ConfigError(f"model is {wanted!r}, but {server.url} serves {_listed(models)}")
+    raise _not_served(server, models, wanted)
+
+
+def _not_served(server: Server, models: Sequence[_Model], wanted: str | None) -> ConfigError:
+    return ConfigError(f"model is {wanted!r}, but {server.url} serves {_listed(models)}")
 
 
 def _context_length(model: _Model, models: Sequence[_Model]) -> int | None:

@@ -5,15 +5,14 @@ chat gives whole completions, which are enough for greedy, majority and best-of-
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, TypeVar
-from urllib.parse import urlsplit
 
 import msgspec
 import openai
 
-from ttc_client.clients.chat import sample_chat
+from ttc_client.clients.chat import cannot_continue, sample_chat
 from ttc_client.clients.echo import Echo
 from ttc_client.clients.finishes import whole_finish
 from ttc_client.clients.full_context import within_context
@@ -30,21 +29,27 @@ from ttc_client.clients.openai_replies import (
     written,
 )
 from ttc_client.clients.openai_sdk import open_sdk, our_errors, said_in
-from ttc_client.clients.openai_stream import check_length, check_text, continuation, end_of_stop
+from ttc_client.clients.openai_stream import (
+    Begun,
+    check_length,
+    check_text,
+    continuation,
+    end_of_stop,
+)
 from ttc_client.clients.prompts import text_step
-from ttc_client.clients.replies import Unexpected
+from ttc_client.clients.replies import Unexpected, is_of_model
 from ttc_client.clients.templates import (
-    FIX,
     Asking,
     Render,
     apply_template,
     find_render,
     tokenize_and_back,
 )
+from ttc_client.clients.usage import TokenUsage
 from ttc_client.errors import RequestError, TransientServerError
 from ttc_client.search.ports import SampleRequest, Samples
 from ttc_client.thoughts import opened_by
-from ttc_client.types import Message, Prompt, Step, Trajectory
+from ttc_client.types import Finish, Message, Prompt, Step, Trajectory
 
 R = TypeVar("R")
 
@@ -71,7 +76,7 @@ class OpenAIPolicy:
     chat_only: bool = False
     silent: bool = False
     reasonless: bool = False
-    context_length = None
+    context_length: int | None = None
     speaks_ids = False
 
     @classmethod
@@ -83,13 +88,13 @@ class OpenAIPolicy:
         Raises ConfigError for a server that serves no model that writes.
         """
         if model is None:
-            server, model, _ = await served_policy(server, None)
-        elif urlsplit(server.url).path:
-            server = await find_api(server)
+            server, model, context_length = await served_policy(server, None)
+        else:
+            server, context_length = await find_api(server, model)
         asking = asking or Asking()
         render = await find_render(server, asking, (apply_template, tokenize_and_back))
-        found = Manners(server.url), Echo(model), asking, render
-        return cls(server, open_sdk(server), model, *found)
+        kept = Manners(server.url), Echo(model), asking, render
+        return cls(server, open_sdk(server), model, *kept, context_length=context_length)
 
     @property
     def address(self) -> Server:
@@ -97,9 +102,9 @@ class OpenAIPolicy:
         return self.server
 
     @property
-    def asks_singly(self) -> bool:
-        """Whether a request may ask for one continuation only."""
-        return self.manners.single or self.silent
+    def most_choices(self) -> int | None:
+        """How many continuations a request may ask for, None where no limit is known."""
+        return 1 if self.silent else self.manners.most
 
     @property
     def _path(self) -> str:
@@ -114,8 +119,8 @@ class OpenAIPolicy:
         return text_step(text)
 
     async def room(self, trajectory: Trajectory, wanted: int) -> int:
-        """Return `wanted`, because the server does not say how much its model reads."""
-        return wanted
+        """Return `wanted`, or what the model reads and writes in all: the prompt is not counted."""
+        return wanted if self.context_length is None else min(wanted, self.context_length - 1)
 
     async def root(self, messages: Sequence[Message]) -> Trajectory:
         """Return the empty trajectory of a prompt, templated if the template is known."""
@@ -125,9 +130,12 @@ class OpenAIPolicy:
     async def sample(self, request: SampleRequest) -> Samples:
         """Sample `n` continuations, in the best way that the server offers.
 
-        Raises OneChoiceError where it turns out to take one per request, and ServerError. A
+        Raises TooManyError where it turns out to take one per request, and ServerError. A
         trajectory that fills the context has empty continuations, cut by length.
         """
+        room = await self.room(request.trajectory, request.max_tokens)
+        if room < request.max_tokens:
+            request = replace(request, max_tokens=room)
         return await within_context(self._sample, request)
 
     async def _sample(self, request: SampleRequest) -> Samples:
@@ -138,11 +146,13 @@ class OpenAIPolicy:
             try:
                 return await self._complete(request)
             except RequestError as error:
-                if error.status not in NOT_OFFERED and not is_for_chat(error):
+                not_offered = error.status in NOT_OFFERED and not is_of_model(error.body)
+                if not (not_offered or is_for_chat(error)):
                     raise
                 refusal = error
         if request.stop or request.trajectory.steps or request.is_piece:
-            raise self._cannot_continue(request, refusal) from refusal
+            is_templated = bool(request.trajectory.prompt.text)
+            raise cannot_continue(self.server.url, self.model, is_templated, refusal) from refusal
         try:
             samples = await self._chat(request)
         except RequestError as error:
@@ -155,19 +165,9 @@ class OpenAIPolicy:
         self.chat_only = refusal is not None or self.chat_only
         return samples
 
-    def _cannot_continue(
-        self, request: SampleRequest, refusal: RequestError | None
-    ) -> RequestError:
-        url, why = self.server.url, f" ({refusal})" if refusal else ""
-        said = f"{url} offers only chat{why}, which cannot continue a solution: "
-        if not request.trajectory.prompt.text:
-            said = f"{url} does not say how {self.model} reads a conversation, so that no solution "
-            said += f"can be continued: {FIX}, or "
-        return RequestError(f"{said}use greedy, majority or best-of-n", url=url)
-
     async def _complete(self, request: SampleRequest) -> Samples:
         if request.n > 1 and self.silent and request.stop:
-            raise self.manners.one_choice()
+            raise self.manners.too_many(1)
         if request.stop and self.silent:
             return await self._stream(request)
         fields = self._fields(request) | self._text_logprobs(request)
@@ -234,17 +234,23 @@ class OpenAIPolicy:
         """
         text, num_tokens, num_chunks = "", 0, 0
         logprobs: list[TokenLogprobs] = []
+        ended: Finish | None = None
+        usage: TokenUsage | None = None
         with our_errors(self.server, self._path):
             stream = await self.manners.ask(
                 partial(self._open_stream, request),
                 self._fields(request)
                 | self._text_logprobs(request)
-                | {"stop": list(request.ends) or None},
+                | {"stop": list(request.ends) or None, "stream_options": {"include_usage": True}},
             )
             async with stream:
                 async for chunk in stream:
                     num_chunks += 1
-                    for piece in msgspec.convert(chunk, Chunk, from_attributes=True).choices or ():
+                    read = msgspec.convert(chunk, Chunk, from_attributes=True)
+                    usage = read.usage or usage
+                    if ended:  # the usage comes last, if at all
+                        break
+                    for piece in read.choices or ():
                         check_text(piece.text or "")
                         seen = max(0, len(text) - max(map(len, request.stop)))
                         text += piece.text or ""
@@ -253,30 +259,31 @@ class OpenAIPolicy:
                             logprobs.append(read_logprobs(piece.logprobs, request.top_logprobs))
                         check_length(request.max_tokens, len(text), num_tokens)
                         if end := end_of_stop(text, request.stop, seen):
-                            return continuation(text[:end], "stop", num_tokens, logprobs)
+                            return continuation(request, text[:end], "stop", num_tokens, logprobs)
                         if reason := piece.finish_reason:
-                            finish = whole_finish(reason, wrote=bool(text))
-                            return continuation(text, finish, num_tokens, logprobs)
+                            ended = whole_finish(reason, wrote=bool(text))
                     if num_chunks > request.max_tokens + _SPARE_CHUNKS:
                         raise Unexpected(f"{num_chunks} chunks for {request.max_tokens} tokens")
-        if text and self.reasonless:
-            finish = whole_finish(None, wrote=True, used_up=num_tokens >= request.max_tokens)
-            return continuation(text, finish, num_tokens, logprobs)
+        if text and not ended and self.reasonless:
+            ended = whole_finish(None, wrote=True, used_up=num_tokens >= request.max_tokens)
+        if ended:
+            return continuation(request, text, ended, num_tokens, logprobs, usage)
         raise TransientServerError(
             f"{self.server.url}{self._path} ended a stream before its end", url=self.server.url
         )
 
-    async def _open_stream(self, request: SampleRequest, taken: Fields) -> Any:
+    async def _open_stream(self, request: SampleRequest, taken: Fields) -> Begun:
         headers = taken["extra_headers"]
         body = {name: value for name, value in taken.items() if name != "extra_headers"}
         with our_errors(self.server, self._path):
-            return await self.client.completions.create(
+            stream = await self.client.completions.create(
                 model=self.model,
                 prompt=request.text,
                 stream=True,
                 extra_body=body,
                 extra_headers=headers,
             )
+            return Begun(stream, await anext(stream, None))  # a refusal comes with its first event
 
     async def _chat(self, request: SampleRequest) -> Samples:
         messages: list[Any] = [{"role": m.role, "content": m.content} for m in request.messages]

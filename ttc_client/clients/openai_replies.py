@@ -4,7 +4,7 @@ Servers differ in the fields that they leave out. Knows nothing of HTTP or of th
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import msgspec
 from msgspec import UNSET, UnsetType
@@ -12,6 +12,7 @@ from msgspec import UNSET, UnsetType
 from ttc_client.clients.calls import only_said, with_calls
 from ttc_client.clients.finishes import kept, names_stop_string, says_which_end, whole_finish
 from ttc_client.clients.logprobs import read_logprobs
+from ttc_client.clients.prompts import estimated_tokens
 from ttc_client.clients.replies import Dropped, Unexpected, in_order
 from ttc_client.clients.usage import TokenUsage, counted
 from ttc_client.search.ports import SampleRequest, Samples
@@ -40,11 +41,12 @@ class _Choice(msgspec.Struct):
 
 
 class Completion(msgspec.Struct):
-    """The answer of `/v1/completions`."""
+    """The answer of `/v1/completions`; llama.cpp alone gives `timings`."""
 
     choices: list[_Choice]
     usage: TokenUsage | None = None
     model: str | None = None
+    timings: Any = None
 
 
 class _Part(msgspec.Struct):
@@ -86,6 +88,7 @@ class Chat(msgspec.Struct):
     choices: list[_ChatChoice]
     usage: TokenUsage | None = None
     model: str | None = None
+    timings: Any = None
 
 
 class _Piece(msgspec.Struct):
@@ -95,12 +98,19 @@ class _Piece(msgspec.Struct):
 
 
 class Chunk(msgspec.Struct):
-    """An event of a stream, which the SDK passes on unchecked."""
+    """An event of a stream, which the SDK passes on unchecked; the last may hold the `usage`."""
 
     choices: list[_Piece] | None = None
+    usage: TokenUsage | None = None
 
 
 C = TypeVar("C", _Choice, _ChatChoice)
+
+
+class _Reply(Protocol[C]):
+    choices: list[C]
+    usage: TokenUsage | None
+    timings: Any
 
 
 def written(request: SampleRequest, reply: Completion) -> Samples:
@@ -119,7 +129,7 @@ def written(request: SampleRequest, reply: Completion) -> Samples:
             text += stop
         return _step(request, choice, text, finish, num_tokens)
 
-    return _read(request, reply.choices, reply.usage, step)
+    return _read(request, reply, lambda choice: len(choice.text or ""), step)
 
 
 def _matched(choice: _Choice) -> int | str | None:
@@ -147,7 +157,11 @@ def whole_completions(request: SampleRequest, reply: Chat, *, thinks: bool = Tru
         said = with_thought(thought, (answer or "") if calls else answer)
         return _step(request, choice, only_said(said) + calls, finish, num_tokens)
 
-    return _read(request, reply.choices, reply.usage, step)
+    def length(choice: _ChatChoice) -> int:
+        thought, answer, _ = _said(choice.message)
+        return len(thought) + len(answer or "") + len(_calls(choice.message))
+
+    return _read(request, reply, length, step)
 
 
 def _said(message: _Message) -> tuple[str, str | None, str]:
@@ -180,20 +194,39 @@ def _without_content(message: _Message, field: str) -> Dropped:
 
 def _read(
     request: SampleRequest,
-    choices: Sequence[C],
-    usage: TokenUsage | None,
+    reply: _Reply[C],
+    length: Callable[[C], int],
     step: Callable[[C, int], Step],
 ) -> Samples:
-    spent = counted(usage).by_policy()
-    share = _share(request, spent)
+    spent = counted(reply.usage).by_policy()
+    choices = _in_order(reply.choices, request.n)
+    of_one = reply.timings is not None and request.n > 1
+    if of_one or not spent.completion_tokens:
+        num_tokens = _estimated(request, [*map(length, choices)], spent.completion_tokens)
+        estimated = sum(num_tokens) - spent.completion_tokens
+        spent += Usage(completion_tokens=estimated, estimated_tokens=estimated)
+    else:
+        num_tokens = [_share(request, spent)] * request.n
 
-    def read(choice: C) -> Step | Dropped:
+    def read(choice: C, num_tokens: int) -> Step | Dropped:
         try:
-            return step(choice, share)
+            return step(choice, num_tokens)
         except Dropped as dropped:
             return dropped
 
-    return kept([read(choice) for choice in _in_order(choices, request.n)], spent)
+    return kept([read(*each) for each in zip(choices, num_tokens, strict=True)], spent)
+
+
+def _estimated(request: SampleRequest, lengths: Sequence[int], first: int) -> Sequence[int]:
+    """Return the tokens of each choice, by its characters.
+
+    llama.cpp counts the `first` choice alone; 0 says that nothing is counted.
+    """
+    if first and lengths[0]:
+        found = [first, *(1 + length * first // lengths[0] for length in lengths[1:])]
+    else:
+        found = [estimated_tokens(length) for length in lengths]
+    return [min(num_tokens, request.max_tokens) for num_tokens in found]
 
 
 def _in_order(choices: Sequence[C], count: int) -> Sequence[C]:

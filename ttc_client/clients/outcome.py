@@ -15,8 +15,8 @@ from ttc_client.clients.http import Server
 from ttc_client.clients.models import served_model
 from ttc_client.clients.replies import Unexpected, in_order
 from ttc_client.clients.scores import PRMFacts, per_item, probability, solutions
+from ttc_client.clients.tokenization import tokenize_chat
 from ttc_client.clients.usage import TokenUsage, counted
-from ttc_client.clients.vllm import tokenize_chat
 from ttc_client.errors import RequestError
 from ttc_client.search.ports import ScoreRequest, Scores
 from ttc_client.search.steps import STEP_DELIMITER

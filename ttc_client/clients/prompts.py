@@ -46,7 +46,12 @@ def question(problem: str, system_prompt: str) -> tuple[Message, Message]:
 
 def text_step(text: str) -> Step:
     """Return a text as a step for a policy that speaks text; its tokens are estimated."""
-    return Step(text, "stop", 1 + len(text) // _CHARACTERS_PER_TOKEN)
+    return Step(text, "stop", estimated_tokens(len(text)))
+
+
+def estimated_tokens(length: int) -> int:
+    """Return about how many tokens a text of so many characters has, where no server says."""
+    return 1 + length // _CHARACTERS_PER_TOKEN
 
 
 RLHFLOW_SYSTEM = llama3_turn("system", _LLAMA3_DATES)

@@ -93,6 +93,18 @@ class _FlatError(msgspec.Struct):
         return self.error or self.detail or self.text
 
 
+_NO_MODEL = re.compile(
+    r"model\b.{0,200}\b(not (be )?(found|exist|available|served)|n't exist|unknown)|"
+    r"(no|unknown|invalid)( such)? model|no \w+ (available |serving )?for model",
+    re.IGNORECASE | re.DOTALL,
+)
+
+
+def is_of_model(said: str) -> bool:
+    """Return whether a refusal is about the name of a model."""
+    return bool(_NO_MODEL.search(said))
+
+
 def error_message(body: bytes) -> str:
     """Return a server's message of failure, or the start of a body that has no known shape."""
     for shape in (_NestedError, list[_NestedError], _ListedError, _FlatError):

@@ -23,7 +23,7 @@ from ttc_client.clients.replies import Unexpected
 from ttc_client.clients.templates import FIX, Asking, Render, chat_tokenize, find_render
 from ttc_client.clients.usage import Count
 from ttc_client.deadlines import clock_stopped
-from ttc_client.errors import ConfigError, ContextLengthError, OneChoiceError, RequestError
+from ttc_client.errors import ConfigError, ContextLengthError, RequestError, TooManyError
 from ttc_client.search.ports import SampleRequest, Samples
 from ttc_client.thoughts import opened_by
 from ttc_client.types import Finish, Message, Prompt, Step, Trajectory, Usage
@@ -119,7 +119,7 @@ class TGIPolicy:
     tgi: TGIModel
     asking: Asking
     render: Render
-    asks_singly = True
+    most_choices = 1
     speaks_ids = False
 
     @classmethod
@@ -168,12 +168,12 @@ class TGIPolicy:
     async def sample(self, request: SampleRequest) -> Samples:
         """Sample one continuation; TGI counts the tokens it generates, but not those it reads.
 
-        Raises OneChoiceError for n > 1, ContextLengthError for a prompt that fills the context,
+        Raises TooManyError for n > 1, ContextLengthError for a prompt that fills the context,
         and ServerError. A trajectory that fills it has an empty continuation, cut by length.
         """
         url = self.tgi.server.url
         if request.n > 1:
-            raise OneChoiceError(f"{url}/generate takes one continuation per request", url=url)
+            raise TooManyError(url)
         if request.min_p or request.presence_penalty:
             raise RequestError(
                 "TGI has neither min_p nor presence_penalty: leave them out", url=url

@@ -5,9 +5,9 @@ that the server returned. So no step boundary is tokenized again, there is one B
 is trimmed, and every request finds its prefix in the server's cache.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass, field
-from typing import Annotated, Any
+from typing import Any
 
 import msgspec
 
@@ -15,25 +15,20 @@ from ttc_client.clients.chat import sample_chat
 from ttc_client.clients.echo import Echo, check_length
 from ttc_client.clients.finishes import kept, whole_finish
 from ttc_client.clients.full_context import within_context
-from ttc_client.clients.http import Server
+from ttc_client.clients.http import Answer, Server
+from ttc_client.clients.ids import by_ids
 from ttc_client.clients.logprobs import read_logprobs
 from ttc_client.clients.manners import Manners
 from ttc_client.clients.models import served_policy
 from ttc_client.clients.prompts import render_llama3, text_step
 from ttc_client.clients.replies import Dropped, Unexpected, in_order
 from ttc_client.clients.templates import FIX, Asking, Render, as_chat, find_render, left_open
+from ttc_client.clients.tokenization import TokenId, tokenize, tokenize_chat
 from ttc_client.clients.usage import TokenUsage, counted
 from ttc_client.errors import ContextLengthError, RequestError
 from ttc_client.search.ports import SampleRequest, Samples
 from ttc_client.thoughts import opened_by
 from ttc_client.types import Message, Prompt, Step, Trajectory, Usage
-
-_TokenId = Annotated[int, msgspec.Meta(ge=0, lt=1 << 31)]
-"""An upper bound, because no server gives the size of its vocabulary."""
-
-
-class _Tokens(msgspec.Struct):
-    tokens: Annotated[list[_TokenId], msgspec.Meta(min_length=1)]
 
 
 class _Choice(msgspec.Struct):
@@ -41,7 +36,7 @@ class _Choice(msgspec.Struct):
     text: str
     finish_reason: str | None = None
     stop_reason: int | str | None = None
-    token_ids: tuple[_TokenId, ...] | None = None
+    token_ids: tuple[TokenId, ...] | None = None
     prompt_token_ids: msgspec.Raw = msgspec.Raw(b"null")
     """Repeated in every choice; decoded only where the prompt was sent as text."""
     logprobs: msgspec.Raw = msgspec.Raw(b"null")
@@ -51,25 +46,6 @@ class _Completion(msgspec.Struct):
     choices: list[_Choice]
     usage: TokenUsage | None = None
     model: str | None = None
-
-
-async def tokenize(server: Server, text: str, *, add_special_tokens: bool) -> tuple[int, ...]:
-    """Return the token ids of a text."""
-    payload = {"prompt": text, "add_special_tokens": add_special_tokens}
-    return tuple((await server.post("/tokenize", payload, _Tokens)).tokens)
-
-
-async def tokenize_chat(
-    server: Server,
-    messages: Sequence[Mapping[str, str]],
-    *,
-    add_generation_prompt: bool,
-    asking: Asking | None = None,
-) -> tuple[int, ...]:
-    """Return the token ids of a conversation in the model's own template."""
-    payload: dict[str, Any] = {"messages": messages, "add_generation_prompt": add_generation_prompt}
-    payload = (asking or Asking()).with_kwargs(payload)
-    return tuple((await server.post("/tokenize", payload, _Tokens)).tokens)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +61,6 @@ class VLLMPolicy:
     asking: Asking = field(default_factory=Asking)
     render: Render | None = None
     closes_thought: str = ""
-    speaks_ids = True
 
     @classmethod
     async def connect(
@@ -109,9 +84,14 @@ class VLLMPolicy:
         return self.server
 
     @property
-    def asks_singly(self) -> bool:
-        """Whether a request may ask for one continuation only."""
-        return self.manners.single
+    def speaks_ids(self) -> bool:
+        """Whether it continues from token ids: not where the server turned out to refuse them."""
+        return self.manners.takes_ids is not False
+
+    @property
+    def most_choices(self) -> int | None:
+        """How many continuations a request may ask for, None where no limit is known."""
+        return self.manners.most
 
     async def root(self, messages: Sequence[Message]) -> Trajectory:
         """Return the empty trajectory of a prompt, templated and tokenized.
@@ -160,7 +140,7 @@ class VLLMPolicy:
     async def sample(self, request: SampleRequest) -> Samples:
         """Sample `n` continuations in one request; their ids include the stop string's token.
 
-        Raises ContextLengthError for a prompt that fills the context, OneChoiceError where the
+        Raises ContextLengthError for a prompt that fills the context, TooManyError where the
         server turns out to take one continuation per request, and ServerError. A trajectory that
         fills the context has empty continuations, cut by length.
         """
@@ -176,22 +156,27 @@ class VLLMPolicy:
                 raise self._too_long(len(ids))
             return Samples((Step("", "length", 0),) * request.n, ids, Usage())
         sent = msgspec.json.encode(ids)
-        answer = await self.manners.ask(
-            lambda fields: self.server.ask(
-                f"{self.server.api}/completions", fields, _Completion, request.session
-            ),
-            self._payload(request, msgspec.Raw(sent) if ids else request.text, max_tokens),
-        )
+
+        def ask(prompt: msgspec.Raw | str) -> Awaitable[Answer[_Completion]]:
+            return self.manners.ask(
+                lambda fields: self.server.ask(
+                    f"{self.server.api}/completions", fields, _Completion, request.session
+                ),
+                self._payload(request, prompt, max_tokens),
+            )
+
+        known = request.text if request.trajectory.prompt.text else ""
+        answer = await by_ids(self.manners, ask, msgspec.Raw(sent) if ids else None, known)
         with answer as reply:
             if len(reply.choices) == 1 < request.n:
                 raise self.manners.passed_over()
             choices = in_order(reply.choices, request.n)
             self.echo.check_model(reply.model)
-            if ids:
+            if ids and self.speaks_ids:
                 self.echo.check_prompt(sent, choices[0].prompt_token_ids)
-            if ids and not answer.is_first:
-                counts = counted(reply.usage).prompt_tokens or 0
-                check_length(len(ids), request.n, counts)
+                if not answer.is_first:
+                    counts = counted(reply.usage).prompt_tokens or 0
+                    check_length(len(ids), request.n, counts)
             read = [_step(request, max_tokens, choice) for choice in choices]
             return kept(read, _spent(reply.usage, read), ids or _prompt_ids(choices[0]))
 
@@ -236,7 +221,7 @@ class VLLMPolicy:
 
 def _prompt_ids(choice: _Choice) -> tuple[int, ...]:
     try:
-        ids = msgspec.json.decode(choice.prompt_token_ids, type=tuple[_TokenId, ...] | None)
+        ids = msgspec.json.decode(choice.prompt_token_ids, type=tuple[TokenId, ...] | None)
     except msgspec.ValidationError as error:
         raise Unexpected(f"{error} of prompt_token_ids") from error
     if not ids:

@@ -92,6 +92,7 @@ async def _examine_policy(servers: Servers, params: SearchParams, server: Server
             ("token ids", partial(tokens.token_ids, client)),
             ("stop strings", partial(sampling.stop_strings, client)),
             ("seeds", partial(sampling.seeds, client, params)),
+            ("repeats", partial(sampling.repeats, client, params)),
             ("prefix cache", partial(sampling.prefix_cache, server, client)),
             ("speed", partial(speed, sampling.writer(client), "tokens", _crowd(servers))),
         ],

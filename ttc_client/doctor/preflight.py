@@ -55,7 +55,10 @@ async def _refuse(server: Server, checks: Awaitable[Sequence[Check]]) -> None:
 
 
 async def _policy(client: PolicyClient, params: SearchParams) -> Sequence[Check]:
-    return [await tokens.context(client, params)]
+    checks = [await tokens.context(client, params)]
+    if client.speaks_ids and not (await client.root(tokens.PROBLEM)).token_ids:
+        checks.append(await tokens.token_ids(client))  # of a gateway, which may refuse its own
+    return checks
 
 
 async def _prm(policies: Policies, server: Server, client: PRMClient) -> Sequence[Check]:

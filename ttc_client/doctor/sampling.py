@@ -13,7 +13,7 @@ from ttc_client.clients.status import prefix_cache_hits
 from ttc_client.doctor.findings import Check
 from ttc_client.doctor.tokens import PROBLEM
 from ttc_client.errors import ProtocolError
-from ttc_client.middleware.singly import singly
+from ttc_client.middleware.parts import in_parts
 from ttc_client.search.params import SearchParams
 from ttc_client.search.ports import SampleRequest
 from ttc_client.search.steps import STEP_DELIMITER
@@ -24,6 +24,8 @@ _SHORT = 32
 
 _LONG = 256
 _SEEDED_TOKENS = 24
+_FEW = 8
+"""Characters that two samples may share by chance."""
 _HOT = 1.5
 """A temperature at which two samples of that many tokens are never alike by chance."""
 
@@ -81,7 +83,7 @@ async def seeds(policy: PolicyClient, params: SearchParams) -> Check:
         return Check("seeds", "skip", "--no-seeds: none are sent")
     root = await policy.root(PROBLEM)
     request = SampleRequest(root, 4, _HOT, 1.0, _SEEDED_TOKENS, (), seed=1)
-    sample = singly(policy.sample, lambda: policy.asks_singly)
+    sample = in_parts(policy.sample, lambda: policy.most_choices)
     first, second = [[s and s.text for s in (await sample(request)).steps] for _ in "12"]
     if len(set(first)) == 1:
         seen = "all samples of a seeded request are the same: a search would have nothing to choose"
@@ -91,6 +93,18 @@ async def seeds(policy: PolicyClient, params: SearchParams) -> Check:
         fix = "a server that samples alike under any load (vLLM: VLLM_BATCH_INVARIANT=1)"
         return Check("seeds", "warn", seen, fix)
     return Check("seeds", "ok", "honoured")
+
+
+async def repeats(policy: PolicyClient, params: SearchParams) -> Check:
+    """Check that two requests alike, without a seed, are sampled and not answered from a cache."""
+    root = await policy.root(PROBLEM)
+    request = SampleRequest(root, 1, _HOT, 1.0, _SEEDED_TOKENS, (), None)
+    first, second = [(await _one(policy, request)).text for _ in "12"]
+    if first != second or len(first) < _FEW:
+        return Check("repeats", "ok", "a request that is sent again is sampled again")
+    seen = "a request that is sent again gets the same text, as from a cache of replies"
+    fix = """switch it off (LiteLLM: --extra-body '{"cache": {"no-cache": true}}')"""
+    return Check("repeats", "warn" if params.seeds else "fail", seen, fix)
 
 
 async def prefix_cache(server: Server, policy: PolicyClient) -> Check:

@@ -1,24 +1,26 @@
 """Checks of how a policy's server tokenizes a prompt: context, BOS, template, token ids.
 
-They use `/tokenize`, except the last, which generates one token.
+They use `/tokenize`, except the last, which generates a token or two.
 """
 
+from dataclasses import replace
 from itertools import takewhile
 
 from ttc_client.clients.connect import PolicyClient
 from ttc_client.clients.http import Server
-from ttc_client.clients.vllm import tokenize, tokenize_chat
+from ttc_client.clients.tokenization import tokenize, tokenize_chat
 from ttc_client.doctor.findings import Check
 from ttc_client.errors import ContextLengthError, ProtocolError, RequestError
 from ttc_client.search.params import SearchParams
 from ttc_client.search.ports import SampleRequest
-from ttc_client.types import Message
+from ttc_client.types import Message, Trajectory
 
 PROBLEM = (Message("user", "Compute $17 + 25$."),)
 
 SHORT_SOLUTION = 128
 """Hardly any solution is complete in fewer tokens."""
 
+_AS_TEXT = "use --policy-api openai with this server"
 _FIXED_TEMPLATE = "--chat-template servers/templates/llama3.jinja"
 
 
@@ -44,7 +46,7 @@ async def bos(server: Server, policy: PolicyClient) -> Check:
     try:
         token = await _bos(server)
         ids = root.token_ids or await tokenize(server, root.prompt.text, add_special_tokens=True)
-    except RequestError:
+    except (RequestError, ProtocolError):  # llama.cpp answers with nothing
         return Check("BOS", "skip", "cannot be seen: the server has no /tokenize like vLLM's")
     if not token:
         return Check("BOS", "ok", "none: the model's tokenizer adds none")
@@ -69,7 +71,7 @@ async def template(server: Server) -> Check:
     try:
         token = await _bos(server)
         kept, trimmed = [await _chat(server, step) for step in ("4\n\n", "4")]
-    except RequestError:
+    except (RequestError, ProtocolError):  # llama.cpp answers with nothing
         return Check("template", "skip", "cannot be seen: the server has no /tokenize like vLLM's")
     faults = [
         "trims the blank line off an assistant's turn" if kept == trimmed else "",
@@ -86,18 +88,26 @@ async def template(server: Server) -> Check:
 
 
 async def token_ids(policy: PolicyClient) -> Check:
-    """Check that the server continues from token ids and returns those that it wrote."""
+    """Check that the server returns the token ids that it wrote, and continues from them."""
     if not policy.speaks_ids:
         return Check("token ids", "skip", "text mode: each step is tokenized again")
     root = await policy.root(PROBLEM)
     try:
         samples = await policy.sample(SampleRequest(root, 1, 0.0, 1.0, 1, (), None))
+        written = [step for step in samples.steps if step]
+        if not samples.prompt_ids or not all(step.token_ids for step in written):
+            return Check("token ids", "fail", "none came back", _AS_TEXT)
+        if not root.token_ids:  # the first request went by text
+            prompt = replace(root.prompt, ids=samples.prompt_ids)
+            goes_on = Trajectory(prompt, tuple(written))
+            await policy.sample(SampleRequest(goes_on, 1, 0.0, 1.0, 1, (), None))
     except ContextLengthError:
         raise
     except (ProtocolError, RequestError) as error:
-        return Check("token ids", "fail", str(error), "use --policy-api openai with this server")
-    if not samples.prompt_ids or not all(step and step.token_ids for step in samples.steps):
-        return Check("token ids", "fail", "none came back", "use --policy-api openai")
+        return Check("token ids", "fail", str(error), _AS_TEXT)
+    if not policy.speaks_ids:
+        seen = "returned and not taken: steps continue from text, each tokenized again"
+        return Check("token ids", "warn", seen, "a route that passes prompts on as they are")
     return Check("token ids", "ok", "taken and returned")
 
 

@@ -1,9 +1,9 @@
 """Wrappers around a port, each in one module, for the policy and the PRM alike.
 
 `runtime.stack` nests them in one order:
-metered(singly(retrying(balanced(limited(unless_gone(client)))))). So a request that backs off holds
-no slot, and what a search spends is counted once, whichever replica answers. `context` holds what
-travels beside a request. Inner functions carry their wrapper's name, for readable tracebacks.
+in_parts(metered(retrying(balanced(limited(unless_gone(client)))))). So a request that backs off
+holds no slot, and what a search spends is counted once, whichever replica answers. `context` holds
+what travels beside a request. Inner functions carry their wrapper's name, for readable tracebacks.
 """
 
 from collections.abc import Awaitable, Callable

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from ttc_client.errors import OneChoiceError, ServerError
+from ttc_client.errors import ServerError, TooManyError
 from ttc_client.middleware import Request
 from ttc_client.search.ports import (
     CompareRequest,
@@ -107,6 +107,6 @@ class Meter:
         if isinstance(error, asyncio.CancelledError):
             self.usage += Usage(cancelled_requests=1)
         elif isinstance(error, ServerError) and not (
-            isinstance(error, OneChoiceError) or is_asked_apart(request, error)
+            isinstance(error, TooManyError) or is_asked_apart(request, error)
         ):
             self.usage += Usage(failures={error.cause: request.num_sequences})

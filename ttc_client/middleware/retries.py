@@ -19,6 +19,8 @@ _FIRST_PAUSE_S = 0.5
 _LONGEST_PAUSE_S = 30.0
 _MAX_GARBLED = 4
 """Give up after four malformed bodies in a row."""
+_MAX_FAILED = 5
+"""Give up after so many answers of 500 in the same words."""
 
 RESERVE = float(MOST)
 """As many requests as may be in flight at a server that dies."""
@@ -63,11 +65,13 @@ def retrying(
     queues locally.
 
     Raises TransientServerError, with the last failure in its message, once the time or the budget
-    is used up, and GarbledError after four malformed bodies in a row. Other errors are not retried.
+    is used up, or a server fails on the request in the same words each time (500), and GarbledError
+    after four malformed bodies in a row. Other errors are not retried.
     """
 
     async def retrying_call(request: Q) -> A:
-        attempts = garbled = 0
+        attempts = garbled = failed = 0
+        before: ServerError | None = None
         deadline = Deadline(timeout_s)
         with Call(current_call().turn, deadline) as call:
             try:
@@ -76,11 +80,14 @@ def retrying(
                         try:
                             answer = await port(request)
                         except (TransientServerError, GarbledError) as error:
-                            call.last_failure = error
+                            failed = failed + 1 if _is_again(error, before) else 1
+                            before = call.last_failure = error
                             attempts += 1
                             garbled = garbled + 1 if isinstance(error, GarbledError) else 0
                             if garbled == _MAX_GARBLED:
                                 raise
+                            if failed == _MAX_FAILED:
+                                raise _given_up(error, attempts, _ALWAYS_FAILS) from error
                             pause_s = _pause_s(error, attempts, call.has_other)
                             if pause_s > deadline.left_s:
                                 raise _given_up(error, attempts, f"in {timeout_s:g} s") from error
@@ -100,7 +107,17 @@ def retrying(
 
 
 _SILENCE = TimedOutError("no server gave a whole answer", url="")
+_ALWAYS_FAILS = "because the server fails on this request in the same words each time"
 _BUDGET_SPENT = "because too many requests of this run fail: no retries left"
+
+
+def _is_again(error: ServerError, before: ServerError | None) -> bool:
+    """Return whether a server has failed on a request as it did before, in the same words."""
+    return (
+        before is not None
+        and error.status == before.status == 500
+        and (error.url, error.body) == (before.url, before.body)
+    )
 
 
 def _pause_s(error: ServerError, attempts: int, has_other: bool) -> float:

@@ -181,6 +181,7 @@ def _cost(result: SearchResult) -> list[str]:
     return [
         f"{usage.completion_tokens:,} tokens generated",
         f"{usage.prompt_tokens:,} prompt tokens{cached}",
+        f"{usage.estimated_tokens:,} of both estimated" if usage.estimated_tokens else "",
         f"{usage.prm_tokens:,} PRM tokens" if result.prm else "",
         f"{usage.policy_requests} + {usage.prm_requests} requests",
         retries(usage),

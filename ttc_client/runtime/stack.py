@@ -16,9 +16,9 @@ from ttc_client.errors import ConfigError, ServerError, TransientServerError
 from ttc_client.middleware.combined import combined
 from ttc_client.middleware.limits import Limiter
 from ttc_client.middleware.meter import Meter
+from ttc_client.middleware.parts import in_parts
 from ttc_client.middleware.replicas import Replica, Replicas, balanced
 from ttc_client.middleware.retries import RetryBudget, retrying
-from ttc_client.middleware.singly import singly
 from ttc_client.runtime.opening import Bounded, Opened, check_replicas, name_of, patiently
 from ttc_client.runtime.relay import Relay, any_is_up
 from ttc_client.runtime.verifiers import OpenVerifiers, open_verifiers
@@ -47,7 +47,7 @@ class OpenServers:
     _timeout_s: float
     _any: "_AnyPolicy"
     _policy: Policy
-    _asks_singly: Callable[[], bool]
+    _most_choices: Callable[[], int | None]
     _limiters: Sequence[Limiter]
     _roles: Sequence[Sequence[Server]]
     _relay: Relay | None
@@ -87,7 +87,7 @@ class OpenServers:
 
     def policy(self, meter: Meter) -> Policy:
         """Return the policy for one search."""
-        return singly(meter.policy(self._retrying(self._policy, meter)), self._asks_singly)
+        return in_parts(meter.policy(self._retrying(self._policy, meter)), self._most_choices)
 
     def verifier(self, meter: Meter) -> Verifier | None:
         """Return the verifier for one search, or None where there is none."""
@@ -161,7 +161,9 @@ def _stacked(
         _timeout_s=servers.timeout_s,
         _any=_any(clients, replicas.members),
         _policy=balanced(replicas, sample),
-        _asks_singly=lambda: any(client.asks_singly for client in clients),
+        _most_choices=lambda: min(
+            (most for client in clients if (most := client.most_choices)), default=None
+        ),
         _limiters=[bounded.limiter for bounded in samplers],
         _roles=[
             [one.server for one in policies if one.server],

@@ -196,6 +196,8 @@ def typed(name: str, value: Any, origin: str) -> Any:
     wanted = SETTINGS[name].type
     if name == "step_delimiter":
         value = _unescaped([value] if isinstance(value, str) else value)
+    if name == "header" and isinstance(value, str):
+        value = value.split(",")
     if name == "table" and isinstance(value, str):
         return read_table(Path(value))
     try:

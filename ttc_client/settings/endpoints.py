@@ -1,5 +1,6 @@
 """How to speak to the servers that settings name, and the demo servers where they name none."""
 
+import os
 import warnings
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -12,8 +13,9 @@ from ttc_client.clients.session import Session
 from ttc_client.clients.template_file import read_template
 from ttc_client.clients.templates import Asking
 from ttc_client.errors import TTCError
+from ttc_client.settings.headers import headers_for
 from ttc_client.settings.proxies import environment_proxy
-from ttc_client.settings.servers import Place, Servers, json_object
+from ttc_client.settings.servers import ENVIRONMENT_PREFIX, Place, Servers, json_object
 
 DEMO_WARNING = "tiny demo models answer, often wrong; for real ones: --policy URL --prm URL"
 
@@ -69,8 +71,8 @@ def session_for(servers: Servers) -> Session:
 
 
 def policy_server(servers: Servers, session: Session, url: str) -> Server:
-    """Return how to speak to a policy's server."""
-    return _server(servers, session, url, servers.policy_api_key, "TTC_POLICY_API_KEY")
+    """Return how to speak to a policy's server; raises ConfigError for a header without a value."""
+    return _server(servers, session, url, "policy", servers.policy_api_key)
 
 
 def asking_of(servers: Servers) -> Asking:
@@ -86,19 +88,18 @@ def asking_of(servers: Servers) -> Asking:
 
 
 def prm_server(servers: Servers, session: Session, url: str) -> Server:
-    """Return how to speak to a PRM's server."""
-    return _server(servers, session, url, servers.prm_api_key, "TTC_PRM_API_KEY")
+    """Return how to speak to a PRM's server; raises ConfigError for a header without a value."""
+    return _server(servers, session, url, "prm", servers.prm_api_key)
 
 
-def _server(
-    servers: Servers, session: Session, url: str, api_key: str | None, key_variable: str
-) -> Server:
+def _server(servers: Servers, session: Session, url: str, role: str, api_key: str | None) -> Server:
     return Server(
         session,
         url,
         servers.timeout_s,
         api_key=api_key,
-        key_variable=key_variable,
+        key_variable=f"{ENVIRONMENT_PREFIX}{role.upper()}_API_KEY",
+        headers=headers_for(role, servers.header, os.environ),
         proxy=environment_proxy(url),
         session_header=servers.session_header,
     )

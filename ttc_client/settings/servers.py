@@ -10,6 +10,7 @@ import msgspec
 
 from ttc_client.errors import ConfigError
 from ttc_client.search.params import check_choice, check_count
+from ttc_client.settings.headers import check_headers
 from ttc_client.settings.verifiers import Combine, check_verifiers, named_verifiers
 
 ENVIRONMENT_PREFIX = "TTC_"
@@ -38,8 +39,9 @@ class Servers:
     log-probabilities where it gives them; `top_logprobs` is what confidence reads. `concurrency`
     bounds the sequences in flight at each server, or is "auto" to find what it can use; `timeout_s`
     bounds one request, its repetitions and the pauses between them. `session_header` names a header
-    by which a router keeps requests that share a prefix together, `ca_bundle` a file of CAs to
-    trust besides the system's. With `check`, servers that would ruin a search are refused before it
+    by which a router keeps requests that share a prefix together, `header` holds headers of the
+    user's own (see `settings.headers`), and `ca_bundle` is a file of CAs to trust besides the
+    system's. With `check`, servers that would ruin a search are refused before it
     starts. `chat_template` is a file, or `tokenizer` the directory of one, whose template renders
     prompts in place of the server's; `chat_template_kwargs` and `extra_body` are JSON objects, for
     the template and for the body of each request to the policy. Raises ConfigError, naming the
@@ -65,6 +67,7 @@ class Servers:
     chat_template_kwargs: str | None = None
     extra_body: str | None = None
     session_header: str | None = None
+    header: tuple[str, ...] = ()
     ca_bundle: str | None = None
     policy_api_key: str | None = field(default=None, repr=False)
     prm_api_key: str | None = field(default=None, repr=False)
@@ -88,6 +91,7 @@ class Servers:
         for name in SECRETS:
             _check_key(name, getattr(self, name))
         _check_header(self.session_header)
+        check_headers(self.header)
         _check_concurrency(self.concurrency)
         if not self.timeout_s > 0:
             raise ConfigError(f"timeout_s is {self.timeout_s}: it must be above 0")

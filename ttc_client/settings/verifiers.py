@@ -17,6 +17,7 @@ PRMApi = Literal[
     "classify",
     "tgi",
     "tei",
+    "llama-cpp",
     "judge",
     "self",
     "confidence",

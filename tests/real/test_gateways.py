@@ -1,0 +1,79 @@
+"""LiteLLM's proxy and SGLang's router before the embedded servers."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.fakes.templates import IN_LLAMA3
+from tests.real.conftest import Models
+from tests.real.proxies import MASTER_KEY, litellm, router
+from ttc_client.clients.connect import connect_policy
+from ttc_client.clients.http import Server
+from ttc_client.clients.session import Session
+from ttc_client.doctor import sampling, tokens
+from ttc_client.errors import ServerError
+from ttc_client.search.params import SearchParams
+from ttc_client.search.ports import SampleRequest
+
+MODEL = "ttc-demo-policy"
+
+
+@pytest.fixture(scope="module")
+def gateway(
+    environment: Path, embedded: Models, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[str]:
+    with litellm(environment, tmp_path_factory.mktemp("litellm"), embedded.policy, MODEL) as url:
+        yield url
+
+
+@pytest.fixture(scope="module")
+def routed(
+    environment: Path, embedded: Models, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[str]:
+    with router(environment, tmp_path_factory.mktemp("router"), [embedded.policy]) as url:
+        yield url
+
+
+async def test_litellm_that_returns_ids_and_refuses_them_is_sent_text(
+    gateway: str, session: Session
+) -> None:
+    server = Server(session, gateway, 60, api_key=MASTER_KEY)
+    policy = await connect_policy(server, "vllm", "as-vllm", IN_LLAMA3)
+    found = await tokens.token_ids(policy)
+    assert (found.status, policy.speaks_ids) == ("warn", False), found
+    step = await policy.sample(
+        SampleRequest(await policy.root(tokens.PROBLEM), 2, 0.8, 1.0, 128, ("\n\n",), 1)
+    )
+    assert all(one and one.finish == "stop" for one in step.steps)
+
+
+async def test_litellms_cache_of_replies_is_found(gateway: str, session: Session) -> None:
+    server = Server(session, gateway, 60, api_key=MASTER_KEY)
+    policy = await connect_policy(server, "openai", "as-openai", IN_LLAMA3)
+    found = await sampling.repeats(policy, SearchParams())
+    assert (found.status, "cache" in found.seen) == ("warn", True), found
+
+
+async def test_litellms_words_for_a_wrong_key_come_with_a_hint(
+    gateway: str, session: Session
+) -> None:
+    server = Server(session, gateway, 60, api_key="sk-wrong", key_variable="TTC_POLICY_API_KEY")
+    with pytest.raises(ServerError, match="check TTC_POLICY_API_KEY"):
+        await connect_policy(server, "vllm", None, IN_LLAMA3)
+
+
+async def test_the_routers_own_words_name_a_wrong_model(routed: str, session: Session) -> None:
+    policy = await connect_policy(Server(session, routed, 60), "openai", "typo", IN_LLAMA3)
+    request = SampleRequest(await policy.root(tokens.PROBLEM), 1, 0.8, 1.0, 8, ("\n\n",), 1)
+    with pytest.raises(ServerError) as raised:
+        await policy.sample(request)
+    assert "only chat" not in str(raised.value)
+
+
+async def test_a_model_may_be_insisted_on_before_the_router(routed: str, session: Session) -> None:
+    policy = await connect_policy(Server(session, routed, 60), "openai", MODEL, IN_LLAMA3)
+    request = SampleRequest(await policy.root(tokens.PROBLEM), 1, 0.0, 1.0, 128, ("\n\n",), 1)
+    (step,) = (await policy.sample(request)).steps
+    assert step
+    assert step.finish == "stop"
