@@ -274,7 +274,7 @@ def test_a_link_leads_somewhere(page: Path) -> None:
 def test_the_readme_names_every_page_and_is_short() -> None:
     text = (ROOT / "README.md").read_text()
     assert all(f"ttc_client/guide/{page.name}" in text for page in PAGES)
-    assert len(text.splitlines()) <= 111
+    assert len(text.splitlines()) <= 119
 
 
 def test_the_workflow_runs_the_command_of_ci() -> None:
