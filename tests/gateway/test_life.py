@@ -12,7 +12,7 @@ import pytest
 from tests.gateway.conftest import as_asked
 from tests.gateway.serving import Caller, serving
 from ttc_client.errors import RequestError, TransientServerError
-from ttc_client.gateway import streams
+from ttc_client.gateway import app, server, streams
 from ttc_client.gateway.admission import Desk
 from ttc_client.gateway.refusals import RefusedError
 from ttc_client.search.ports import SampleRequest
@@ -309,6 +309,40 @@ async def test_a_body_up_to_the_limit_is_read_and_a_larger_one_is_413():
         assert (above.status, above.error["type"]) == (413, "invalid_request_error")
         assert "2 MB" in above.error["message"]
         assert chunked.status == 413
+
+
+async def closed_with(caller: Caller, sent: bytes) -> bytes:
+    """Return what is answered to some bytes by the time that the connection is closed."""
+    host, port = caller.url.removeprefix("http://").split(":")
+    reader, writer = await asyncio.open_connection(host, int(port))
+    writer.write(sent)
+    async with asyncio.timeout(20):
+        said = await reader.read()
+    writer.close()
+    return said
+
+
+async def test_a_body_that_does_not_come_is_a_408(monkeypatch):
+    monkeypatch.setattr(app, "READ_S", 0.1)
+    async with serving(Gated()) as caller:
+        head = b"POST /v1/chat/completions HTTP/1.1\r\nHost: a\r\nContent-Length: 99\r\n\r\n{"
+        said = await closed_with(caller, head)
+    assert said.startswith(b"HTTP/1.1 408")
+
+
+@pytest.mark.parametrize("first", [b"", b"GET /health HTTP/1.1\r\nHost: a\r\n\r\n"])
+async def test_a_connection_on_which_a_head_never_ends_is_closed_and_one_that_works_is_not(
+    monkeypatch, first
+):
+    monkeypatch.setattr(server, "_IDLE_S", 0.2)
+    policy = Gated()
+    async with serving(policy) as caller:
+        asked = asyncio.create_task(caller.chat(text="wait " + ONE))
+        await until(lambda: policy.in_flight)
+        said = await closed_with(caller, first + b"POST /v1/chat/completions HTTP/1.1\r\nHost:")
+        assert said.startswith(b"HTTP/1.1 200") == bool(first)
+        policy.opened.set()
+        assert (await asked).status == 200
 
 
 LENGTH, CHUNKED = "Content-Length: 5", "Transfer-Encoding: chunked"

@@ -1,5 +1,6 @@
 """The routes of the gateway: what is asked where, and which part answers it."""
 
+import asyncio
 import time
 from collections.abc import Sequence
 from contextlib import AsyncExitStack, aclosing
@@ -14,6 +15,7 @@ from ttc_client.gateway import chats, plain
 from ttc_client.gateway.around import KEY, NOTES, around
 from ttc_client.gateway.asked import Asked, profile_of, read_chat
 from ttc_client.gateway.bodies import Fields, decoded
+from ttc_client.gateway.connections import Connections
 from ttc_client.gateway.kept import KeptSearches
 from ttc_client.gateway.keys import Key
 from ttc_client.gateway.pages import Pages
@@ -24,6 +26,8 @@ from ttc_client.gateway.searches import Caller, Searches
 from ttc_client.gateway.streams import EventStream, KeepAlive
 
 MAX_BODY_BYTES = 64 << 20
+READ_S = 120.0
+"""How long a body may take to come."""
 CHAT_PATH, RESPONSES_PATH = "/chat/completions", "/responses"
 """Below the API's /v1, here and at the policy's server."""
 _DEADLINE = "X-TTC-Deadline-S"
@@ -44,6 +48,7 @@ class Gateway:
     keep_alive: KeepAlive = "comment"
     deadline_s: float | None = None
     max_body_bytes: int = MAX_BODY_BYTES
+    connections: Connections = field(default_factory=Connections)
     created: int = field(default_factory=lambda: int(time.time()))
 
     def application(self) -> web.Application:
@@ -98,7 +103,7 @@ class Gateway:
         return {**card, "ttc": about}
 
     async def _chat(self, request: web.Request) -> web.StreamResponse:
-        fields = decoded(await request.read())
+        fields = await read_body(request)
         profile = profile_of(fields.get("model"), self.searches.model, self.searches.profiles)
         note(request, fields)
         if profile is None:
@@ -110,7 +115,7 @@ class Gateway:
         return await self._search(request, asked, shape)
 
     async def _response(self, request: web.Request) -> web.StreamResponse:
-        fields = decoded(await request.read())
+        fields = await read_body(request)
         profile = profile_of(fields.get("model"), self.searches.model, self.searches.profiles)
         note(request, fields)
         if profile is None:
@@ -135,7 +140,7 @@ class Gateway:
 
     async def _watched(self, request: web.Request) -> web.StreamResponse:
         """Search for the page, which sees the tree grow."""
-        fields = decoded(await request.read())
+        fields = await read_body(request)
         profile = profile_of(fields.get("model"), self.searches.model, self.searches.profiles)
         if profile is None:
             raise RefusedError("the policy itself does not search: name a profile", param="model")
@@ -205,6 +210,15 @@ class Gateway:
                 raise RefusedError(f"{_DEADLINE} must be a number of seconds", param=_DEADLINE)
             deadline_s = min(wanted_s, deadline_s or wanted_s)
         return Caller(request.get(KEY), deadline_s)
+
+
+async def read_body(request: web.Request) -> Fields:
+    """Return the fields of a body; raises RefusedError, 408 for one that does not come."""
+    try:
+        async with asyncio.timeout(READ_S):
+            return decoded(await request.read())
+    except TimeoutError:
+        raise RefusedError(f"the body has not come within {READ_S:g} s", status=408) from None
 
 
 def note(request: web.Request, fields: Fields) -> None:

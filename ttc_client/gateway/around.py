@@ -17,6 +17,7 @@ from typing import Any, Protocol
 import msgspec
 from aiohttp import web
 
+from ttc_client.gateway.connections import Connections
 from ttc_client.gateway.keys import Key, find_key
 from ttc_client.gateway.metrics import Metrics
 from ttc_client.gateway.refusals import RefusedError, refusal_of
@@ -42,14 +43,21 @@ class Doors(Protocol):
     keys: Sequence[Key]
     origins: Sequence[str]
     max_body_bytes: int
+    connections: Connections
 
 
 def around(doors: Doors, metrics: Metrics, is_demo: bool) -> list[Any]:
     """Return the parts, the outermost first."""
-    return [_logged(metrics, is_demo), _mapped, _shared(doors), _authorized(doors), _sized(doors)]
+    return [
+        _logged(doors, metrics, is_demo),
+        _mapped,
+        _shared(doors),
+        _authorized(doors),
+        _sized(doors),
+    ]
 
 
-def _logged(metrics: Metrics, is_demo: bool) -> Any:
+def _logged(doors: Doors, metrics: Metrics, is_demo: bool) -> Any:
     """Give each request an id, and a line of JSON in the log when it ends."""
 
     @web.middleware
@@ -60,7 +68,8 @@ def _logged(metrics: Metrics, is_demo: bool) -> Any:
         if is_demo:
             request[NOTES]["headers"]["X-TTC-Demo"] = "tiny demo models answer, often wrong"
         try:
-            response = await handler(request)
+            with doors.connections.during(request.protocol):
+                response = await handler(request)
             status = response.status
         finally:
             metrics.count("ttc_requests_total", path=_route(request), status=str(status))

@@ -16,6 +16,7 @@ from ttc_client.errors import ConfigError
 from ttc_client.gateway.admission import Desk
 from ttc_client.gateway.app import MAX_BODY_BYTES, Gateway, check_served
 from ttc_client.gateway.around import add_headers
+from ttc_client.gateway.connections import Connections
 from ttc_client.gateway.health import Health
 from ttc_client.gateway.kept import KeptSearches
 from ttc_client.gateway.keys import check_host, read_keys
@@ -115,10 +116,23 @@ async def listening(gateway: Gateway, serving: Serving) -> AsyncGenerator[str]:
             where = f"{serving.host}:{serving.port}"
             raise ConfigError(f"cannot listen at {where}: {error.strerror or error}") from error
         host = f"[{serving.host}]" if ":" in serving.host else serving.host
-        yield f"http://{host}:{runner.addresses[0][1]}"
+        async with closing_idle(gateway.connections, runner):
+            yield f"http://{host}:{runner.addresses[0][1]}"
     finally:
         gateway.searches.desk.closed = True
         await runner.cleanup()
+
+
+@asynccontextmanager
+async def closing_idle(connections: Connections, runner: web.AppRunner) -> AsyncGenerator[None]:
+    """Close connections on which nothing whole comes, until the block ends."""
+    if runner.server is None:
+        raise ValueError("the runner is not set up")
+    watch = asyncio.create_task(connections.watch(runner.server, _IDLE_S))
+    try:
+        yield
+    finally:
+        await stopped((watch,))
 
 
 async def serve(serving: Serving, settings: Settings, say: Callable[[str, Gateway], None]) -> None:
