@@ -22,6 +22,7 @@ import pytest_asyncio
 from tokenizers import Tokenizer
 
 import ttc_servers
+from tests.gateway.serving import serving
 from tests.servers.tiny_llama import reference_logits
 from tests.tables import table
 from ttc_client import Client, SearchParams
@@ -276,6 +277,32 @@ class ServerContract:
             await running(policy.server, at_least=4)
             await cancelled(task)
             await idle(policy.server)
+
+    async def test_a_gateway_before_them_answers_and_counts_what_they_count(
+        self, servers: Servers, policy: VLLMPolicy
+    ) -> None:
+        profiles = ("fast=best-of-n:4,task=math", "hard=dvts:4,task=math")
+        fields = {"max_tokens": 200, "stream_options": {"include_usage": True}}
+        before, spent = await counter(policy.server, "generation_tokens_total"), 0
+        async with serving(servers.policy, servers.prm, profiles) as caller:
+            for profile in ("", "fast", "hard"):
+                whole = await caller.chat(profile, PROBLEM, max_tokens=200)
+                streamed = await caller.chat(profile, PROBLEM, stream=True, **fields)
+                chunks = [json.loads(data) for _, data in streamed.events[:-1]]
+                deltas = [c["choices"][0]["delta"] for c in chunks if c["choices"]]
+                said = "".join(delta.get("content") or "" for delta in deltas)
+                assert whole.status == streamed.status == 200
+                assert said.strip()
+                assert whole.json["choices"][0]["finish_reason"] in ("stop", "length")
+                if profile:  # its seeds are its own
+                    assert said == whole.json["choices"][0]["message"]["content"]
+                    assert whole.json["ttc"]["verifier"]["tokens"] > 0
+                usages = (whole.json["usage"], chunks[-1]["usage"])
+                spent += sum(usage["completion_tokens"] for usage in usages)
+        async with asyncio.timeout(30):  # its counters may be a moment late
+            while await counter(policy.server, "generation_tokens_total") < before + spent:
+                pass
+        assert await counter(policy.server, "generation_tokens_total") == before + spent
 
 
 def messages(problem: str) -> Sequence[Message]:
