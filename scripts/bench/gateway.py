@@ -4,7 +4,8 @@
 
 The same searches of DemoMath's test problems, by turns through the library and through a gateway
 in front of the same demo servers, with the same seeds. Prints how many answers and votes differ,
-and the wall time of both. Exits with 1 if an answer differs.
+the wall time of both, and the CPU of this process: with the gateway, that of the gateway and of
+its caller too, whatever else runs on the machine. Exits with 1 if an answer differs.
 """
 
 import argparse
@@ -14,7 +15,7 @@ import sys
 import time
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import aiohttp
 
@@ -29,9 +30,16 @@ PROFILE = "hard=dvts:16,task=math,max-completion-tokens=600"
 PARAMS = SearchParams(strategy="dvts", n=16, max_completion_tokens=600)
 
 
-async def compare(problems: Sequence[str]) -> tuple[int, list[float], list[float]]:
+class Times(NamedTuple):
+    """The seconds of each search, on the clock and of this process's CPU."""
+
+    wall: list[float]
+    cpu: list[float]
+
+
+async def compare(problems: Sequence[str]) -> tuple[int, Times, Times]:
     """Return how many outcomes differ, and the seconds of each search alone and by the gateway."""
-    different, alone, served = 0, list[float](), list[float]()
+    different, alone, served = 0, Times([], []), Times([], [])
     async with demo_servers() as (policy, prm):
         servers = Servers(policy=policy, prm=prm)
         settings = replace(load_settings({}, {}), servers=servers)
@@ -49,7 +57,7 @@ async def compare(problems: Sequence[str]) -> tuple[int, list[float], list[float
                 }
                 outcomes: list[Any] = [None, None]
                 for turn in (number % 2, 1 - number % 2):
-                    began_s = time.perf_counter()
+                    began_s, began_cpu_s = time.perf_counter(), time.process_time()
                     if turn:
                         async with session.post(url + "/v1/chat/completions", json=body) as reply:
                             told = (await reply.json())["ttc"]
@@ -59,7 +67,9 @@ async def compare(problems: Sequence[str]) -> tuple[int, list[float], list[float
                         found = await client.solve(problem, PARAMS)
                         votes = [(group.answer, group.votes) for group in found.answers]
                         outcomes[0] = found.answer, votes
-                    (served if turn else alone).append(time.perf_counter() - began_s)
+                    times = served if turn else alone
+                    times.wall.append(time.perf_counter() - began_s)
+                    times.cpu.append(time.process_time() - began_cpu_s)
                 different += outcomes[0] != outcomes[1]
     return different, alone, served
 
@@ -72,9 +82,13 @@ def main() -> int:
     problems = [problem.question for problem in load_problems("demomath", Math())][: args.problems]
     different, alone, served = asyncio.run(compare(problems))
     print(f"{len(problems)} problems: {different} outcomes differ")
-    print(f"client alone {sum(alone):.1f} s, through the gateway {sum(served):.1f} s")
-    ratios = [by / without for by, without in zip(served, alone, strict=True)]
-    print(f"median of the paired ratios {statistics.median(ratios):.3f}")
+    for name in Times._fields:
+        without, by = getattr(alone, name), getattr(served, name)
+        print(f"{name}: client alone {sum(without):.1f} s, through the gateway {sum(by):.1f} s")
+        more = [two - one for one, two in zip(without, by, strict=True)]
+        ratios = [two / one for one, two in zip(without, by, strict=True)]
+        print(f"  medians: ratio {statistics.median(ratios):.3f}, ", end="")
+        print(f"{1000 * statistics.median(more):+.1f} ms a search")
     return 1 if different else 0
 
 

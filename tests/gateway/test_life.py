@@ -276,6 +276,13 @@ async def test_a_key_is_in_no_reply_and_no_log_wherever_it_was_sent(locked: Call
         assert KEY[3:-2] not in answer.body.decode() + str(answer.headers)
 
 
+async def test_a_key_in_what_is_not_http_is_in_no_log(locked: Caller, caplog):
+    caplog.set_level(logging.DEBUG)
+    head = f"GET /v1/models HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {KEY}\0\r\n\r\n"
+    assert (await closed_with(locked, head.encode())).startswith(b"HTTP/1.0 400")
+    assert KEY[3:-2] not in caplog.text
+
+
 async def test_pages_of_named_sites_may_ask(locked: Caller):
     asked = {"Origin": "https://app.example", "Access-Control-Request-Method": "POST"}
     async with locked.session.options(locked.url + "/v1/chat/completions", headers=asked) as reply:

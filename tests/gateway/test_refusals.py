@@ -123,6 +123,13 @@ async def test_models_are_the_policy_and_its_profiles(caller):
         assert (answer.status, answer.error["code"]) == (404, "model_not_found")
 
 
+@pytest.mark.parametrize("encoding", ["gzip", "deflate"])
+async def test_a_body_that_is_not_encoded_as_it_says_is_refused(caller, encoding):
+    headers = {"Content-Encoding": encoding}
+    answer = await caller.post("/v1/chat/completions", b'{"model": "x"}', headers)
+    assert (answer.status, answer.error["type"]) == (400, "invalid_request_error")
+
+
 @pytest.mark.parametrize("body", [b"", b"{", b"[]", b"5", b'"x"', b"\xff", b"[" * 100_000])
 async def test_a_body_that_is_no_object_is_refused(caller, body):
     for path in ("/v1/chat/completions", "/v1/responses"):

@@ -213,10 +213,12 @@ class Gateway:
 
 
 async def read_body(request: web.Request) -> Fields:
-    """Return the fields of a body; raises RefusedError, 408 for one that does not come."""
+    """Return the fields of a body; raises RefusedError, 408 for one that does not come whole."""
     try:
         async with asyncio.timeout(READ_S):
             return decoded(await request.read())
+    except web.RequestPayloadError as error:
+        raise RefusedError(f"the body is not encoded as its headers say: {error}") from None
     except TimeoutError:
         raise RefusedError(f"the body has not come within {READ_S:g} s", status=408) from None
 

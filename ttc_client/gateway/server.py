@@ -4,6 +4,7 @@ Searches may go on for a while after SIGTERM; SIGHUP reads profiles and keys ane
 """
 
 import asyncio
+import logging
 import signal
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
@@ -11,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 
 from ttc_client.errors import ConfigError
 from ttc_client.gateway.admission import Desk
@@ -28,9 +30,19 @@ from ttc_client.runtime.client import Client
 from ttc_client.settings.config import Settings
 from ttc_client.together import stopped
 
+_HTTP_LOG = LOG.getChild("http")
 _BACKLOG = 2048
 _IDLE_S = 75.0
 _MOST_HEADER_BYTES = 32 << 10
+
+
+def is_no_malformed_request(record: logging.LogRecord) -> bool:
+    """Whether a record is no report of what is not HTTP: that repeats headers, keys among them."""
+    error = record.exc_info[1] if record.exc_info else None
+    return not isinstance(error, HttpProcessingError)
+
+
+_HTTP_LOG.addFilter(is_no_malformed_request)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,6 +115,7 @@ async def listening(gateway: Gateway, serving: Serving) -> AsyncGenerator[str]:
         app,
         handler_cancellation=True,
         access_log=None,
+        logger=_HTTP_LOG,
         keepalive_timeout=_IDLE_S,
         shutdown_timeout=serving.grace_s,
         max_field_size=_MOST_HEADER_BYTES,
