@@ -89,7 +89,9 @@ async def test_a_search_by_steps_runs_on_both(llama_cpp: Models) -> None:
     assert result.prm
     assert "llama.cpp" in result.prm
     assert not result.usage.failures
-    assert all(0 <= score <= 1 for one in result.candidates for score in one.trajectory.scores)
+    scores = [step.score for one in result.candidates for step in one.steps]
+    assert scores
+    assert all(score is not None and 0 <= score <= 1 for score in scores)
 
 
 @pytest.mark.parametrize("text", ["Compute $17 + 25$.", "## Step 1: Add\n$17 + 25 = 42$.\n\n"])
