@@ -38,7 +38,8 @@ _WORDS = ("so", "we", "have", "the", "sum", "of", "both", "sides", "then", "divi
 class Script:
     """How the servers behave.
 
-    A solution ends after `min_steps` to `max_steps` steps of about `step_tokens` tokens. A
+    A solution ends after `min_steps` to `max_steps` steps of about `step_tokens` tokens, and of
+    `step_words` words if that is set, beside a formula of some 65 characters. A
     sequence takes the policy `step_ms` at the median, log-normally with `sigma`, and a request as
     long as its longest; the PRM always takes `score_ms`.
     """
@@ -49,6 +50,7 @@ class Script:
     min_steps: int = 8
     max_steps: int = 12
     step_tokens: int = 60
+    step_words: int = 0
     context_length: int = 1 << 20
 
     def policy_s(self, seed: int, n: int) -> float:
@@ -131,7 +133,9 @@ def _texts(script: Script) -> tuple[list[_Text], list[_Text]]:
     going_on: list[_Text] = []
     ending: list[_Text] = []
     for number in range(_NUM_TEXTS):
-        words = " ".join(rng.choices(_WORDS, k=max(1, script.step_tokens - 12)))
+        words = " ".join(
+            rng.choices(_WORDS, k=script.step_words or max(1, script.step_tokens - 12))
+        )
         text = f"## Step: Compute part {number}\n{words}: ${number} + {number} = {2 * number}$"
         ids = tuple(rng.choices(_IDS, k=script.step_tokens - 1))
         going_on.append(_Text(f"{text}\n\n", (*ids, DELIMITER_ID)))

@@ -8,26 +8,29 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from ttc_client.bench.journal import Journal
+from ttc_client.bench.leases import OPEN_PER_SLOT, Fleet
 from ttc_client.middleware.limits import Limiter
 from ttc_client.middleware.meter import Meter
 from ttc_client.runtime.client import Client
-from ttc_client.runtime.evaluate import Job, evaluate
+from ttc_client.runtime.evaluate import Job, Outcome, evaluate
 from ttc_client.search.params import SearchParams
 from ttc_client.together import together
 from ttc_client.types import Problem, Usage
-
-_OPEN_PER_SLOT = 2
-"""How many candidates are searched for at once, for each sequence that a server may work on.
-
-More than one, since searches also wait for the PRM; few, so that the first problems end first.
-"""
 
 _MOST_WORKERS = 4096
 
 Cell = tuple[str, int]
 """A strategy and N: what a row of a table shows."""
+
+
+class Spending(Protocol):
+    """What has spent something, and may go on: a search, or the workers on other machines."""
+
+    @property
+    def usage(self) -> Usage: ...
 
 
 @dataclass(slots=True)
@@ -47,7 +50,7 @@ class Standing:
     num_failed: int = 0
     ended: Usage = field(default_factory=Usage)
     sitting: int = 0
-    running: list[Meter] = field(default_factory=list[Meter])
+    running: list[Spending] = field(default_factory=list[Spending])
     latest: Cell | None = None
     latest_error: str = ""
     started_s: float = field(default_factory=time.monotonic)
@@ -60,7 +63,7 @@ class Standing:
     @property
     def usage(self) -> Usage:
         """What was spent in this sitting, by searches that still run, too."""
-        return sum((meter.usage for meter in self.running), self.ended)
+        return sum((each.usage for each in self.running), self.ended)
 
     @property
     def elapsed_s(self) -> float:
@@ -106,9 +109,25 @@ class Bench:
         The outcome does not depend on how many run at once. Raises TTCError where the journal
         cannot be written.
         """
-        left = [job for job in self._plan if job.key not in self._journal.finished]
-        room, jobs = Limiter(_OPEN_PER_SLOT * client.capacity), iter(left)
+        left = self._left
+        room, jobs = Limiter(OPEN_PER_SLOT * client.capacity), iter(left)
         await together(self._work(client, jobs, room) for _ in left[:_MOST_WORKERS])
+        await self._sort()
+
+    async def run_on(self, fleet: Fleet) -> None:
+        """Do the same with the workers of a fleet, to the same outcome.
+
+        Raises TTCError too if no worker is left.
+        """
+        self.standing.running.append(fleet)
+        await fleet.run(self._left, self._keep_spent)
+        await self._sort()
+
+    @property
+    def _left(self) -> list[Job]:
+        return [job for job in self._plan if job.key not in self._journal.finished]
+
+    async def _sort(self) -> None:
         await asyncio.to_thread(self._journal.sort, [job.key for job in self._plan])
 
     async def _work(self, client: Client, jobs: Iterator[Job], room: Limiter) -> None:
@@ -117,14 +136,23 @@ class Bench:
                 await self._search(client, job, room)
 
     async def _search(self, client: Client, job: Job, room: Limiter) -> None:
-        meter = Meter(lambda _: room.resize(_OPEN_PER_SLOT * client.capacity))
-        standing, params = self.standing, job.params
+        meter = Meter(lambda _: room.resize(OPEN_PER_SLOT * client.capacity))
+        standing = self.standing
         standing.running.append(meter)
         try:
             outcome = await evaluate(client, job, meter)
         finally:
             standing.running.remove(meter)
             standing.ended += meter.usage
+        await self._keep(job, outcome)
+
+    async def _keep_spent(self, job: Job, outcome: Outcome) -> None:
+        self.standing.ended += outcome.cost.usage
+        await self._keep(job, outcome)
+
+    async def _keep(self, job: Job, outcome: Outcome) -> None:
+        """Write what became of a job, and count it."""
+        standing, params = self.standing, job.params
         trace = outcome.trace if self._traces else None
         await self._journal.write(outcome.record, outcome.cost, trace)
         if outcome.record.error:

@@ -63,12 +63,12 @@ def read_parquet(path: Path) -> list[Row]:
     return import_extra("pyarrow.parquet", "Parquet files").read_table(path).to_pylist()
 
 
-def import_extra(module: str, what: str) -> Any:
-    """Import a module of the extra for problem sets; raises ConfigError where it is missing."""
+def import_extra(module: str, what: str, extra: str = "datasets") -> Any:
+    """Import a module of an extra, that for problem sets; raises ExtraError where it is missing."""
     try:
         return importlib.import_module(module)
     except ImportError:
-        raise ExtraError(f"{what} need", "datasets") from None
+        raise ExtraError(f"{what} need", extra) from None
 
 
 def _kind(path: Path) -> str:

@@ -5,19 +5,23 @@ import os
 import shlex
 import signal
 import sys
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ttc_client.cli.apart import go_on_apart
 from ttc_client.cli.options import Json, Quiet, out_path
 from ttc_client.errors import ConfigError, TTCError
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from ttc_client.bench.bench import Standing
+    from ttc_client.bench.bench import Bench, Standing
     from ttc_client.bench.recipe import Plan
+    from ttc_client.settings.servers import Servers
 
 
 def bench(
@@ -79,6 +83,19 @@ def bench(
     all_votes: Annotated[
         bool, typer.Option("--all-votes", help="Print every vote, the oracle's too, with costs.")
     ] = False,
+    ray: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ADDRESS",
+            help="Search on a Ray cluster, HOST:PORT or auto (ttc guide many-machines).",
+        ),
+    ] = None,
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help="Workers on Ray. (default: a core each, of the cluster's; 16 at most)"
+        ),
+    ] = None,
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -119,8 +136,14 @@ def bench(
     console = Console(stderr=True, quiet=quiet)
     if plan.selected:
         console.print(Text(plan.selected))
+    sitting = _Sitting(plan, out, console, resume, traces)
+    if ray is None:
+        searched = sitting.search()
+    else:
+        go_on_apart(f"the process that the workers answer to has died; {_saved(out)}")
+        searched = sitting.search_on_ray(ray, workers)
     signal.signal(signal.SIGTERM, _interrupt)
-    standing = asyncio.run(_run(plan, out, console, resume=resume, traces=traces))
+    standing = asyncio.run(searched)
     for said in (retries(standing.usage), failures(standing.usage)):
         if said:
             console.print(Text(said, style="dim"))
@@ -132,29 +155,75 @@ def bench(
         )
 
 
-async def _run(
-    plan: "Plan", out: Path, console: "Console", *, resume: bool, traces: bool
-) -> "Standing":
-    from ttc_client.bench.bench import Bench
-    from ttc_client.bench.journal import Journal
-    from ttc_client.report.bench_line import BenchView
-    from ttc_client.report.progress import show
-    from ttc_client.runtime.client import Client
+@dataclass(frozen=True, slots=True)
+class _Sitting:
+    """A run, from its servers to its directory, until it ends or is stopped."""
 
-    servers = plan.settings.servers_for(plan.searches)
-    async with Client(servers, plan.settings.task) as client:
-        for params in plan.searches:
-            client.check(params)
-        settings = {**plan.recorded, **client.models, "demo": servers.is_demo}
-        with Journal(out, settings, plan.problems, resume=resume) as journal:
-            bench = Bench(plan.problems, plan.searches, journal, traces=traces)
+    plan: "Plan"
+    out: Path
+    console: "Console"
+    resume: bool
+    traces: bool
+
+    @property
+    def servers(self) -> "Servers":
+        """The servers that the searches need."""
+        return self.plan.settings.servers_for(self.plan.searches)
+
+    async def search(self) -> "Standing":
+        """Search in this process."""
+        from ttc_client.runtime.client import Client
+
+        async with Client(self.servers, self.plan.settings.task) as client:
+            for params in self.plan.searches:
+                client.check(params)
+            return await self._keep(client.models, lambda bench: bench.run(client))
+
+    async def search_on_ray(self, address: str, num_workers: int | None) -> "Standing":
+        """Search on a Ray cluster; only this process writes."""
+        from rich.text import Text
+
+        from ttc_client.bench.leases import employ
+        from ttc_client.bench.on_ray import check_travels, ray_cluster
+        from ttc_client.bench.worker import Work
+        from ttc_client.report.terminal import clean
+
+        plan = self.plan
+        work = Work(self.servers, plan.settings.task, plan.searches, num_workers or 1)
+        check_travels(work)
+        with ray_cluster(address) as (hire, usual):
+            work = replace(work, num_workers=num_workers or usual)
+
+            def say(text: str) -> None:
+                if self.console.quiet:
+                    print(f"ttc: {clean(text)}", file=sys.stderr)
+                else:
+                    self.console.print(Text(clean(text)), soft_wrap=True)
+
+            async with employ(hire, work, say) as fleet:
+                return await self._keep(fleet.models, lambda bench: bench.run_on(fleet))
+
+    async def _keep(
+        self, models: Mapping[str, str | None], run: Callable[["Bench"], Awaitable[None]]
+    ) -> "Standing":
+        from ttc_client.bench.bench import Bench
+        from ttc_client.bench.journal import Journal
+        from ttc_client.report.bench_line import BenchView
+        from ttc_client.report.progress import show
+
+        plan = self.plan
+        settings = {**plan.recorded, **models, "demo": self.servers.is_demo}
+        with Journal(self.out, settings, plan.problems, resume=self.resume) as journal:
+            bench = Bench(plan.problems, plan.searches, journal, traces=self.traces)
             try:
-                async with show(BenchView(bench.standing), console):
-                    await bench.run(client)
+                async with show(BenchView(bench.standing), self.console):
+                    await run(bench)
             except asyncio.CancelledError:
-                print(_how_to_go_on(bench.standing, out), file=sys.stderr)
+                standing = bench.standing
+                counted = f"{standing.finished.total()} of {standing.num_searches} searches"
+                print(f"ttc: {_saved(self.out, counted)}", file=sys.stderr)
                 raise
-    return bench.standing
+        return bench.standing
 
 
 def _interrupt(*_: object) -> None:
@@ -162,12 +231,11 @@ def _interrupt(*_: object) -> None:
     signal.raise_signal(signal.SIGINT)
 
 
-def _how_to_go_on(standing: "Standing", out: Path) -> str:
+def _saved(out: Path, what: str = "all finished searches") -> str:
+    """Say what is on disk, and how to go on."""
     arguments = [a for a in sys.argv[1:] if a != "--resume"]
-    return (
-        f"ttc: {standing.finished.total()} of {standing.num_searches} searches are saved in {out}; "
-        f"go on with: {shlex.join(['ttc', *arguments, '--resume'])}"
-    )
+    command = shlex.join(["ttc", *arguments, "--resume"])
+    return f"{what} are saved in {out}; go on with: {command}"
 
 
 def print_accuracies(out: Path, *, json: bool, all_votes: bool = False) -> None:

@@ -51,17 +51,22 @@ class Client:
     async with Client(Servers(policy=url, prm=url)) as client:
         result = await client.solve(problem, SearchParams(strategy="dvts", n=64))
 
-    Raises ConfigError for settings and ServerError for servers that do not work.
+    `share` is how many clients, in processes of their own, ask the servers at once: each keeps its
+    part of the sequences in flight. Raises ConfigError for settings and ServerError for servers
+    that do not work.
     """
 
-    def __init__(self, servers: Servers | None = None, task: Task | str = "math") -> None:
+    def __init__(
+        self, servers: Servers | None = None, task: Task | str = "math", *, share: int = 1
+    ) -> None:
         self.servers = servers or Servers()
         self.task = find_task(task) if isinstance(task, str) else task
+        self._share = share
         self._resources = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
         async with AsyncExitStack() as stack:
-            self._servers = await stack.enter_async_context(open_servers(self.servers))
+            self._servers = await stack.enter_async_context(open_servers(self.servers, self._share))
             rate = rated_by(self.score) if self._servers.verifiers.members else None
             self._workers = await stack.enter_async_context(Workers(rate))
             self._resources = stack.pop_all()

@@ -53,12 +53,18 @@ async def evaluate(client: Client, job: Job, meter: Meter | None = None) -> Outc
         grades = await client.grade(job.problem, answers)
         own = await client.own_grades(job.problem, answers)
     except Exception as error:
-        record = Record(
-            **key,
-            error=str(error) or type(error).__name__,
-            error_type=type(error).__name__,
-            traceback="" if isinstance(error, TTCError) else traceback.format_exc(),
-        )
-        return Outcome(record, Cost(**key, usage=meter.usage, wall_s=meter.elapsed_s), None)
+        return failed(job, error, meter)
     cost = Cost(**key, usage=result.usage, wall_s=result.wall_s)
     return Outcome(record_of(job.key, result, grades, own), cost, Trace(**key, tree=result.tree))
+
+
+def failed(job: Job, error: Exception, meter: Meter | None = None) -> Outcome:
+    """Return what became of a job that failed, after spending what `meter` counts."""
+    meter, key = meter or Meter(), job.key._asdict()
+    record = Record(
+        **key,
+        error=str(error) or type(error).__name__,
+        error_type=type(error).__name__,
+        traceback="" if isinstance(error, TTCError) else "".join(traceback.format_exception(error)),
+    )
+    return Outcome(record, Cost(**key, usage=meter.usage, wall_s=meter.elapsed_s), None)

@@ -10,7 +10,7 @@ from ttc_client.clients.http import Server
 from ttc_client.doctor.pair import other_models
 from ttc_client.errors import ConfigError, GarbledError, TimedOutError, TransientServerError
 from ttc_client.middleware import A, Port, R
-from ttc_client.middleware.levels import Level
+from ttc_client.middleware.levels import START, Level
 from ttc_client.middleware.limits import Limiter, levelled, limited
 from ttc_client.middleware.replicas import Replica, unless_gone
 from ttc_client.settings.servers import Servers
@@ -62,14 +62,17 @@ def name_of(servers: Servers, replicas: Sequence[Opened[Any]]) -> str:
 class Bounded:
     """A replica with a limiter of its own, whose level is found unless a number is set.
 
-    Load counts by what the limiter lets through.
+    Load counts by what the limiter lets through. One of `share` clients begins at, or has, its
+    part.
     """
 
-    def __init__(self, opened: Opened[Any], concurrency: int | Literal["auto"]) -> None:
+    def __init__(self, opened: Opened[Any], concurrency: int | Literal["auto"], share: int) -> None:
         self.level: Level | None = None
         if concurrency == "auto":
-            self.level = Level(opened.name)
+            self.level = Level(opened.name, max(1, START // share))
             concurrency = self.level.capacity
+        else:
+            concurrency = max(1, concurrency // share)
         self.limiter = Limiter(concurrency)
         self.replica = Replica(
             opened.name, lambda: self.limiter.capacity, opened.model, opened.ask_model

@@ -109,9 +109,10 @@ class OpenServers:
 
 
 @asynccontextmanager
-async def open_servers(servers: Servers) -> AsyncGenerator[OpenServers]:
+async def open_servers(servers: Servers, share: int = 1) -> AsyncGenerator[OpenServers]:
     """Connect to servers, or start the embedded ones if none are named.
 
+    Keeps one part of `share` of the sequences in flight that the settings say, or that are found.
     Raises ConfigError for settings and ServerError for servers that do not work, or, unless
     `check` is off, that would ruin a search.
     """
@@ -120,7 +121,7 @@ async def open_servers(servers: Servers) -> AsyncGenerator[OpenServers]:
         session = await stack.enter_async_context(session_for(servers))
         policies, verifiers = await both(
             together(_policy(servers, session, place) for place in policy_places),
-            open_verifiers(servers, session, policy_places, prm_places),
+            open_verifiers(servers, session, policy_places, prm_places, share),
         )
         check_replicas("policy", [(one.name, one.client.model) for one in policies if one.server])
         if servers.check and not servers.is_demo:
@@ -129,7 +130,7 @@ async def open_servers(servers: Servers) -> AsyncGenerator[OpenServers]:
                 [(one.server, one.client) for one in policies if one.server],
                 [pair for one in verifiers.members for pair in one.checkable],
             )
-        yield _stacked(servers, policies, verifiers)
+        yield _stacked(servers, policies, verifiers, share)
 
 
 async def _policy(servers: Servers, session: Session, place: Place) -> Opened[PolicyClient]:
@@ -147,10 +148,13 @@ async def _policy(servers: Servers, session: Session, place: Place) -> Opened[Po
 
 
 def _stacked(
-    servers: Servers, policies: Sequence[Opened[PolicyClient]], verifiers: OpenVerifiers
+    servers: Servers,
+    policies: Sequence[Opened[PolicyClient]],
+    verifiers: OpenVerifiers,
+    share: int,
 ) -> OpenServers:
     """Give each replica a limiter of its own, and spread the requests over them."""
-    samplers = [Bounded(one, servers.concurrency) for one in policies]
+    samplers = [Bounded(one, servers.concurrency, share) for one in policies]
     replicas = Replicas([bounded.replica for bounded in samplers])
     clients = [one.client for one in policies]
     sample = [b.port(client.sample, _tokens) for b, client in zip(samplers, clients, strict=True)]

@@ -107,19 +107,25 @@ class OpenVerifiers:
 
 
 async def open_verifiers(
-    servers: Servers, session: Session, policies: Sequence[Place], prms: Sequence[Place]
+    servers: Servers,
+    session: Session,
+    policies: Sequence[Place],
+    prms: Sequence[Place],
+    share: int,
 ) -> OpenVerifiers:
-    """Connect to all verifiers; raises ConfigError and ServerError."""
+    """Connect to all verifiers, as one of `share` clients; raises ConfigError and ServerError."""
     placed = placed_verifiers(servers, policies, prms)
-    members = await together(_open(servers, session, one) for one in placed)
+    members = await together(_open(servers, session, one, share) for one in placed)
     return OpenVerifiers(members, servers.combine)
 
 
-async def _open(servers: Servers, session: Session, placed: PlacedVerifier) -> OpenVerifier:
+async def _open(
+    servers: Servers, session: Session, placed: PlacedVerifier, share: int
+) -> OpenVerifier:
     how = placed.named
     replicas = await together(_replica(servers, session, how, place) for place in placed.places)
     check_replicas("prm", [(one.name, one.client.facts.model) for one in replicas if one.server])
-    bounded = [Bounded(one, servers.concurrency) for one in replicas]
+    bounded = [Bounded(one, servers.concurrency, share) for one in replicas]
     ports = [b.port(one.client.score, _steps) for b, one in zip(bounded, replicas, strict=True)]
     places = Replicas([one.replica for one in bounded])
     judges = [
