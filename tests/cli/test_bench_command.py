@@ -109,6 +109,7 @@ def array(task: int, *, first: int = 1, last: int = 3) -> dict[str, str]:
     return {f"SLURM_ARRAY_TASK_{name}": str(value) for name, value in named.items()}
 
 
+@pytest.mark.timeout(400)  # seven processes, one after the other
 async def test_an_array_is_killed_requeued_and_merged_to_the_run_of_one_process(tmp_path, problems):
     wire, grid = Tripwire(), ["-s", "greedy,dvts", "-n", "4", "--max-steps", "3"]
     async with chance_servers(completions=wire) as server:

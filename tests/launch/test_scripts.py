@@ -46,7 +46,7 @@ def option(words: list[str], name: str) -> str:
     return words[words.index(name) + 1]
 
 
-@pytest.mark.parametrize("script", [*SCRIPTS, "servers/deploy/bench.slurm"])
+@pytest.mark.parametrize("script", [*SCRIPTS, "scripts/install_ray", "servers/deploy/bench.slurm"])
 def test_shellcheck_finds_nothing(script: str) -> None:
     shellcheck = Path(sys.executable).with_name("shellcheck")
     command = [shellcheck, "--external-sources", "--source-path", ROOT, ROOT / script]

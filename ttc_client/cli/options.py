@@ -87,8 +87,14 @@ _HELP: dict[str, tuple[str, str]] = {
     "presence_penalty": (SAMPLING, "Lower what has been written already, -2 to 2."),
     "max_tokens": (SAMPLING, "Tokens per step."),
     "max_completion_tokens": (SAMPLING, "Tokens per completion."),
-    "policy": (SERVERS, "URL of the policy's server; repeat it for replicas."),
-    "prm": (SERVERS, "URL of the verifier's server; repeat it for replicas."),
+    "policy": (
+        SERVERS,
+        "URL of the policy's server; repeat it for replicas, or @FILE with one on each line.",
+    ),
+    "prm": (
+        SERVERS,
+        "URL of the verifier's server; repeat it for replicas, or @FILE with one on each line.",
+    ),
     "policy_api": (SERVERS, "What the policy's server speaks: {choices}."),
     "prm_api": (
         SERVERS,

@@ -1,6 +1,6 @@
 """Solve problems: open the servers once, search, vote, and return typed results."""
 
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import AsyncExitStack
 from copy import copy
 from dataclasses import replace
@@ -12,6 +12,7 @@ from ttc_client.middleware.context import taking_turns
 from ttc_client.middleware.meter import Meter
 from ttc_client.runtime.bounds import Bounds, Kept
 from ttc_client.runtime.deciding import Decision, decide
+from ttc_client.runtime.opening import root_of
 from ttc_client.runtime.rating import rated_by
 from ttc_client.runtime.stack import open_servers
 from ttc_client.sal.modes import MODES, Mode
@@ -33,9 +34,7 @@ from ttc_client.tasks.workers import Workers
 from ttc_client.together import together
 from ttc_client.types import (
     Candidate,
-    Message,
     Problem,
-    Prompt,
     SearchResult,
     Step,
     Trajectory,
@@ -51,13 +50,12 @@ class Client:
     async with Client(Servers(policy=url, prm=url)) as client:
         result = await client.solve(problem, SearchParams(strategy="dvts", n=64))
 
-    `share` is how many clients, in processes of their own, ask the servers at once: each keeps its
-    part of the sequences in flight. Raises ConfigError for settings and ServerError for servers
-    that do not work.
+    One of `share` clients keeps its part of the sequences in flight. Raises ConfigError for
+    settings and ServerError for servers that do not work.
     """
 
     def __init__(
-        self, servers: Servers | None = None, task: Task | str = "math", *, share: int = 1
+        self, servers: Servers | None = None, task: Task | str = "math", share: int = 1
     ) -> None:
         self.servers = servers or Servers()
         self.task = find_task(task) if isinstance(task, str) else task
@@ -201,7 +199,7 @@ class Client:
                 ports = replace(ports, unscored_logprobs=0)
 
             async def search() -> Found:
-                root = await _root(problem, task.messages(problem), ports.root)
+                root = await root_of(problem, task.messages(problem), ports.root)
                 return await strategy.search(Search(problem, root, params, ports))
 
             found = await watch.within(search(), params.n)
@@ -290,15 +288,3 @@ class Client:
             compat=params.compat,
             demo=self.servers.is_demo,
         )
-
-
-async def _root(
-    problem: Problem,
-    messages: Sequence[Message],
-    root_of: Callable[[Sequence[Message]], Awaitable[Trajectory]],
-) -> Trajectory:
-    """Return the empty trajectory of a problem, which only its server renders for its chat API."""
-    if problem.chat:
-        return Trajectory(Prompt(tuple(messages), ends=problem.ends, chat=problem.chat))
-    root = await root_of(messages)
-    return replace(root, prompt=replace(root.prompt, ends=problem.ends)) if problem.ends else root

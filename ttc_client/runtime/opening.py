@@ -1,9 +1,9 @@
-"""What opening a policy and opening a verifier share: patience, replicas, limits."""
+"""What opening a policy and opening a verifier share: patience, replicas, limits, a root."""
 
 import asyncio
 import random
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Generic, Literal, TypeVar
 
 from ttc_client.clients.http import Server
@@ -14,6 +14,7 @@ from ttc_client.middleware.levels import START, Level
 from ttc_client.middleware.limits import Limiter, levelled, limited
 from ttc_client.middleware.replicas import Replica, unless_gone
 from ttc_client.settings.servers import Servers
+from ttc_client.types import Message, Problem, Prompt, Trajectory
 
 OPENING_PAUSES_S = (0.3, 0.9)
 
@@ -57,6 +58,18 @@ def name_of(servers: Servers, replicas: Sequence[Opened[Any]]) -> str:
     """Return a model with where it is, but for the demo models and what is at no server."""
     model = replicas[0].model
     return model if servers.is_demo else f"{model} at {', '.join(one.name for one in replicas)}"
+
+
+async def root_of(
+    problem: Problem,
+    messages: Sequence[Message],
+    ask: Callable[[Sequence[Message]], Awaitable[Trajectory]],
+) -> Trajectory:
+    """Return the empty trajectory of a problem, which only its server renders for its chat API."""
+    if problem.chat:
+        return Trajectory(Prompt(tuple(messages), ends=problem.ends, chat=problem.chat))
+    root = await ask(messages)
+    return replace(root, prompt=replace(root.prompt, ends=problem.ends)) if problem.ends else root
 
 
 class Bounded:
