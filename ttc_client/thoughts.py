@@ -27,7 +27,9 @@ _HARMONY = re.compile(
     re.DOTALL,
 )
 _BARE_HARMONY = re.compile(r"\s*analysis(?=[A-Z\s\"'`(\[$\\\d])")
+_STRIPPED = re.compile(r"analysis[A-Z]")
 _BARE_FINAL = "assistantfinal"
+_FINAL = "<|channel|>final<|message|>"
 
 _MARKS = re.compile(
     "|".join(re.escape(mark) for pair in _PAIRS for mark in pair)
@@ -48,6 +50,17 @@ class Thought(NamedTuple):
     is_open: bool = False
 
 
+class Forced(NamedTuple):
+    """What a budget of thought did to a step: tokens put in, times it went on, and its end."""
+
+    num_tokens: int = 0
+    waits: int = 0
+    is_closed: bool = False
+
+
+NOT_FORCED = Forced()
+
+
 def with_thought(thought: str, answer: str | None) -> str:
     """Return one text of a thought and the response, which is None where there is none yet."""
     if not thought.strip():
@@ -63,10 +76,39 @@ def opened_by(prompt: str) -> str:
     return next((close for mark, close in _PAIRS if end.endswith(mark)), "")
 
 
-def closing_mark(text: str) -> str:
-    """Return the mark that ends the thought with which a text begins."""
+def ends_thought(prompt: str) -> bool:
+    """Return whether a rendered prompt ends with a thought that it ended itself."""
+    end = prompt.rstrip()
+    return any(end.endswith(close) for _, close in _PAIRS)
+
+
+class Ending(NamedTuple):
+    """How a thought ends: with `mark`, the last of the `whole` that ends it; `after` comes next."""
+
+    mark: str
+    whole: str
+    after: str = "\n\n"
+
+
+def ending_of(text: str, opened: str = "") -> Ending | None:
+    """Return how the thought ends with which a text begins, None if it begins with none.
+
+    `opened` is the mark that ends the thought which the prompt opened, if any.
+    """
     begin = text.lstrip()
-    return next((close for mark, close in _PAIRS if begin.startswith(mark)), CLOSE)
+    if opened:
+        return Ending(opened, opened)
+    for mark, close in _PAIRS:
+        if begin.startswith(mark):
+            return Ending(close, close)
+    if begin.startswith(("<|channel|>", "<|start|>")):
+        return Ending(_FINAL, f"<|end|><|start|>assistant{_FINAL}", "")
+    return None
+
+
+def is_stripped(text: str) -> bool:
+    """Return whether a text begins as gpt-oss's thought does without its special tokens."""
+    return bool(_STRIPPED.match(text))
 
 
 def unmarked(text: str) -> str:

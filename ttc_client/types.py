@@ -11,6 +11,7 @@ from itertools import chain
 from typing import Any, Literal
 
 from ttc_client.notebook import votes_and_tree
+from ttc_client.thoughts import NOT_FORCED, Forced
 from ttc_client.usage import Usage
 
 Reduction = Literal["last", "min", "prod", "mean"]
@@ -90,7 +91,7 @@ class Step:
     `token_ids` is empty where the server speaks text only. `multiplicity` counts the siblings
     that were sampled alike, this one included. `logprobs` holds the log-probability of each token
     and `confidences` the negative mean of its likeliest alternatives (DeepConf, arXiv 2508.15260);
-    each is empty where it was not asked for, or not given.
+    each is empty where it was not asked for, or not given. `forced` is what others wrote of it.
     """
 
     text: str
@@ -100,6 +101,7 @@ class Step:
     multiplicity: int = 1
     logprobs: tuple[float, ...] = ()
     confidences: tuple[float, ...] = ()
+    forced: Forced = NOT_FORCED
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,9 +126,8 @@ class Trajectory:
 
         Joined when they are sent: most trajectories are pruned, and need none of their own.
         """
-        if not self.prompt.ids:
-            return ()
-        return (*self.prompt.ids, *chain.from_iterable([step.token_ids for step in self.steps]))
+        ids = self.prompt.ids
+        return ids and (*ids, *chain.from_iterable([step.token_ids for step in self.steps]))
 
     @property
     def text(self) -> str:

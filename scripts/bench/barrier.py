@@ -89,6 +89,7 @@ async def tree(servers: OpenServers, question: str, meter: Meter) -> Search[Subt
         policy=servers.policy(meter),
         verifier=servers.verifier(meter),
         root=root_of,
+        written=servers.written(meter),
         ballot=Ballot(str, _as_they_read),
         watch=Watch(),
         find=find_strategy,

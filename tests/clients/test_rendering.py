@@ -2,19 +2,20 @@
 
 import json
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 import pytest
 from aiohttp import web
 
 from tests.clients.test_policy_contract import QUESTION, ask
-from tests.fakes.scripted_server import models, scripted_server
+from tests.fakes.scripted_server import models, scripted_server, tokenize
 from ttc_client.clients.connect import connect_policy
 from ttc_client.clients.http import Server
 from ttc_client.clients.session import Session
 from ttc_client.clients.template_file import read_template
 from ttc_client.clients.templates import Asking, folded
 from ttc_client.errors import ConfigError, RequestError
-from ttc_client.types import Message
+from ttc_client.types import Message, Prompt, Trajectory
 
 GEMMA = """{{ bos_token }}{% if messages[0]['role'] == 'system' %}
 {{ raise_exception('System role not supported') }}{% endif %}
@@ -108,6 +109,41 @@ async def test_a_text_in_the_thoughts_field_alone_is_the_answer_where_thinking_i
                 await client.sample(request)
         else:
             assert (await client.sample(request)).steps[0].text == "It is 4."
+
+
+@pytest.mark.parametrize("end", ["<think>\n\n</think>\n\n", "<think>\n", ""])
+async def test_such_a_text_is_the_answer_where_the_rendered_prompt_ends_the_thought(end):
+    message = {"content": None, "reasoning": "It is 4."}
+    served = {
+        "/apply-template": lambda payload: {"prompt": payload["messages"][-1]["content"] + end},
+        "/v1/chat/completions": lambda _: {
+            "choices": [{"message": message, "finish_reason": "stop"}]
+        },
+    }
+    async with policy(served) as (_, client):
+        request = ask(await client.root(QUESTION), n=1, stop=())
+        if "</think>" in end:
+            assert (await client.sample(request)).steps[0].text == "It is 4."
+        else:
+            with pytest.raises(Exception, match="only a thought"):
+                await client.sample(request)
+
+
+@pytest.mark.parametrize("api", ["vllm", "openai"])
+async def test_tools_are_asked_for_with_all_sampling_fields(api):
+    served = {"/tokenize": tokenize, "/v1/chat/completions": chat}
+    extra = {"mirostat": 2, "min_p": 0.3}
+    asking = Asking(kwargs={"enable_thinking": False}, extra_body=extra)
+    async with policy(served, api=api, asking=asking) as (server, client):
+        root = Trajectory(Prompt(tuple(QUESTION), chat={"tools": [1], "top_k": 3}))
+        request = ask(root, n=2, stop=())
+        await client.sample(replace(request, top_k=7, min_p=0.1, presence_penalty=0.5))
+        (sent,) = server.payloads("/v1/chat/completions")
+    assert sent["presence_penalty"] == 0.5
+    assert sent["repetition_penalty"] == 1.0
+    assert (sent["min_p"], sent["mirostat"]) == (0.3, 2)  # the user's own come first
+    assert (sent["top_k"], sent["tools"]) == (3, [1])  # and before them the caller's
+    assert sent["chat_template_kwargs"] == {"enable_thinking": False}
 
 
 def test_a_file_renders_as_its_family_does(tmp_path):

@@ -49,7 +49,7 @@ async def test_the_prompt_is_templated_and_tokenized_once_with_one_bos():
         messages = question("What is 1+1?", "Be brief.")
         root = await client.root(messages)
         await client.sample(ask(root))
-        asked = [p for p in server.payloads("/tokenize") if "1+1" in p["prompt"]]
+        asked = [p for p in server.payloads("/tokenize") if "1+1" in p.get("prompt", "")]
     (payload,) = asked
     assert payload["prompt"] == root.prompt.text == render_llama3(messages)
     assert "<|begin_of_text|>" not in payload["prompt"]
@@ -192,7 +192,7 @@ async def test_a_reply_that_does_not_tell_the_prompts_ids_either_is_refused(ids)
 
 
 def qwen(payload):
-    reply = tokenize(payload)
+    reply = tokenize(payload | {"add_generation_prompt": False})
     return {"tokens": [7, 8, 9, 10]} if payload.get("prompt") == "<|start_header_id|>" else reply
 
 
@@ -208,7 +208,7 @@ async def test_every_turn_of_a_conversation_is_tokenized_in_the_fixed_template_o
     async with policy() as (server, client):
         root = await client.root(CONVERSATION)
         await client.sample(ask(root))
-        (asked,) = [p for p in server.payloads("/tokenize") if "1+1" in p["prompt"]]
+        (asked,) = [p for p in server.payloads("/tokenize") if "1+1" in p.get("prompt", "")]
         (payload,) = server.payloads("/v1/completions")
     assert root.prompt.messages == CONVERSATION
     assert asked["prompt"] == root.prompt.text == render_llama3(CONVERSATION)

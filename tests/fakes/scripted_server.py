@@ -11,6 +11,8 @@ from typing import Any
 import trustme
 from aiohttp import web
 
+from ttc_client.clients.prompts import LLAMA3_ASSISTANT
+
 Reply = dict[str, Any] | web.StreamResponse
 Handler = Callable[[Any], Reply | Awaitable[Reply]]
 
@@ -80,6 +82,7 @@ def tokenize(payload: dict[str, Any]) -> Reply:
     """Read each character as a token, after a BOS (1) if asked for; a Llama 3 header is one."""
     if "messages" in payload:
         text, special = "".join(m["content"] for m in payload["messages"]), False
+        text += LLAMA3_ASSISTANT if payload.get("add_generation_prompt", True) else ""
     else:
         text, special = payload["prompt"], payload.get("add_special_tokens", True)
     text = text.replace("<|start_header_id|>", "\x02")

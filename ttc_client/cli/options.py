@@ -85,6 +85,11 @@ _HELP: dict[str, tuple[str, str]] = {
     "top_k": (SAMPLING, "Keep so many of the likeliest tokens; -1 keeps all."),
     "min_p": (SAMPLING, "Keep tokens at least this likely, compared with the likeliest."),
     "presence_penalty": (SAMPLING, "Lower what has been written already, -2 to 2."),
+    "think_tokens": (
+        SAMPLING,
+        "MIN:MAX tokens of a thought, such as 500:4000: one that ends earlier goes on after "
+        '"Wait", one that is longer is ended, and the answer asked for.',
+    ),
     "max_tokens": (SAMPLING, "Tokens per step."),
     "max_completion_tokens": (SAMPLING, "Tokens per completion."),
     "policy": (

@@ -43,6 +43,7 @@ from ttc_client.clients.templates import (
     Render,
     apply_template,
     find_render,
+    skips_thoughts,
     tokenize_and_back,
 )
 from ttc_client.clients.usage import TokenUsage
@@ -93,6 +94,7 @@ class OpenAIPolicy:
             server, context_length = await find_api(server, model)
         asking = asking or Asking()
         render = await find_render(server, asking, (apply_template, tokenize_and_back))
+        asking = replace(asking, skips_thought=await skips_thoughts(render))
         kept = Manners(server.url), Echo(model), asking, render
         return cls(server, open_sdk(server), model, *kept, context_length=context_length)
 
@@ -140,7 +142,7 @@ class OpenAIPolicy:
 
     async def _sample(self, request: SampleRequest) -> Samples:
         if request.trajectory.prompt.chat:
-            return await sample_chat(self.server, self.model, self.manners, request)
+            return await sample_chat(self.server, self.model, self.manners, self.asking, request)
         refusal: RequestError | None = None
         if not self.chat_only and request.trajectory.prompt.text:
             try:
@@ -273,7 +275,6 @@ class OpenAIPolicy:
         )
 
     async def _open_stream(self, request: SampleRequest, taken: Fields) -> Begun:
-        headers = taken["extra_headers"]
         body = {name: value for name, value in taken.items() if name != "extra_headers"}
         with our_errors(self.server, self._path):
             stream = await self.client.completions.create(
@@ -281,7 +282,7 @@ class OpenAIPolicy:
                 prompt=request.text,
                 stream=True,
                 extra_body=body,
-                extra_headers=headers,
+                extra_headers=taken["extra_headers"],
             )
             return Begun(stream, await anext(stream, None))  # a refusal comes with its first event
 

@@ -10,7 +10,8 @@ from ttc_client.types import Message, Step
 
 _CHARACTERS_PER_TOKEN = 3
 _LLAMA3_DATES = "Cutting Knowledge Date: December 2023\nToday Date: 26 Jul 2024\n\n"
-_LLAMA3_ASSISTANT = "<|start_header_id|>assistant<|end_header_id|>\n\n"
+LLAMA3_ASSISTANT = "<|start_header_id|>assistant<|end_header_id|>\n\n"
+"""How Llama 3's template ends a prompt: the assistant's turn is open."""
 
 
 def llama3_turn(role: str, content: str) -> str:
@@ -29,7 +30,7 @@ def render_llama3(messages: Sequence[Message]) -> str:
     return (
         llama3_turn("system", _LLAMA3_DATES + system)
         + "".join(llama3_turn(turn.role, turn.content) for turn in turns)
-        + _LLAMA3_ASSISTANT
+        + LLAMA3_ASSISTANT
     )
 
 
@@ -73,7 +74,7 @@ def rlhflow_question(problem: str, index: int, step: str) -> str:
     score of a step is read at the last token of its question.
     """
     content = f"{problem} {step}" if index == 0 else step
-    return llama3_turn("user", content.strip()) + _LLAMA3_ASSISTANT
+    return llama3_turn("user", content.strip()) + LLAMA3_ASSISTANT
 
 
 MATH_SHEPHERD_MARKER = "ки"

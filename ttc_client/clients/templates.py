@@ -12,7 +12,7 @@ import msgspec
 
 from ttc_client.clients.http import Server
 from ttc_client.errors import ServerError
-from ttc_client.thoughts import opened_by
+from ttc_client.thoughts import ends_thought
 from ttc_client.types import Message
 
 _BOS = ("<|begin_of_text|>", "<s>", "<bos>", "<｜begin▁of▁sentence｜>", "<|startoftext|>")
@@ -30,16 +30,19 @@ class Asking:
 
     `render` is the template that the user named, None for the server's own, and `kwargs` what it
     is given, such as whether to think; `extra_body` holds fields of the user's own.
+    `skips_thought` says that the rendered prompt ends the thought before it begins.
     """
 
     render: Callable[[Sequence[Message], Mapping[str, Any]], str] | None = None
     kwargs: Mapping[str, Any] = field(default_factory=dict[str, Any])
     extra_body: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    skips_thought: bool = False
 
     @property
     def thinks(self) -> bool:
-        """Whether the model may think, as far as the template was told."""
-        return not any(self.kwargs.get(name) is False for name in ("enable_thinking", "thinking"))
+        """Whether the model may think, by what the template was told and what it made of that."""
+        off = any(self.kwargs.get(name) is False for name in ("enable_thinking", "thinking"))
+        return not (off or self.skips_thought)
 
     def with_kwargs(self, payload: dict[str, Any]) -> dict[str, Any]:
         """Return what a server that renders is sent, with the template's arguments if any."""
@@ -99,7 +102,7 @@ async def chat_tokenize(
     return (await server.post("/chat_tokenize", payload, _Templated)).templated_text
 
 
-_PROBE = (Message("system", "Be brief."), Message("user", "1 + 1?"))
+PROBE = (Message("system", "Be brief."), Message("user", "1 + 1?"))
 
 
 async def find_render(server: Server, asking: Asking, ways: Sequence[Way]) -> Render | None:
@@ -116,18 +119,23 @@ async def find_render(server: Server, asking: Asking, ways: Sequence[Way]) -> Re
     for way in ways:
         for shape in (tuple[Message, ...], folded):
             try:
-                text = await way(server, shape(_PROBE), asking.kwargs)
+                text = await way(server, shape(PROBE), asking.kwargs)
             except ServerError:
                 continue
-            if _PROBE[-1].content in text:
+            if PROBE[-1].content in text:
                 return _by_server(server, way, shape, asking.kwargs)
     return None
 
 
-async def left_open(server: Server, asking: Asking) -> str:
-    """Return the mark that ends the thought which vLLM's prompts leave open, "" if they do not."""
+async def skips_thoughts(render: Render | None) -> bool:
+    """Return whether rendered prompts end the thought, as far as there is something to render."""
+    return render is not None and ends_thought(await render(PROBE))
+
+
+async def prompt_end(server: Server, asking: Asking) -> str:
+    """Return a prompt as vLLM renders it, "" where it does not say; its end is that of all."""
     render = await find_render(server, asking, (tokenize_and_back,))
-    return opened_by(await render(_PROBE)) if render else ""
+    return await render(PROBE) if render else ""
 
 
 def _by_server(

@@ -20,7 +20,14 @@ from ttc_client.clients.logprobs import token_logprobs
 from ttc_client.clients.manners import Manners
 from ttc_client.clients.prompts import text_step
 from ttc_client.clients.replies import Unexpected
-from ttc_client.clients.templates import FIX, Asking, Render, chat_tokenize, find_render
+from ttc_client.clients.templates import (
+    FIX,
+    Asking,
+    Render,
+    chat_tokenize,
+    find_render,
+    skips_thoughts,
+)
 from ttc_client.clients.usage import Count
 from ttc_client.deadlines import clock_stopped
 from ttc_client.errors import ConfigError, ContextLengthError, RequestError, TooManyError
@@ -119,6 +126,7 @@ class TGIPolicy:
     tgi: TGIModel
     asking: Asking
     render: Render
+    manners: Manners
     most_choices = 1
     speaks_ids = False
 
@@ -135,7 +143,8 @@ class TGIPolicy:
         if render is None:
             unsaid = f"{server.url} does not say how {tgi.name} reads a conversation"
             raise ConfigError(f"{unsaid}: {FIX}")
-        return cls(tgi, asking, render)
+        asking = replace(asking, skips_thought=await skips_thoughts(render))
+        return cls(tgi, asking, render, Manners(server.url))
 
     @property
     def address(self) -> Server:
@@ -182,8 +191,9 @@ class TGIPolicy:
 
     async def _sample(self, request: SampleRequest) -> Samples:
         if request.trajectory.prompt.chat:
-            server = self.tgi.server
-            return await sample_chat(server, self.model, Manners(server.url), request)
+            return await sample_chat(
+                self.tgi.server, self.model, self.manners, self.asking, request
+            )
         max_tokens = await self.room(request.trajectory, request.max_tokens)
         if max_tokens < 1:
             if not request.trajectory.steps:

@@ -6,7 +6,7 @@ is trimmed, and every request finds its prefix in the server's cache.
 """
 
 from collections.abc import Awaitable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import msgspec
@@ -22,12 +22,12 @@ from ttc_client.clients.manners import Manners
 from ttc_client.clients.models import served_policy
 from ttc_client.clients.prompts import render_llama3, text_step
 from ttc_client.clients.replies import Dropped, Unexpected, in_order
-from ttc_client.clients.templates import FIX, Asking, Render, as_chat, find_render, left_open
-from ttc_client.clients.tokenization import TokenId, tokenize, tokenize_chat
+from ttc_client.clients.templates import FIX, Asking, Render, as_chat, find_render, prompt_end
+from ttc_client.clients.tokenization import TokenId, is_llama3, tokenize, tokenize_chat
 from ttc_client.clients.usage import TokenUsage, counted
 from ttc_client.errors import ContextLengthError, RequestError
 from ttc_client.search.ports import SampleRequest, Samples
-from ttc_client.thoughts import opened_by
+from ttc_client.thoughts import ends_thought, opened_by
 from ttc_client.types import Message, Prompt, Step, Trajectory, Usage
 
 
@@ -71,12 +71,13 @@ class VLLMPolicy:
         Raises ConfigError if it does not serve the model that is named.
         """
         server, name, context_length = await served_policy(server, model)
-        is_llama3 = await _is_llama3(server)
+        reads_llama3 = await is_llama3(server)
         asking = asking or Asking()
         render = await find_render(server, asking, ())
-        closes_thought = "" if is_llama3 else await left_open(server, asking)
-        found = Echo(name), Manners(server.url), asking, render, closes_thought
-        return cls(server, name, context_length, is_llama3, *found)
+        end = "" if reads_llama3 else await prompt_end(server, asking)
+        asking = replace(asking, skips_thought=ends_thought(end))
+        found = Echo(name), Manners(server.url), asking, render, opened_by(end)
+        return cls(server, name, context_length, reads_llama3, *found)
 
     @property
     def address(self) -> Server:
@@ -148,7 +149,7 @@ class VLLMPolicy:
 
     async def _sample(self, request: SampleRequest) -> Samples:
         if request.trajectory.prompt.chat:
-            return await sample_chat(self.server, self.model, self.manners, request)
+            return await sample_chat(self.server, self.model, self.manners, self.asking, request)
         ids = request.trajectory.token_ids
         max_tokens = self._room(len(ids), request.max_tokens)
         if max_tokens < 1:
@@ -267,12 +268,3 @@ def _step(request: SampleRequest, max_tokens: int, choice: _Choice) -> Step | Dr
     return Step(
         text, finish, num_tokens, ids, logprobs=logprobs.own, confidences=logprobs.confidences
     )
-
-
-async def _is_llama3(server: Server) -> bool:
-    """Return whether the tokenizer has Llama 3's header token; not known without /tokenize."""
-    try:
-        header = await tokenize(server, "<|start_header_id|>", add_special_tokens=False)
-    except RequestError:
-        return False
-    return len(header) == 1

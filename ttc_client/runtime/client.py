@@ -18,6 +18,7 @@ from ttc_client.runtime.stack import open_servers
 from ttc_client.sal.modes import MODES, Mode
 from ttc_client.search import results
 from ttc_client.search.ballot import Ballot
+from ttc_client.search.forcing import forcing_note, remembered
 from ttc_client.search.found import Found
 from ttc_client.search.params import SearchParams
 from ttc_client.search.ports import ScoreRequest, Scores
@@ -221,6 +222,7 @@ class Client:
             policy=self._servers.policy(meter),
             verifier=self._servers.verifier(meter),
             root=self._servers.root(meter),
+            written=remembered(self._servers.written(meter)),
             ballot=ballot,
             watch=watch,
             find=partial(find_strategy, among=mode.strategies),
@@ -234,6 +236,7 @@ class Client:
         params = strategy.checked(params)
         if strategy.needs != "nothing" and self._servers.verifiers.model is None:
             raise ConfigError(strategy.lacks_verifier)
+        self.servers.check_thoughts(params)
         if params.vote == "tournament" and self._servers.verifiers.compare is None:
             raise ConfigError("vote is tournament, which needs a judge: --prm-api judge, or self")
         if strategy.needs == "prefixes" and self._servers.verifiers.reads == "solutions":
@@ -265,6 +268,7 @@ class Client:
             scored=scored,
             judged=scored or decision.vote == "tournament",
         )
+        thinking = forcing_note(params.thought_budget, [p.trajectory for p in found.picks])
         return SearchResult(
             problem=problem,
             answer=order[0].answer if order else "",
@@ -283,7 +287,7 @@ class Client:
             task=self.task.name,
             policy=self._servers.policy_name,
             prm=self._servers.verifiers.name if scored else None,
-            note="; ".join(filter(None, [found.note, decision.note, *doubts])),
+            note="; ".join(filter(None, [found.note, decision.note, thinking, *doubts])),
             allocation=found.allocation,
             compat=params.compat,
             demo=self.servers.is_demo,

@@ -1,7 +1,7 @@
 """How to search: all that a strategy may depend on, checked before any request is sent."""
 
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Any, Literal, NamedTuple, get_args
 
 from ttc_client.errors import ConfigError, did_you_mean
 from ttc_client.search.steps import STEP_DELIMITER
@@ -21,6 +21,13 @@ Thoughts = Literal["drop", "score"]
 
 MAX_DELIMITERS = 4
 """As many stop strings as vLLM and TGI take."""
+
+
+class ThoughtBudget(NamedTuple):
+    """At least and at most so many tokens of a thought, its marks included."""
+
+    least: int
+    most: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,7 +53,8 @@ class SearchParams:
     `thoughts` says what a verifier reads of a model that thinks, and `step_delimiter` holds the
     strings that end a step. The defaults are those of the blog post; `compat` asks for the
     behaviour of its published toolkit, which knows no `max_completion_tokens`.
-    `top_k` -1, `min_p` 0 and `presence_penalty` 0 change nothing.
+    `top_k` -1, `min_p` 0 and `presence_penalty` 0 change nothing. `think_tokens`, "MIN:MAX", bounds
+    the thought; either may be left out.
     Raises ConfigError, naming the value and the fix, for values that no search can run with. What
     a strategy asks of them besides is checked by `Strategy.checked`.
     """
@@ -71,6 +79,7 @@ class SearchParams:
     top_k: int = -1
     min_p: float = 0.0
     presence_penalty: float = 0.0
+    think_tokens: str | None = None
 
     def __post_init__(self) -> None:
         check_choice("thoughts", self.thoughts, Thoughts)
@@ -104,6 +113,21 @@ class SearchParams:
             )
         if not 0 < self.top_p <= 1:
             raise ConfigError(f"top_p is {self.top_p}: it must be above 0 and at most 1")
+        if self.think_tokens is not None:
+            _check_budget(self, self.thought_budget)
+
+    @property
+    def thought_budget(self) -> "ThoughtBudget | None":
+        """The tokens that a thought may have, None where it may have any number."""
+        if self.think_tokens is None:
+            return None
+        least, _, most = self.think_tokens.partition(":")
+        try:
+            return ThoughtBudget(int(least or 0), int(most or self.max_completion_tokens))
+        except ValueError:
+            raise ConfigError(
+                f"think_tokens is {self.think_tokens!r}: write MIN:MAX, such as 500:4000"
+            ) from None
 
 
 def check_count(name: str, value: int, least: int = 1, most: int = _MOST) -> None:
@@ -127,6 +151,28 @@ def _check_delimiters(delimiters: tuple[str, ...]) -> None:
                 f"step_delimiter is {delimiter!r}: no server stops at a regular expression; name "
                 "the strings themselves, up to four"
             )
+
+
+def _check_budget(params: SearchParams, budget: ThoughtBudget | None) -> None:
+    said = f"think_tokens is {params.think_tokens}"
+    if budget is None or ":" not in (params.think_tokens or ""):
+        raise ConfigError(f"{said}: write MIN:MAX, such as 500:4000; either may be left out")
+    least, most = budget
+    is_open = (params.think_tokens or "").endswith(":")
+    if least < 0 or (not is_open and (least > most or most < 1)):
+        raise ConfigError(f"{said}: MIN must not be above MAX, nor MAX below 1")
+    if (least if is_open else most) >= params.max_completion_tokens:
+        raise ConfigError(
+            f"{said}, but max_completion_tokens is {params.max_completion_tokens}, which leaves "
+            "no room for the answer: raise it"
+        )
+    if params.compat:
+        raise ConfigError(f"{said}, but the toolkit of compat knows no thoughts: leave one out")
+    if params.thoughts == "score" and len(params.step_delimiter) == MAX_DELIMITERS:
+        raise ConfigError(
+            f"{said}, and the mark that ends a thought is a stop string too, beside "
+            f"{MAX_DELIMITERS} of step_delimiter: name one less"
+        )
 
 
 def check_choice(name: str, value: object, choices: Any) -> None:

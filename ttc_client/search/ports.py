@@ -154,5 +154,7 @@ class Comparison:
 
 
 Policy = Callable[[SampleRequest], Awaitable[Samples]]
+Write = Callable[[str], Awaitable[Step]]
+"""Returns a text as a step, for the policy to go on from as if it had written it."""
 Verifier = Callable[[ScoreRequest], Awaitable[Scores]]
 Judge = Callable[[CompareRequest], Awaitable[Comparison]]

@@ -16,33 +16,32 @@ from ttc_client.errors import ConfigError
 from ttc_client.search.ballot import Ballot
 from ttc_client.search.found import Found, Pick
 from ttc_client.search.params import SearchParams
-from ttc_client.search.ports import Policy, SampleRequest, ScoreRequest, Verifier
-from ttc_client.search.results import Rules, as_ended, candidates, completions, merge_alike
+from ttc_client.search.ports import Policy, SampleRequest, ScoreRequest, Verifier, Write
+from ttc_client.search.results import Rules, candidates, completions, merge_alike
 from ttc_client.search.scoring import scored
 from ttc_client.search.seeds import Numbers, request_seed
 from ttc_client.search.strategy import S, Strategy
-from ttc_client.search.thinking import is_thinking, past_thought, readings_after, whole_steps
+from ttc_client.search.thinking import readings_after, whole_steps
+from ttc_client.search.turns import Turns, Until
 from ttc_client.search.voting import counted_vote, ranked
 from ttc_client.search.watch import Watch
 from ttc_client.together import surviving, together
 from ttc_client.types import AnswerGroup, Message, Problem, Trajectory, Vote
-
-Until = Literal["step", "end"] | int
-"""Where a continuation ends: at the next step delimiter, at the policy's own end, or after so
-many tokens, from where it can go on."""
 
 
 @dataclass(frozen=True, slots=True)
 class Ports:
     """What a search reaches the world through; `verifier` is None where there is none.
 
-    `root` returns the empty trajectory of a prompt, as the policy's server reads it.
-    `top_logprobs`, as in `SampleRequest`, is for the verifier, `unscored_logprobs` without one.
+    `root` returns the empty trajectory of a prompt, as the policy's server reads it, and `written`
+    a text as a step of it. `top_logprobs`, as in `SampleRequest`, is for the verifier,
+    `unscored_logprobs` without one.
     """
 
     policy: Policy
     verifier: Verifier | None
     root: Callable[[Sequence[Message]], Awaitable[Trajectory]]
+    written: Write
     ballot: Ballot
     watch: Watch
     find: Callable[[str], Strategy[Any]]
@@ -195,21 +194,18 @@ class Search(Generic[S]):
         until: Until,
         temperature: float | None,
     ) -> list[Trajectory]:
-        """Sample one request; a child that used up a completion's tokens is marked as cut."""
-        left = self.params.max_completion_tokens - parent.num_tokens
-        limit = left if until == "end" else min(left, self.params.max_tokens)
-        if isinstance(until, int):
-            limit = min(limit, until)
-        children = await self.sample(
-            parent, n, limit, first=first, until=until, temperature=temperature
+        """Sample one request, and what else a child takes until it is what was asked for."""
+        sample = partial(self.sample, temperature=temperature)
+        turns = Turns.below(parent, self.params, until, self.ports.written)
+        asked = turns.first()
+        children = await sample(
+            parent, n, asked.max_tokens, first=first, until=asked.until, stop=asked.stop
         )
-        # a server that counts the tokens of a request alone gives each child their mean
-        checkpoint = max(1, limit // n) if isinstance(until, int) else None
-        children = [as_ended(child, left, checkpoint) for child in children]
-        if until == "step" and self.params.thoughts == "drop" and any(map(is_thinking, children)):
-            go_on = partial(self.sample, temperature=temperature)
-            children = await surviving(past_thought(c, self.params, go_on) for c in children)
-        return list(children)
+        left = self.params.max_completion_tokens - parent.num_tokens
+        children = [asked.ended(child, left, n) for child in children]
+        if turns.forcing or any(map(turns.goes_on, children)):
+            return list(await surviving(turns.all_of(child, sample) for child in children))
+        return children
 
     async def sample(
         self,
@@ -219,12 +215,12 @@ class Search(Generic[S]):
         *,
         first: int,
         until: Until = "step",
-        stop: tuple[str, ...] = (),
+        stop: tuple[str, ...] | None = None,
         temperature: float | None = None,
     ) -> list[Trajectory]:
         """Continue a trajectory in n ways, numbered from `first`, without scores of their own.
 
-        A step ends at a `stop` string, by default at one of the params' delimiters.
+        Each ends at a `stop` string too; None stands for the delimiters of a step.
         """
         params = self.params
         samples = await self.ports.policy(
@@ -237,7 +233,7 @@ class Search(Generic[S]):
                 min_p=params.min_p,
                 presence_penalty=params.presence_penalty,
                 max_tokens=max_tokens,
-                stop=(stop or params.step_delimiter) if until == "step" else (),
+                stop=_stop(params, until) if stop is None else stop,
                 seed=request_seed(params, self._key, parent.path, first),
                 session=self.session(parent.path or (first,)),
                 top_logprobs=self._top_logprobs,
@@ -294,6 +290,10 @@ class Search(Generic[S]):
     def session(self, path: tuple[int, ...]) -> str:
         """Name what shares a prefix: groups of M among the first steps, as the subtrees of DVTS."""
         return f"{self._key}\n{(path[0] - self._first) // self.params.m}"
+
+
+def _stop(params: SearchParams, until: Until) -> tuple[str, ...]:
+    return params.step_delimiter if until == "step" else ()
 
 
 async def _found(strategy: Strategy[S], search: Search[S]) -> Found:

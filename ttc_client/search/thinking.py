@@ -1,27 +1,12 @@
-"""Models that think: which part of their text is read, and a thought that is a part of a step."""
+"""Models that think: which part of their text is read."""
 
-from collections.abc import Awaitable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from typing import Protocol
 
-from ttc_client.errors import ServerError
 from ttc_client.search.params import SearchParams, Thoughts
 from ttc_client.search.steps import STEP_DELIMITER, split_steps
-from ttc_client.thoughts import Thought, closing_mark, split_thought, unmarked
-from ttc_client.types import Message, Step, Trajectory
-
-_MOST_TURNS = 8
-"""A thought, blank lines behind it, and the first step of the response take three."""
-_FIRST_TURN = -2
-"""The number of the first turn behind a step; -1 is a look-ahead's."""
-
-
-class Sample(Protocol):
-    """What `Search.sample` offers."""
-
-    def __call__(
-        self, parent: Trajectory, n: int, max_tokens: int, *, first: int, stop: tuple[str, ...]
-    ) -> Awaitable[list[Trajectory]]: ...
+from ttc_client.thoughts import Thought, split_thought, unmarked
+from ttc_client.types import Message, Trajectory
 
 
 def said(trajectory: Trajectory) -> Thought:
@@ -93,46 +78,3 @@ def is_thinking(trajectory: Trajectory) -> bool:
         return False
     so_far = said(trajectory)
     return so_far.is_open or bool(so_far.thought)
-
-
-async def past_thought(child: Trajectory, params: SearchParams, sample: Sample) -> Trajectory:
-    """Go on from a step within a thought up to the first step of the response, as one step.
-
-    Stop strings are for the response: the thought has all of the completion's tokens.
-    """
-    for turn in range(_MOST_TURNS):
-        left = params.max_completion_tokens - child.num_tokens
-        if not is_thinking(child):
-            break
-        if left < 1:
-            return _ended(child)
-        stop = params.step_delimiter
-        if said(child).is_open:
-            stop = (child.prompt.closes_thought or closing_mark(child.text),)
-        grown = await sample(child, 1, left, first=_FIRST_TURN - turn, stop=stop)
-        if not grown:
-            raise ServerError("a step within a thought could not be continued", url="")
-        child = joined(child, grown[0])
-    return child
-
-
-def joined(child: Trajectory, grown: Trajectory) -> Trajectory:
-    """Return a child whose last step goes on as in `grown`, which has one step more."""
-    *before, one, two = grown.steps
-    with_logprobs = len(one.logprobs) == one.num_tokens and len(two.logprobs) == two.num_tokens
-    has_confidences = bool(one.confidences) and bool(two.confidences)
-    step = Step(
-        one.text + two.text,
-        two.finish,
-        one.num_tokens + two.num_tokens,
-        one.token_ids + two.token_ids,
-        one.multiplicity,
-        logprobs=one.logprobs + two.logprobs if with_logprobs else (),
-        confidences=one.confidences + two.confidences if has_confidences else (),
-    )
-    return replace(child, steps=(*before, step), readings=grown.readings, prompt=grown.prompt)
-
-
-def _ended(child: Trajectory) -> Trajectory:
-    *before, last = child.steps
-    return replace(child, steps=(*before, replace(last, finish="length")))

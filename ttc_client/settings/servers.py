@@ -8,8 +8,9 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from ttc_client.clients.templates import Asking
 from ttc_client.errors import ConfigError
-from ttc_client.search.params import check_choice, check_count
+from ttc_client.search.params import SearchParams, check_choice, check_count
 from ttc_client.settings.headers import check_headers
 from ttc_client.settings.verifiers import Combine, check_verifiers, named_verifiers
 
@@ -118,6 +119,15 @@ class Servers:
     def without_verifier(self) -> "Servers":
         """Return the servers of a search that needs none."""
         return replace(self, prm=(), prm_api="auto", combine=None)
+
+    def check_thoughts(self, params: SearchParams) -> None:
+        """Raise ConfigError for a budget of thoughts that are switched off."""
+        kwargs = json_object("chat_template_kwargs", self.chat_template_kwargs)
+        if params.think_tokens is not None and not Asking(kwargs=kwargs).thinks:
+            raise ConfigError(
+                f"think_tokens is {params.think_tokens}, but chat_template_kwargs is "
+                f"{self.chat_template_kwargs}, which switches thinking off: leave one of them out"
+            )
 
     @property
     def is_demo(self) -> bool:

@@ -1,6 +1,7 @@
 """Run a strategy on ports of one's own."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -9,12 +10,12 @@ from ttc_client.sal.modes import MODES
 from ttc_client.search.ballot import Ballot
 from ttc_client.search.found import Found
 from ttc_client.search.params import SearchParams
-from ttc_client.search.ports import Policy, Verifier
+from ttc_client.search.ports import Policy, Verifier, Write
 from ttc_client.search.search import Ports, Search
 from ttc_client.search.strategies import find_strategy
 from ttc_client.search.strategy import Strategy
 from ttc_client.search.watch import Watch
-from ttc_client.types import Message, Problem, Prompt, Trajectory
+from ttc_client.types import Message, Problem, Prompt, Step, Trajectory
 
 
 def a_problem(question: str = "p") -> Problem:
@@ -35,10 +36,13 @@ async def run_search(
     strategy: Strategy[Any] | None = None,
     watch: Watch | None = None,
     top_logprobs: int | None = None,
+    root: Trajectory = ROOT,
+    write: Write | None = None,
 ) -> Found:
     """Return what a strategy finds; it is looked up by the params' name unless it is given.
 
-    `top_logprobs` is what the verifier reads of the policy's log-probabilities.
+    `top_logprobs` is what the verifier reads of the policy's log-probabilities. `root` is the empty
+    trajectory that the search begins with, and `write` makes a step of a text.
     Answers are the text in the last box, and equal if they read the same. Raises ConfigError for
     params that the strategy cannot run with.
     """
@@ -46,22 +50,27 @@ async def run_search(
     table = {**mode.strategies, **({strategy.name: strategy} if strategy else {})}
     strategy = strategy or find_strategy(params.strategy, table)
     problem = a_problem(question)
+
+    async def root_of(messages: Sequence[Message]) -> Trajectory:
+        return replace(root, prompt=replace(root.prompt, messages=tuple(messages)))
+
     ports = Ports(
         policy=policy,
         verifier=verifier,
-        root=_root,
+        root=root_of,
+        written=write or _text,
         ballot=Ballot(extract_answer, _texts),
         watch=watch or Watch(),
         find=partial(find_strategy, among=table),
         rules=mode.rules,
         top_logprobs=top_logprobs,
     )
-    root = await _root(problem.messages)
-    return await strategy.search(Search(problem, root, strategy.checked(params), ports))
+    begin = await root_of(problem.messages)
+    return await strategy.search(Search(problem, begin, strategy.checked(params), ports))
 
 
-async def _root(messages: Sequence[Message]) -> Trajectory:
-    return Trajectory(Prompt(tuple(messages), ROOT.prompt.text, ROOT.prompt.ids))
+async def _text(text: str) -> Step:
+    return Step(text, "stop", 1, (hash(text) % 1000,))
 
 
 async def _texts(answers: Sequence[str]) -> Sequence[str]:
