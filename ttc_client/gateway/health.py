@@ -19,6 +19,7 @@ class Health:
     gone: asyncio.Event = field(default_factory=asyncio.Event)
     failure: ServerError | None = None
     _asked_s: float = float("-inf")
+    _up_s: float = float("-inf")
     _down_since_s: float | None = None
     _asking: asyncio.Lock = field(default_factory=asyncio.Lock)
 
@@ -45,13 +46,16 @@ class Health:
             self._failed(error)
         else:
             self.failure = self._down_since_s = None
+            self._up_s = _now()
             self.gone.clear()
         self._asked_s = _now()
 
     def _failed(self, error: ServerError) -> None:
+        if isinstance(error, TimedOutError) and _now() < self._up_s + GONE_AFTER_S:
+            return  # overloaded: new searches are still taken
         self.failure = error
         if isinstance(error, TimedOutError) or not isinstance(error, TransientServerError):
-            return  # overloaded, or refusing: its requests say more
+            return  # hanging or refusing: the requests in flight say more
         if self._down_since_s is None:
             self._down_since_s = _now()
         if _now() >= self._down_since_s + GONE_AFTER_S:
