@@ -128,3 +128,12 @@ async def test_no_answer_is_said_to_be_none():
     lines = _printed(replace(result, answer="", answers=(), choices={}))
     assert "No answer: no candidate came to an end with one." in lines
     assert not any("votes" in line and "chosen by" in line for line in lines)
+
+
+async def test_an_answer_of_several_lines_is_told_by_its_first_line_and_the_verifier_is_named():
+    result = await _solved("best-of-n", 4)
+    group = replace(result.answers[0], answer="first\n\nsecond")
+    lines = _printed(replace(result, answer=group.answer, answers=(group,), prm="judge-7b"))
+    assert any(line.startswith("first … ") for line in lines)
+    assert any(line.startswith("Answer: as above ") for line in lines)
+    assert "scored by judge-7b" in lines

@@ -59,13 +59,29 @@ def test_a_search_needs_no_prm_for_a_verifier_without_a_server(api):
     assert settings.params.strategy == "best-of-n"
 
 
-@pytest.mark.parametrize("api", ["auto", "judge"])
-def test_one_at_a_server_must_be_named(api):
+@pytest.mark.parametrize(
+    ("api", "says"),
+    [
+        ("auto", r"needs a verifier.*--prm URL.*confidence"),
+        ("judge", r"prm_api is judge, .* add --prm URL"),
+    ],
+)
+def test_one_at_a_server_must_be_named(api, says):
     settings = load_settings({"policy": P, "prm_api": api, "strategy": "best-of-n"}, {})
-    with pytest.raises(ConfigError, match=r"needs a verifier.*--prm URL.*confidence"):
+    with pytest.raises(ConfigError, match=says):
         settings.params  # noqa: B018
 
 
 def test_a_search_without_a_verifier_opens_none():
     settings = load_settings({"policy": P, "prm_api": "confidence", "strategy": "majority"}, {})
     assert not settings.servers_for([settings.params]).has_verifier
+
+
+def test_public_tests_are_called_by_their_name_and_need_problems_that_have_some():
+    (tests,) = named_verifiers("tests")
+    assert (tests.api, tests.needs_place) == ("tests", False)
+    assert tests.function == "python:ttc_client.tasks.public_tests:public_tests"
+    servers = Servers(prm_api="tests")
+    servers.check_task("code")
+    with pytest.raises(ConfigError, match="the problems of task math have no tests: use --task"):
+        servers.check_task("math")

@@ -33,9 +33,9 @@ class PythonVerifier:
     name: str
 
     @classmethod
-    def named(cls, name: str) -> "PythonVerifier":
+    def named(cls, function: str, name: str = "") -> "PythonVerifier":
         """Import the function that `python:module:function` names; raises ConfigError."""
-        return cls(python_function(name, "prm_api"), name)
+        return cls(python_function(function, "prm_api"), name or function)
 
     @property
     def facts(self) -> PRMFacts:

@@ -37,7 +37,8 @@ def print_result(result: SearchResult, console: Console, *, tree: bool = False) 
     console.print(_headline(result))
     if found := result.allocation:
         console.print(_allocation(found))
-    for line in (*account(result), *packed(_cost(result), console.width)):
+    scored = [f"scored by {clean(result.prm)}"] if result.prm else []
+    for line in (*scored, *account(result), *packed(_cost(result), console.width)):
         console.print(Text(line, style="dim"))
     if result.compat:
         console.print(Text(f"searched and judged with --compat {result.compat}", style="dim"))
@@ -135,11 +136,18 @@ def _solution(candidate: Candidate) -> Table:
     return grid
 
 
+def _one_line(answer: str) -> str:
+    """Return the first line of an answer, of which the best solution shows the rest."""
+    first, newline, _ = clean(answer).strip().partition("\n")
+    return f"{first} …" if newline else first
+
+
 def _headline(result: SearchResult) -> Text:
     if not result.answers:
         return Text("No answer: no candidate came to an end with one.", style="bold red")
     won, total = result.answers[0].votes, sum(group.votes for group in result.answers)
-    line = Text("Answer: ") + Text(clean(result.answer) or "(none)", style="bold green")
+    told = "as above" if "\n" in result.answer else clean(result.answer) or "(none)"
+    line = Text("Answer: ") + Text(told, style="bold green")
     said = f"{result.vote} vote; {won:g} of {counted(total, 'candidate')}"
     return line + Text(f"   ({said})", style="dim")
 
@@ -166,7 +174,7 @@ def _answer_table(result: SearchResult) -> Table:
         chosen = ", ".join(
             vote for vote, answer in result.choices.items() if answer == group.answer
         )
-        answer = Text(clean(group.answer) or "(none)", style="" if group.answer else "dim")
+        answer = Text(_one_line(group.answer) or "(none)", style="" if group.answer else "dim")
         table.add_row(answer, f"{group.votes:g}", *rewards, chosen)
     if (hidden := len(result.answers) - _ANSWERS_SHOWN) > 0:
         table.add_row(Text(f"… {hidden} more", style="dim"))

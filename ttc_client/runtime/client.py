@@ -237,6 +237,7 @@ class Client:
         if strategy.needs != "nothing" and self._servers.verifiers.model is None:
             raise ConfigError(strategy.lacks_verifier)
         self.servers.check_thoughts(params)
+        self.servers.check_task(self.task.name)
         if params.vote == "tournament" and self._servers.verifiers.compare is None:
             raise ConfigError("vote is tournament, which needs a judge: --prm-api judge, or self")
         if strategy.needs == "prefixes" and self._servers.verifiers.reads == "solutions":

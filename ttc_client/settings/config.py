@@ -76,6 +76,10 @@ class Settings:
         """
         strategy, params = self.cell(**cell)
         if strategy.needs != "nothing" and not self.servers.has_verifier:
+            if self.servers.prm_api != "auto":
+                raise ConfigError(
+                    f"prm_api is {self.servers.prm_api}, which is asked at a server: add --prm URL"
+                )
             raise ConfigError(strategy.lacks_verifier)
         return strategy.checked(params)
 

@@ -63,8 +63,8 @@ async def connect_verifier(
     if server is None:
         if not isinstance(place, str):
             return FunctionVerifier.of(place)
-        if named.is_python:
-            return PythonVerifier.named(named.api)
+        if named.function:
+            return PythonVerifier.named(named.function, named.api)
         return Confidence(servers.top_logprobs)
     if named.api in ("judge", "self"):
         model = servers.model if named.api == "self" else servers.prm_model

@@ -120,6 +120,14 @@ class Servers:
         """Return the servers of a search that needs none."""
         return replace(self, prm=(), prm_api="auto", combine=None)
 
+    def check_task(self, task: str) -> None:
+        """Raise ConfigError for a verifier that has nothing to read in a task's problems."""
+        if task != "code" and any(one.api == "tests" for one in named_verifiers(self.prm_api)):
+            raise ConfigError(
+                f"prm_api is {self.prm_api}, but the problems of task {task} have no tests: use "
+                "--task code, or another verifier"
+            )
+
     def check_thoughts(self, params: SearchParams) -> None:
         """Raise ConfigError for a budget of thoughts that are switched off."""
         kwargs = json_object("chat_template_kwargs", self.chat_template_kwargs)

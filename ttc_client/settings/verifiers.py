@@ -46,12 +46,12 @@ class NamedVerifier:
     @property
     def needs_place(self) -> bool:
         """Whether it is at a server, or a function, that `prm` names."""
-        return self.api not in _WITHOUT_SERVER and not self.is_python
+        return self.api not in _WITHOUT_SERVER and not self.function
 
     @property
-    def is_python(self) -> bool:
-        """Whether it is a function that is imported."""
-        return self.api.startswith("python:")
+    def function(self) -> str:
+        """The function that it is, as `python:module:function`, "" where it is none."""
+        return _FUNCTIONS.get(self.api, self.api if self.api.startswith("python:") else "")
 
 
 def named_verifiers(text: str) -> tuple[NamedVerifier, ...]:
@@ -61,22 +61,21 @@ def named_verifiers(text: str) -> tuple[NamedVerifier, ...]:
 
 def _named(part: str) -> NamedVerifier:
     api, equals, weight = part.partition("=")
-    found = NamedVerifier(_FUNCTIONS.get(api, api))
     known = get_args(PRMApi)
-    if api not in known and not (found.is_python and api.count(":") == 2):
+    if api not in known and not (api.startswith("python:") and api.count(":") == 2):
         raise ConfigError(
             f"prm_api is {api!r}: it must be one of {', '.join(known)}, or "
             f"python:module:function{did_you_mean(api, known)}"
         )
     if not equals:
-        return found
+        return NamedVerifier(api)
     try:
         number = float(weight)
     except ValueError:
         number = 0.0
     if not (number > 0 and isfinite(number)):
         raise ConfigError(f"the weight of {api} is {weight!r}: it must be a number above 0")
-    return NamedVerifier(found.api, number)
+    return NamedVerifier(api, number)
 
 
 def check_verifiers(text: str, num_places: int, combine: Combine | None) -> None:
