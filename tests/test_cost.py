@@ -42,7 +42,7 @@ async def test_requests_grow_with_n_and_with_the_steps_and_nothing_is_tokenized_
     assert stats.policy_requests == stats.prm_requests == n // M * steps
     assert stats.steps_sampled == stats.steps_scored == len(result.tree) == n * steps
     assert result.usage.completion_tokens == 20 * n * steps
-    assert stats.tokenize_requests == 4  # the template, two labels, the problem
+    assert stats.tokenize_requests == 5  # the template and its end, two labels, the problem
 
 
 async def test_the_bound_on_what_is_in_flight_is_reached_and_never_passed():

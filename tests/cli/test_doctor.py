@@ -6,7 +6,7 @@ from tests.cli.test_solve import PROBLEM, ttc
 
 POLICY_CHECKS = [
     *("reachable", "version", "model", "context", "BOS", "template", "token ids"),
-    *("stop strings", "seeds", "prefix cache", "speed", "keep-alive"),
+    *("stop strings", "seeds", "repeats", "prefix cache", "speed", "keep-alive"),
 ]
 PRM_CHECKS = [
     *("reachable", "version", "model", "context", "labels", "judgement", "speed", "keep-alive")

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from tests.cli.test_bench_command import ttc
+from tests.commands import ttc
 from tests.fakes.chance_servers import chance_servers
 from tests.tables import table
 from ttc_client.settings.table_file import read_table, write_table
@@ -28,9 +28,9 @@ async def test_runs_become_a_table_and_a_figure_and_the_table_is_searched_by(tmp
         for m in ("2", "4"):
             runs.append(tmp_path / f"m{m}")
             grid = ["-s", "best-of-n,beam,dvts", "-n", "4,8", "-m", m, "--max-steps", "3"]
-            code, _, err = await ttc(problems, *grid, *servers, "--out", runs[-1])
+            code, _, err = await ttc("bench", problems, *grid, *servers, "--out", runs[-1])
             assert code == 0, err
-        code, said, err = await ttc("fit", *runs, "--out", out, command="optimal")
+        code, said, err = await ttc("optimal", "fit", *runs, "--out", out)
         assert code == 0, fitted
         assert (
             err
@@ -38,7 +38,7 @@ async def test_runs_become_a_table_and_a_figure_and_the_table_is_searched_by(tmp
         )
         for words in ("oracle bin", "model bin", "bin 5", "the best single one", "gain"):
             assert words in said
-        code, said, _ = await ttc("fit", *runs, "--out", out, "--json", command="optimal")
+        code, said, _ = await ttc("optimal", "fit", *runs, "--out", out, "--json")
         found = json.loads(said)
         assert {(v["n"], v["judge"]) for v in found["validation"]} == {
             *((4, "oracle"), (4, "model"), (8, "oracle"), (8, "model")),
@@ -50,18 +50,20 @@ async def test_runs_become_a_table_and_a_figure_and_the_table_is_searched_by(tmp
         assert [budget.n for budget in chosen.budgets] == [4, 8]
         assert chosen.origin.dataset == problems
         by_table = ["-s", "compute-optimal", "-n", "4,8", "--max-steps", "3", "--table", out]
-        code, said, err = await ttc(problems, *by_table, *servers, "--out", tmp_path / "by-table")
+        code, said, err = await ttc(
+            "bench", problems, *by_table, *servers, "--out", tmp_path / "by-table"
+        )
         assert code == 0, err
         assert "compute-optimal" in said
         settings = json.loads((tmp_path / "by-table" / "config.json").read_text())["settings"]
         assert settings["own"]["compute-optimal"]["table"] == json.loads(out.read_text())
         write_table(table(**DEMO), out)
         again = [problems, *by_table, *servers, "--out", tmp_path / "by-table", "--resume"]
-        code, _, err = await ttc(*again)
+        code, _, err = await ttc("bench", *again)
         assert code == 2
         assert "table was" in err.splitlines()[-1]
     report = tmp_path / "report"
-    code, _, err = await ttc(*runs, tmp_path / "by-table", "--out", report, command="report")
+    code, _, err = await ttc("report", *runs, tmp_path / "by-table", "--out", report)
     assert code == 0, err
     drawn = (report / "compute-optimal.svg").read_text()
     assert "compute-optimal (model bins)" in drawn
@@ -72,7 +74,7 @@ async def test_a_problem_is_searched_by_the_table_and_the_result_says_how(tmp_pa
     path, out = tmp_path / "table.json", tmp_path / "run"
     write_table(table(edge=0.0, **DEMO), path)  # no problem is hard
     search = ["-s", "compute-optimal", "--table", path, "-n", "16", PROBLEM]
-    code, said, err = await ttc(*search, "--json", "--out", out, command="solve")
+    code, said, err = await ttc("solve", *search, "--json", "--out", out)
     assert code == 0, err
     result = json.loads(said)
     allocation = result["allocation"]
@@ -82,7 +84,7 @@ async def test_a_problem_is_searched_by_the_table_and_the_result_says_how(tmp_pa
     assert sum(candidate["votes"] for candidate in result["candidates"]) == 16
     assert json.loads((out / "result.json").read_text()) == result
     write_table(table(edge=1.0, **DEMO), path)  # every problem is
-    code, said, _ = await ttc(*search, "--tree", "-q", command="solve")
+    code, said, _ = await ttc("solve", *search, "--tree", "-q")
     assert code == 0
     assert "Spent on dvts, M=4: bin 2, by a mean reward of " in said
     assert "in a probe of 4" in said
@@ -102,7 +104,7 @@ async def test_a_table_that_does_not_fit_is_one_line_and_exit_2(tmp_path, change
     path = tmp_path / "table.json"
     write_table(table(**{**DEMO, **changes}), path)
     search = ["-s", "compute-optimal", "--table", path, *arguments, "-q", PROBLEM]
-    code, out, err = await ttc(*search, command="solve")
+    code, out, err = await ttc("solve", *search)
     assert (code, out) == (2, "")
     assert says in err.splitlines()[-1]
     assert len(err.splitlines()) <= 2  # the first says that the demo models answer
@@ -114,12 +116,12 @@ async def test_a_table_that_is_none_or_missing_is_one_line_and_exit_2(tmp_path):
         ([], "compute-optimal needs a table: fit one with ttc optimal fit"),
         (["--table", path], "there is no such file"),
     ):
-        code, _, err = await ttc("-s", "compute-optimal", *arguments, PROBLEM, command="solve")
+        code, _, err = await ttc("solve", "-s", "compute-optimal", *arguments, PROBLEM)
         assert code == 2
         assert says in err
         assert len(err.splitlines()) == 1
     path.write_text("[]")
-    code, _, err = await ttc("--table", path, command="config")
+    code, _, err = await ttc("config", "--table", path)
     assert code == 2
     assert "is not a table of ttc optimal fit" in err
 
@@ -128,19 +130,19 @@ async def test_another_models_table_is_used_where_that_is_wanted(tmp_path):
     path = tmp_path / "table.json"
     write_table(table(**{**DEMO, "prm": "the same by another name"}), path)
     search = ["-s", "compute-optimal", "--table", path, "-n", "4", "--no-check", "-q", PROBLEM]
-    code, _, err = await ttc(*search, command="solve")
+    code, _, err = await ttc("solve", *search)
     assert code == 0, err
 
 
 async def test_help_and_config_know_the_table(tmp_path):
     path = tmp_path / "table.json"
     write_table(table(**DEMO), path)
-    code, out, _ = await ttc("--help-all", command="solve")
+    code, out, _ = await ttc("solve", "--help-all")
     assert "--table" in out
     assert "compute-optimal" in out
-    code, out, _ = await ttc("-s", "compute-optimal", "--table", path, command="config")
+    code, out, _ = await ttc("config", "-s", "compute-optimal", "--table", path)
     assert code == 0
     assert "for N = 4, 16, fitted on set" in out
-    code, _, err = await ttc("fit", tmp_path, "--out", path, command="optimal")
+    code, _, err = await ttc("optimal", "fit", tmp_path, "--out", path)
     assert code == 2
     assert "holds no run of ttc bench" in err

@@ -119,11 +119,12 @@ async def test_a_word_for_a_stop_string_ends_a_step_without_a_stream():
 
 
 @pytest.mark.parametrize("usage", [None, {}, {"prompt_tokens": None, "completion_tokens": None}])
-async def test_usage_that_is_missing_or_null_counts_as_nothing(usage):
+async def test_usage_that_is_missing_or_null_is_estimated_by_what_came(usage):
     reply = choices("x", usage=usage)
     async with policy(**{"/v1/completions": lambda _: reply}) as (_, client):
         samples = await client.sample(ask(await client.root(QUESTION), n=1, stop=()))
-    assert (samples.usage.prompt_tokens, samples.usage.completion_tokens) == (0, 0)
+    spent = samples.usage
+    assert (spent.prompt_tokens, spent.completion_tokens, spent.estimated_tokens) == (0, 1, 1)
 
     def complete(payload):
         return completions(lambda p, i: ("four", "stop", None))(payload) | {"usage": usage}

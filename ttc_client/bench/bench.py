@@ -151,10 +151,8 @@ class Bench:
         await self._keep(job, outcome)
 
     async def _keep(self, job: Job, outcome: Outcome) -> None:
-        """Write what became of a job, and count it."""
+        """Count what became of a job, and write it: a stopped run lets its writer finish."""
         standing, params = self.standing, job.params
-        trace = outcome.trace if self._traces else None
-        await self._journal.write(outcome.record, outcome.cost, trace)
         if outcome.record.error:
             standing.num_failed += 1
             standing.left -= params.n
@@ -162,6 +160,8 @@ class Bench:
         else:
             standing.count(params, outcome.record.grade)
             standing.sitting += params.n
+        trace = outcome.trace if self._traces else None
+        await self._journal.write(outcome.record, outcome.cost, trace)
 
 
 def _cell(search: SearchParams) -> Cell:

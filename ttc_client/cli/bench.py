@@ -5,6 +5,7 @@ import os
 import shlex
 import signal
 import sys
+import threading
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -142,7 +143,8 @@ def bench(
     else:
         go_on_apart(f"the process that the workers answer to has died; {_saved(out)}")
         searched = sitting.search_on_ray(ray, workers)
-    signal.signal(signal.SIGTERM, _interrupt)
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, _interrupt)
     standing = asyncio.run(searched)
     for said in (retries(standing.usage), failures(standing.usage)):
         if said:
