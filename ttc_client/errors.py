@@ -47,6 +47,11 @@ class ServerError(TTCError):
         self.body = body
 
     @property
+    def says_later(self) -> bool:
+        """Whether the server is there, and said to ask again later: 429, 503."""
+        return self.status in (429, 503)
+
+    @property
     def cause(self) -> str:
         """What went wrong: an HTTP status, "garbled", "time-out", "connection", an end in words."""
         if isinstance(self, NoAnswerError):

@@ -14,7 +14,7 @@ from ttc_client.clients.http import Server
 from ttc_client.clients.session import Session
 from ttc_client.clients.template_file import read_template
 from ttc_client.clients.templates import Asking, folded
-from ttc_client.errors import ConfigError, RequestError
+from ttc_client.errors import ConfigError, RequestError, TransientServerError
 from ttc_client.types import Message, Prompt, Trajectory
 
 GEMMA = """{{ bos_token }}{% if messages[0]['role'] == 'system' %}
@@ -69,6 +69,21 @@ async def test_a_servers_own_template_is_used_for_steps():
         assert (
             server.payloads("/v1/completions")[0]["prompt"] == "[system]Be brief.[user]p[assistant]"
         )
+
+
+@pytest.mark.parametrize("api", ["openai", "vllm"])
+async def test_a_moments_load_does_not_decide_the_template(api):
+    def busy(_):
+        return web.json_response({"error": "busy"}, status=503)
+
+    async with (
+        scripted_server(
+            {"/v1/models": models("QwQ-32B"), "/apply-template": busy, "/tokenize": busy}
+        ) as server,
+        Session() as s,
+    ):
+        with pytest.raises(TransientServerError, match="busy"):
+            await connect_policy(Server(s, server.url, 5), api, None, None)
 
 
 async def test_a_template_that_refuses_a_system_message_gets_it_with_the_question():

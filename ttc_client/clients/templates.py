@@ -120,7 +120,9 @@ async def find_render(server: Server, asking: Asking, ways: Sequence[Way]) -> Re
         for shape in (tuple[Message, ...], folded):
             try:
                 text = await way(server, shape(PROBE), asking.kwargs)
-            except ServerError:
+            except ServerError as error:
+                if error.says_later:  # a moment's load must not decide the template
+                    raise
                 continue
             if PROBE[-1].content in text:
                 return _by_server(server, way, shape, asking.kwargs)

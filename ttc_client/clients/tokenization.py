@@ -52,6 +52,8 @@ async def is_llama3(server: Server) -> bool:
         return False
     try:
         own = await tokenize_chat(server, as_chat(PROBE), add_generation_prompt=True)
-    except ServerError:
+    except ServerError as error:
+        if error.says_later:
+            raise
         return True  # a base model has no template
     return own[-len(end) :] == end

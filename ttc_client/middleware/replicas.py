@@ -82,6 +82,8 @@ class Replica:
                 return
             try:
                 model = await self.ask_model()
+            except GarbledError:
+                raise
             except (RequestError, ProtocolError, ConfigError) as error:
                 raise TransientServerError(str(error), url=self.url) from error
             if model != self.model:
