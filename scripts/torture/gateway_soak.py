@@ -25,7 +25,7 @@ from typing import Any
 
 import aiohttp
 
-from scripts.torture.soak import Sample, growth, sample
+from scripts.torture.soak import Sample, growth, sample, shown
 from tests.fakes.shaky import Shape, own_temporary_files, shaky_servers
 from tests.gateway.serving import Caller, events, serving
 
@@ -234,14 +234,7 @@ def main() -> int:
         return 0
     found = asyncio.run(soak(args.minutes, Load(args.clients, args.idle, args.latency)))
     print(f"{found['minutes']:g} minutes: {found['counts']}")
-    for name, mean in found["means"].items():
-        print(f"{name:<14}{mean:9.1f} on average {found['grown'][name]:+8.2f} since the warm-up")
-    for name, count in found["left"].items():
-        print(f"{name:<20}{count:3} left at the end")
-    print("sound" if found["sound"] else "NOT SOUND")
-    if args.json:
-        args.json.write_text(json.dumps(found, indent=2) + "\n")
-    return not found["sound"]
+    return not shown(found, "sound", args.json)
 
 
 if __name__ == "__main__":

@@ -169,6 +169,18 @@ async def soak(minutes: float, latency_s: float) -> dict[str, Any]:
     }
 
 
+def shown(found: dict[str, Any], verdict: str, file: Path | None) -> bool:
+    """Print what a soak found, write it to a file if one is named, and return its verdict."""
+    for name, mean in found["means"].items():
+        print(f"{name:<14}{mean:9.1f} on average {found['grown'][name]:+8.2f} since the warm-up")
+    for name, count in found["left"].items():
+        print(f"{name:<20}{count:3} left at the end")
+    print(verdict if found[verdict] else f"NOT {verdict.upper()}")
+    if file:
+        file.write_text(json.dumps(found, indent=2) + "\n")
+    return found[verdict]
+
+
 def main() -> None:
     """Parse the command line, soak, and print a table."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -181,14 +193,7 @@ def main() -> None:
     with own_temporary_files():
         found = asyncio.run(soak(args.minutes, args.latency))
     print(f"{found['minutes']:g} minutes: {found['counts']}, faults {found['faults']}")
-    for name, mean in found["means"].items():
-        print(f"{name:<14}{mean:9.1f} on average {found['grown'][name]:+8.2f} since the warm-up")
-    for name, count in found["left"].items():
-        print(f"{name:<20}{count:3} left at the end")
-    print("flat" if found["flat"] else "NOT FLAT")
-    if args.json:
-        args.json.write_text(json.dumps(found, indent=2) + "\n")
-    sys.exit(not found["flat"])
+    sys.exit(not shown(found, "flat", args.json))
 
 
 if __name__ == "__main__":
