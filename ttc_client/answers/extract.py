@@ -7,7 +7,7 @@ most of a long text is only searched, never scanned in Python.
 
 import re
 from collections.abc import Iterator
-from itertools import islice
+from itertools import chain, islice
 
 from ttc_client.answers.announced import announced_answer, last_answer
 from ttc_client.thoughts import split_thought
@@ -66,11 +66,12 @@ def stated_answer(text: str) -> str:
 
 
 def _stated(text: str) -> str:
-    last = next(_boxes(text), None)
-    if last:
-        behind = text[last[1] : last[1] + _TAIL_CHARS]
-        return announced_answer(behind, only_values=True) or _joined(text, _boxes(text))
-    return announced_answer(text)
+    boxes = _boxes(text)
+    last = next(boxes, None)
+    if not last:
+        return announced_answer(text)
+    behind = text[last[1] : last[1] + _TAIL_CHARS]
+    return announced_answer(behind, only_values=True) or _joined(text, chain([last], boxes))
 
 
 def _has_box(text: str) -> bool:
@@ -80,7 +81,7 @@ def _has_box(text: str) -> bool:
 def spoken(text: str) -> str:
     """Return the text behind the thoughts, without special tokens and the turns after it."""
     text = split_thought(text).answer
-    if "<" not in text and "[" not in text:
+    if "<" not in text and "INST]" not in text:
         return text
     for turn in islice(_NEXT_TURN.finditer(text), _MAX_HEADERS):
         if _SPECIAL.sub("", text[: turn.start()]).strip():

@@ -7,13 +7,14 @@ a whole: where only some of its members can be read so, it is wrong.
 
 import asyncio
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ttc_client.answers import AnswerPool
-from ttc_client.answers.keys import string_key
+from ttc_client.answers.keys import MAX_CHARS, string_key
 from ttc_client.answers.pool import Key
-from ttc_client.answers.readings import Comparison, comparisons
+from ttc_client.answers.readings import comparisons
+from ttc_client.answers.texts import Comparison, text_of
 
 _LONGEST_BLOCK_S = 0.005
 
@@ -52,15 +53,18 @@ async def grade(pool: AnswerPool, answers: Sequence[str], gold: str) -> Grades:
     )
 
 
-async def _right_if_read(pool: AnswerPool, answers: Iterable[str], gold: str) -> set[str]:
+async def _right_if_read(pool: AnswerPool, answers: Sequence[str], gold: str) -> set[str]:
     """Return the answers that are right in a reading that the gold answer suggests."""
+    if not answers or len(gold) > MAX_CHARS:
+        return set()
     found: dict[str, list[Comparison]] = {}
+    asked = text_of(gold)
     paused = time.monotonic()
     for answer in answers:
         if time.monotonic() - paused > _LONGEST_BLOCK_S:
             await asyncio.sleep(0)
             paused = time.monotonic()
-        found[answer] = comparisons(answer, gold)
+        found[answer] = comparisons(answer, asked)
     texts = {text for each in found.values() for pairs in each for pair in pairs for text in pair}
     keys = dict(zip(texts, await pool.keys([*texts]), strict=True))
     return {

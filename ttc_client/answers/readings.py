@@ -13,7 +13,7 @@ from ttc_client.answers.names import is_name, is_value, plain_name, variables
 from ttc_client.answers.normalise import normalise
 from ttc_client.answers.notations import NOTATIONS
 from ttc_client.answers.structure import enclosed, split
-from ttc_client.answers.texts import Comparison, Text
+from ttc_client.answers.texts import Comparison, Text, text_of
 
 _DEFINED = re.compile(
     r"(?P<head>[a-zA-Z])(?:_\w|_\{\w+\})?'*(?:\^\{-1\}|\^\{?\(?\d\)?\}?)?\(.*\)|\\frac\{d.*\}\{d.*\}.*"
@@ -34,12 +34,12 @@ _SUBSCRIPT = re.compile(r"_(?:\{\w+\}|\w)")
 _SUBSCRIPTED = re.compile(r"(.+)_\w+")
 
 
-def comparisons(answer: str, gold: str) -> list[Comparison]:
+def comparisons(answer: str, gold: Text) -> list[Comparison]:
     """Return what would make an answer right besides a key that equals the gold answer's."""
-    if max(len(answer), len(gold)) > MAX_CHARS:
+    if len(answer) > MAX_CHARS:
         return []
-    texts = Text(answer), Text(gold)
-    return [found for rule in (*_RULES, *NOTATIONS) for found in rule(*texts)]
+    text = text_of(answer)
+    return [found for rule in (*_RULES, *NOTATIONS) for found in rule(text, gold)]
 
 
 def _equation(answer: Text, gold: Text) -> Iterator[Comparison]:

@@ -1,9 +1,10 @@
 """Cut plain LaTeX at its outermost level, by the nesting of its brackets alone."""
 
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 
-_TOKEN = re.compile(r"\\[a-zA-Z]+|\\.|\s+|[^\\]", re.DOTALL)
+_TOKEN = re.compile(r"\\[a-zA-Z]+|\\.|[^\\\w\s.]", re.DOTALL)
+"""What may nest or separate: a command or a sign; letters, digits and spaces do neither."""
 _MEMBERSHIP = re.compile(r"[^\[\]]{1,20}\\in(?![a-zA-Z])")
 _HALF_OPEN = re.compile(
     r"(?P<left>[\[\](])(?P<ends>[^\[\]();,]*[;,][^\[\]();,]*)(?P<right>[\[\])])"
@@ -15,33 +16,49 @@ _CLOSING = frozenset({")", "]", "}", r"\}", r"\rangle", r"\rfloor", r"\rceil", r
 def nesting(text: str) -> int | None:
     """Return the greatest depth of brackets, or None where they do not balance."""
     deepest = depth = 0
-    for _, depth in _tokens(text):
-        deepest = max(deepest, depth)
-        if depth < 0:
-            return None
+    for match in _TOKEN.finditer(text):
+        token = match[0]
+        if token in _OPENING:
+            depth += 1
+            deepest = max(deepest, depth)
+        elif token in _CLOSING:
+            depth -= 1
+            if depth < 0:
+                return None
     return deepest if depth == 0 else None
 
 
 def split(text: str, separators: Collection[str]) -> tuple[list[str], list[str]]:
     """Return the stripped parts of a balanced text between outermost separators, and those."""
-    parts, found = [""], list[str]()
-    for token, depth in _tokens(text):
-        if depth == 0 and token in separators:
-            found.append(token)
-            parts.append("")
-        else:
-            parts[-1] += token
-    return [part.strip() for part in parts], found
+    parts, found = list[str](), list[str]()
+    depth = start = 0
+    if any(separator in text for separator in separators):
+        for match in _TOKEN.finditer(text):
+            token = match[0]
+            if token in _OPENING:
+                depth += 1
+            elif token in _CLOSING:
+                depth -= 1
+            elif depth == 0 and token in separators:
+                found.append(token)
+                parts.append(text[start : match.start()].strip())
+                start = match.end()
+    parts.append(text[start:].strip())
+    return parts, found
 
 
 def enclosed(text: str) -> tuple[str, str, str] | None:
     """Return opening bracket, inside and closing bracket where one pair encloses all the text."""
-    tokens = list(_tokens(text))
-    if len(tokens) < 2 or tokens[0][0] not in _OPENING or tokens[0][0] == r"\begin":
+    first = _TOKEN.match(text)
+    if not first or first[0] not in _OPENING or first[0] == r"\begin":
         return None
-    if any(depth == 0 for _, depth in tokens[:-1]):
-        return None
-    return tokens[0][0], "".join(token for token, _ in tokens[1:-1]).strip(), tokens[-1][0]
+    depth = 0
+    for match in _TOKEN.finditer(text):
+        depth += (match[0] in _OPENING) - (match[0] in _CLOSING)
+        if depth == 0:
+            inside = text[first.end() : match.start()].strip()
+            return (first[0], inside, match[0]) if match.end() == len(text) else None
+    return None
 
 
 def upright_brackets(text: str) -> str:
@@ -61,12 +78,3 @@ def upright_brackets(text: str) -> str:
         for part in found
     ]
     return text[:start] + r" \cup ".join(upright)
-
-
-def _tokens(text: str) -> Iterator[tuple[str, int]]:
-    """Yield each token with the depth after it."""
-    depth = 0
-    for match in _TOKEN.finditer(text):
-        token = match.group()
-        depth += (token in _OPENING) - (token in _CLOSING)
-        yield token, depth

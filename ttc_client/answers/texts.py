@@ -5,7 +5,6 @@ Knows nothing of the rules.
 
 import re
 from dataclasses import dataclass
-from functools import cached_property
 
 from ttc_client.answers.names import RELATIONS
 from ttc_client.answers.normalise import normalise
@@ -18,27 +17,27 @@ _SEPARATORS = frozenset({",", ";", r"\lor", r"\land"})
 _MARKUP = re.compile(r"\\(?:text|math)(?:bf|rm|it|sf|tt)?\s*\{|\\[mh]box\s*\{|[{}$*]|\\[ ,;!]")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Text:
-    """An answer as it was written, and what several rules look at."""
+    """An answer as it was written, and what several rules look at.
+
+    `plain` is its plain LaTeX, "" where its brackets do not balance; `parts` are what stands
+    between commas, `or` and `and`, `sides` what stands between relations, with those; `words` is
+    the text without fonts, braces and dollar signs.
+    """
 
     raw: str
+    plain: str
+    parts: list[str]
+    sides: tuple[list[str], list[str]]
+    words: str
 
-    @cached_property
-    def plain(self) -> str:
-        """The plain LaTeX, "" where its brackets do not balance."""
-        text = normalise(self.raw)
-        return text if nesting(text) is not None else ""
 
-    @cached_property
-    def words(self) -> str:
-        """The text without fonts, braces and dollar signs."""
-        return " ".join(_MARKUP.sub(" ", self.raw).split())
-
-    @cached_property
-    def parts(self) -> list[str]:
-        return split(self.plain, _SEPARATORS)[0]
-
-    @cached_property
-    def sides(self) -> tuple[list[str], list[str]]:
-        return split(self.plain, RELATIONS)
+def text_of(raw: str) -> Text:
+    """Return an answer with what the rules look at."""
+    plain = normalise(raw)
+    if nesting(plain) is None:
+        plain = ""
+    parts, _ = split(plain, _SEPARATORS)
+    words = " ".join(_MARKUP.sub(" ", raw).split())
+    return Text(raw, plain, parts, split(plain, RELATIONS), words)
