@@ -35,8 +35,10 @@ class ServerError(TTCError):
     """A model server failed to give a usable answer.
 
     `status` is the HTTP status, None where there was no answer at all; `body` is the start of
-    what the server said.
+    what the server said; `reason` says in words how it gave up every continuation, if it did.
     """
+
+    reason = ""
 
     def __init__(
         self, message: str, *, url: str, status: int | None = None, body: str = ""
@@ -54,7 +56,7 @@ class ServerError(TTCError):
     @property
     def cause(self) -> str:
         """What went wrong: an HTTP status, "garbled", "time-out", "connection", an end in words."""
-        if isinstance(self, NoAnswerError):
+        if self.reason:
             return self.reason
         if isinstance(self, GarbledError):
             return "garbled"
@@ -108,9 +110,7 @@ class ProtocolError(ServerError):
 
 
 class NoAnswerError(ProtocolError):
-    """The server gave up every continuation of a request; `reason` says how, for counting."""
-
-    reason = "no answer"
+    """The server gave up every continuation of a request, and would again."""
 
 
 class GarbledError(ProtocolError):

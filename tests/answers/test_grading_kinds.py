@@ -221,6 +221,28 @@ KINDS = {
             = m=7, n=9
             ! m=9, n=7
     """,
+    "names of something else": r"""
+        k = 7
+            = 7 ; k=7 ; 7 = k ; k_{1} = 7 ; \text{The value} = 7 ; k = m = 7 ; k \approx 7
+            ! x = 7 ; 7 = x ; K = 7 ; \theta=7 ; m \approx 7
+        f(2) = 3
+            = 3 ; f(2)=3 ; f( 2 ) = 3 ; y = 3
+            ! f(1) = 3 ; g(2) = 3
+        AB = 6
+            = BA = 6 ; 6 ; \text{length} = 6 ; x = 6
+            ! CD = 6 ; AC = 6
+        (x,y) = (1,-2)
+            = (1,-2) ; x=1, y=-2 ; (x_0, y_0) = (1,-2) ; y=-2 and x=1 ; P = (1,-2)
+            ! (y,x) = (1,-2) ; (a,b) = (1,-2) ; a=1, b=-2
+        t > 4
+            = (4,\infty) ; 4 < t ; t \in (4,\infty)
+            ! x > 4 ; x \in (4,\infty) ; t < 4
+        t=2 \text{ or } t=9
+            = 2, 9 ; t=9, t=2 ; t_1 = 2, t_2 = 9
+            ! x=2, x=9
+        y = 8
+            ! x = 8
+    """,
     "sets by a condition or a gap": r"""
         (5,\infty)
             = \{t \mid t>5\} ; \{t : t > 5\} ; \{t\in\mathbb{R} | t>5\}

@@ -8,7 +8,8 @@ from tests.clients.test_vllm import policy as vllm_policy
 from tests.fakes.scripted_server import completions
 from ttc_client.clients.finishes import whole_finish
 from ttc_client.clients.replies import Dropped
-from ttc_client.errors import NoAnswerError
+from ttc_client.errors import NoAnswerError, TransientServerError
+from ttc_client.middleware.retries import RetryBudget, retrying
 
 
 @pytest.mark.parametrize(
@@ -90,6 +91,38 @@ async def test_where_all_were_filtered_that_is_the_failure():
         with pytest.raises(NoAnswerError, match="ended by content_filter") as raised:
             await client.sample(ask(await client.root(QUESTION), n=1, stop=()))
     assert raised.value.cause == "ended by content_filter"
+
+
+@pytest.mark.parametrize("path", ["/v1/completions", "/v1/chat/completions"])
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [("error", "abort"), ("FinishReason.ERROR", "timeout"), ("safety", "error")],
+)
+async def test_where_the_servers_own_trouble_ended_all_that_may_pass(path, first, second):
+    reply = said(path, ("a", first), ("b", second))
+    async with policy(**{path: lambda _: reply}) as (_, client):
+        with pytest.raises(TransientServerError) as raised:
+            await client.sample(ask(await client.root(QUESTION), n=2, stop=()))
+    assert (raised.value.status, raised.value.cause) == (500, raised.value.reason)
+    assert raised.value.cause.startswith("ended by ")
+
+
+async def test_it_is_asked_again_counted_and_given_up_after_five_times(monkeypatch):
+    monkeypatch.setattr("ttc_client.middleware.retries._FIRST_PAUSE_S", 0.001)
+    ends, retries = ["error", "aborted", "stop"], []
+    async with policy(
+        **{"/v1/completions": lambda _: said("/v1/completions", ("a", ends.pop(0)))}
+    ) as (_, client):
+        budget = RetryBudget()
+        sample = retrying(client.sample, 60, budget, lambda e: retries.append(e.cause))
+        request = ask(await client.root(QUESTION), n=1, stop=())
+        assert (await sample(request)).steps[0].text == "a"
+        assert retries == ["ended by error", "ended by aborted"]
+        ends.extend(["error"] * 9)
+        with pytest.raises(TransientServerError, match="5 attempts") as raised:
+            await sample(request)
+    assert raised.value.cause == "ended by error"
+    assert len(ends) == 4
 
 
 async def test_token_ids_go_with_the_choices_that_stay():

@@ -13,7 +13,7 @@ from tests.fakes.tgi_server import tgi
 from ttc_client.clients.http import Server
 from ttc_client.clients.session import Session
 from ttc_client.clients.tgi import TGIPolicy
-from ttc_client.errors import ContextLengthError
+from ttc_client.errors import ContextLengthError, RequestError
 from ttc_client.types import Step, Trajectory
 
 ROOM_OF_24 = [
@@ -98,5 +98,45 @@ async def test_it_ends_so_in_tgi_too():
         said = "Input validation error: `inputs` must have less than 100 tokens. Given: 200"
         body = {"error": said, "error_type": "validation"}
         server.replies["/generate"] = lambda _: web.json_response(body, status=422)
+        samples = await client.sample(ask(await grown(client), n=1))
+    assert samples.steps == (Step("", "length", 0),)
+
+
+BYTES = [
+    (413, "Request Entity Too Large"),
+    (413, "Payload Too Large"),
+    (413, "Content Too Large"),
+    (413, "request is too large"),
+    (413, "Your request body is too long: it exceeds the limit of 1 MB"),
+    (413, "Maximum request body size 1048576 exceeded, actual body size 1048577"),
+    (400, "the length of the input exceeds the limit of 65536 bytes"),
+    (422, "request entity too large"),
+]
+HTML = "<html><head><title>413 Request Entity Too Large</title></head><body>nginx</body></html>"
+
+
+@pytest.mark.parametrize(("status", "said"), BYTES)
+async def test_a_proxys_limit_on_the_body_is_an_error_that_names_it(status, said):
+    async with policy(**{"/v1/completions": lambda _: refused(said, status)}) as (_, client):
+        with pytest.raises(RequestError, match="client_max_body_size") as raised:
+            await client.sample(ask(await grown(client), n=2))
+    assert not isinstance(raised.value, ContextLengthError)
+
+
+async def test_so_is_the_page_of_a_proxy_and_headers_are_told_apart():
+    page = web.Response(text=HTML, status=413, content_type="text/html")
+    async with policy(**{"/v1/completions": lambda _: page}) as (_, client):
+        with pytest.raises(RequestError, match="client_max_body_size") as raised:
+            await client.sample(ask(await grown(client), n=2))
+    assert not isinstance(raised.value, ContextLengthError)
+    said = refused("Request Header Or Cookie Too Large")
+    async with policy(**{"/v1/completions": lambda _: said}) as (_, client):
+        with pytest.raises(RequestError, match="large_client_header_buffers"):
+            await client.sample(ask(await grown(client), n=2))
+
+
+async def test_a_413_that_speaks_of_tokens_is_a_full_context():
+    said = refused("`inputs` must have less than 512 tokens. Given: 600", 413)
+    async with policy(**{"/v1/completions": lambda _: said}) as (_, client):
         samples = await client.sample(ask(await grown(client), n=1))
     assert samples.steps == (Step("", "length", 0),)

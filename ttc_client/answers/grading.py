@@ -1,8 +1,9 @@
 """Tell right answers from wrong ones, given the gold answer.
 
 An answer is right if its canonical key is that of the gold answer, as in the votes, or if one of
-the readings that the gold answer suggests is. A group of equivalent answers is right or wrong as
-a whole: where only some of its members can be read so, it is wrong.
+the readings that the gold answer suggests is, unless it says that it is the value of something
+else. A group of equivalent answers is right or wrong as a whole: where only some of its members can
+be read so, it is wrong; and where all of those that equal the gold answer are of something else.
 """
 
 import asyncio
@@ -14,7 +15,7 @@ from ttc_client.answers import AnswerPool
 from ttc_client.answers.keys import MAX_CHARS, string_key
 from ttc_client.answers.pool import Key
 from ttc_client.answers.readings import comparisons
-from ttc_client.answers.texts import Comparison, text_of
+from ttc_client.answers.texts import Comparison, names_another, text_of
 
 _LONGEST_BLOCK_S = 0.005
 
@@ -39,8 +40,11 @@ async def grade(pool: AnswerPool, answers: Sequence[str], gold: str) -> Grades:
         answer: bool(answer) and (string_key(answer) == string_key(gold) or _equal(key, gold_key))
         for answer, key in zip(answers, keys, strict=True)
     }
+    equal = [answer for answer in right if right[answer]]
+    if _are_of_another(equal, gold):
+        right.update(dict.fromkeys(equal, False))
     key_of = dict(zip(answers, keys, strict=True))
-    wrong = [answer for answer in right if key_of[answer].text and not right[answer]]
+    wrong = [answer for answer in right if key_of[answer].text and answer not in equal]
     read = await _right_if_read(pool, wrong, gold)
     failed = {key_of[answer].text for answer in wrong if answer not in read}
     return Grades(
@@ -50,6 +54,16 @@ async def grade(pool: AnswerPool, answers: Sequence[str], gold: str) -> Grades:
             for answer, key in zip(answers, keys, strict=True)
         ),
         timed_out=tuple(key.timed_out for key in keys),
+    )
+
+
+def _are_of_another(equal: Sequence[str], gold: str) -> bool:
+    """Whether each of the answers that equal gold names another thing than gold does."""
+    if not equal or gold in equal or len(gold) > MAX_CHARS:
+        return False
+    asked = text_of(gold)
+    return bool(asked.sides[1]) and all(
+        len(answer) <= MAX_CHARS and names_another(text_of(answer), asked) for answer in equal
     )
 
 

@@ -20,6 +20,11 @@ _NAME = re.compile(
 _FUNCTION_OF = re.compile(r"[a-zA-Z]\s*\([^()]*\)|[a-zA-Z]_(?:[a-z]|\{[a-z]\})")
 _VARIABLE = re.compile(rf"(?<![\\a-zA-Z])(?!(?:e|i)(?![a-zA-Z]))[a-zA-Z]|{_GREEK}")
 _STRUCTURE = re.compile(r"\\\{|\\begin|\\emptyset|\(.*,|\[.*,", re.DOTALL)
+_SYMBOLS = re.compile(
+    rf"(?P<one>{_SYMBOL})|(?P<of>[a-zA-Z]\([^()]*\))|(?P<figure>[A-Z]{{2,4}})"
+    rf"|\((?P<several>(?:{_SYMBOL} ?[,;] ?)+{_SYMBOL})\)"
+)
+_SUBSCRIPT = re.compile("[_'].*")
 _BRACES = str.maketrans("", "", "{} ")
 
 
@@ -31,6 +36,22 @@ def is_name(text: str) -> bool:
 def is_function(text: str) -> bool:
     """Whether a text is a function of something, `f(x)` or `a_n`: what it equals is its formula."""
     return bool(_FUNCTION_OF.fullmatch(text))
+
+
+def symbols(name: str) -> tuple[str, ...]:
+    """Return the symbols of a name in order, without subscripts; none of a name in words.
+
+    `f(2)` is one symbol, and so is the segment `BA`, which is `AB`.
+    """
+    match = _SYMBOLS.fullmatch(name)
+    if not match:
+        return ()
+    if match["figure"]:
+        return ("".join(sorted(name)),)
+    if match["of"]:
+        return (plain_name(name),)
+    each = re.split("[,;]", match["several"] or name)
+    return tuple(_SUBSCRIPT.sub("", plain_name(one)) for one in each)
 
 
 def plain_name(text: str) -> str:

@@ -13,7 +13,7 @@ from ttc_client.answers.names import is_name, is_value, plain_name, variables
 from ttc_client.answers.normalise import normalise
 from ttc_client.answers.notations import NOTATIONS
 from ttc_client.answers.structure import enclosed, split
-from ttc_client.answers.texts import Comparison, Text, text_of
+from ttc_client.answers.texts import Comparison, Text, names_another, text_of
 
 _DEFINED = re.compile(
     r"(?P<head>[a-zA-Z])(?:_\w|_\{\w+\})?'*(?:\^\{-1\}|\^\{?\(?\d\)?\}?)?\(.*\)|\\frac\{d.*\}\{d.*\}.*"
@@ -39,6 +39,8 @@ def comparisons(answer: str, gold: Text) -> list[Comparison]:
     if len(answer) > MAX_CHARS:
         return []
     text = text_of(answer)
+    if names_another(text, gold):
+        return []
     return [found for rule in (*_RULES, *NOTATIONS) for found in rule(text, gold)]
 
 

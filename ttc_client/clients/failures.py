@@ -56,6 +56,13 @@ _TLS_ALERT = r": b'\x15\x03"
 _TRANSIENT = frozenset({408, 424, 425, 429})
 """TGI and TEI answer 424 to what failed while it was computed."""
 _REFUSED = frozenset({400, 413, 422})
+_OF_BYTES = re.compile(
+    r"\b(bytes?|[\d.]*[kmg]i?b|body|entity|payload|headers?|cookies?|upload|size)\b"
+    r"|\bcontent.?(length|too)\b|\brequest\b.{0,20} too (large|long)",
+    re.IGNORECASE,
+)
+_OF_HEADERS = re.compile("header|cookie", re.IGNORECASE)
+_OF_TOKENS = re.compile(r"tokens?\b|context|max_seq|n_ctx|max_model|prompt", re.IGNORECASE)
 _TOO_LONG = re.compile(
     r"context.?(length|window|size|limit)|input_tokens|max_seq_len|n_ctx|too many (\w+ )?tokens|"
     r"(prompt|input|request|message|string)s?\b.{0,40} too (long|large)|"
@@ -72,6 +79,7 @@ _HINTS = {
     403: "the server refuses this API key: check {key_variable}",
     404: "is this the right server, and its base URL without a path?",
     413: "a proxy allows no body of this size (nginx: client_max_body_size)",
+    431: "a proxy allows no headers of this size (nginx: large_client_header_buffers)",
     504: "most likely the read time-out of a proxy before the server, which is shorter than the "
     "answer takes (nginx: proxy_read_timeout): raise it, or ask for less with --max-tokens",
 }
@@ -109,8 +117,8 @@ class Failures:
             )
         if location := headers.get("location"):
             text += f" (redirected to {self._redacted(location)}: use that URL)"
-        too_long = status in _REFUSED and _TOO_LONG.search(said)
-        kind = ContextLengthError if too_long else RequestError
+        is_full = status in _REFUSED and _is_of_context(said)
+        kind = ContextLengthError if is_full else RequestError
         return kind(text, url=self.url, status=status, body=said)
 
     def _hint(self, status: int, said: str, wanted: str) -> str:
@@ -126,6 +134,8 @@ class Failures:
             return "--model names the model"
         if status == 400 and _WRONG_KEY.search(said):
             status = 403
+        if status in _REFUSED and _TOO_LONG.search(said) and not _is_of_context(said):
+            status = 431 if _OF_HEADERS.search(said) else 413
         return _HINTS.get(status, "").format(key_variable=self.key_variable)
 
     def broken_off(
@@ -186,16 +196,19 @@ class Failures:
 
     def not_asked_for(
         self, path: str, problem: Unexpected, body: bytes | str = "", is_first: bool = True
-    ) -> ProtocolError:
+    ) -> ServerError:
         """Return the error for an answer that failed a check, or that holds none.
 
-        It may pass where it may be the reply to another request: not the first on its connection.
+        It may pass where it may be the reply to another request: not the first on its connection;
+        and, as a status of 500, where the server gave all up for a trouble of its own.
         """
         if not isinstance(problem, Dropped):
             is_others = isinstance(problem, OthersReply) or not is_first
             kind = GarbledError if is_others else ProtocolError
             return self.unexpected(path, str(problem), body, kind)
-        error = self.unexpected(path, str(problem), body, NoAnswerError)
+        error: ServerError = self.unexpected(path, str(problem), body, NoAnswerError)
+        if problem.may_pass:
+            error = TransientServerError(str(error), url=self.url, status=500, body=problem.cause)
         error.reason = problem.cause
         return error
 
@@ -235,6 +248,13 @@ class Failures:
         for secret in self.secrets:
             text = redacted(text, secret)
         return text.encode(errors="replace").decode()
+
+
+def _is_of_context(said: str) -> bool:
+    """Whether a server says that a text is longer than its model reads, not a body than allowed."""
+    if not _TOO_LONG.search(said):
+        return False
+    return not _OF_BYTES.search(said) or bool(_OF_TOKENS.search(said))
 
 
 def _may_pass(status: int) -> bool:

@@ -34,6 +34,10 @@ _CUT = frozenset(
         *("model_context_window_exceeded", "context_length_exceeded", "incomplete"),
     }
 )
+_TROUBLE = re.compile(
+    "error|abort|cancel|fail|time_?out|timed_out|overload|unavailable|interrupt|preempt"
+)
+"""Of servers that gave a choice up for a trouble of their own, not for what it says."""
 
 
 @lru_cache(maxsize=64)  # every choice has one, of a few words
@@ -68,19 +72,20 @@ def whole_finish(reason: str | None, *, wrote: bool, used_up: bool = False) -> F
         return "length"
     if plain in _OWN_END or plain in _END or plain in _STOP_STRING or (not plain and wrote):
         return "eos"
-    raise Dropped(f"ended by {plain}" if plain else "empty")
+    raise Dropped(f"ended by {plain}" if plain else "empty", may_pass=bool(_TROUBLE.search(plain)))
 
 
 def kept(read: Sequence[Step | Dropped], usage: Usage, prompt_ids: tuple[int, ...] = ()) -> Samples:
     """Return the continuations of a reply without those that the server gave up.
 
-    These are None, and counted as failures by cause. Raises the first Dropped if none is left.
+    These are None, and counted as failures by cause. Raises a Dropped if none is left, the first
+    that may pass if one may.
     """
     dropped = [one for one in read if isinstance(one, Dropped)]
     if not dropped:
         return Samples(cast("tuple[Step, ...]", tuple(read)), prompt_ids, usage)
     if len(dropped) == len(read):
-        raise dropped[0]
+        raise next((one for one in dropped if one.may_pass), dropped[0])
     failures = dict(Counter(one.cause for one in dropped))
     steps = tuple(None if isinstance(one, Dropped) else one for one in read)
     return Samples(steps, prompt_ids, usage + Usage(failures=failures))

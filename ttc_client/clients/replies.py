@@ -26,11 +26,15 @@ class OthersReply(Unexpected):
 
 
 class Dropped(Unexpected):
-    """A choice that is no answer; `cause` says why, in a word or two, for counting."""
+    """A choice that is no answer; `cause` says why, in a word or two, for counting.
 
-    def __init__(self, cause: str, hint: str = "") -> None:
+    `may_pass`: for a trouble of the server's own, as a status of 500.
+    """
+
+    def __init__(self, cause: str, hint: str = "", *, may_pass: bool = False) -> None:
         super().__init__(f"a choice without an answer ({cause})" + (f": {hint}" if hint else ""))
         self.cause = cause
+        self.may_pass = may_pass
 
 
 class _Indexed(Protocol):

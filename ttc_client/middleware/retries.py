@@ -129,9 +129,11 @@ def _pause_s(error: ServerError, attempts: int, has_other: bool) -> float:
 
 
 def _given_up(failure: ServerError, attempts: int, why: str) -> TransientServerError:
-    return TransientServerError(
+    error = TransientServerError(
         f"{failure}; given up after {attempts} attempts {why}",
         url=failure.url,
         status=failure.status,
         body=failure.body,
     )
+    error.reason = failure.reason
+    return error
