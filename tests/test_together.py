@@ -71,7 +71,7 @@ async def test_a_cancellation_is_never_lost_to_a_failure(turns):
 
 async def test_a_deadline_after_a_failure_is_still_one():
     async def late() -> None:
-        async with Deadline(0.01):
+        with Deadline(0.01):
             with suppress(ValueError):
                 await together([fail(), answer(1, turns=3)])
             await asyncio.Event().wait()

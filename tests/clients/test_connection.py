@@ -16,6 +16,7 @@ from ttc_client.clients.connection import (
     Reply,
     TooLongError,
 )
+from ttc_client.deadlines import Clock
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi"
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nX: y\r\n\r\n"
@@ -52,7 +53,7 @@ async def connected(*pieces: bytes, pause_s: float = 0.0, closes: bool = False):
     buffer = memoryview(bytearray(1 << 10))
     async with server:
         loop = asyncio.get_running_loop()
-        _, opened = await loop.create_connection(lambda: Connection(buffer), host, port)
+        _, opened = await loop.create_connection(lambda: Connection(buffer, Clock()), host, port)
         opened.gone = gone
         try:
             yield opened
@@ -254,7 +255,7 @@ async def test_the_pieces_of_a_stream_are_handed_on_as_they_come():
     async with server:
         loop, buffer = asyncio.get_running_loop(), memoryview(bytearray(1 << 10))
         _, opened = await loop.create_connection(
-            lambda: Connection(buffer), *server.sockets[0].getsockname()
+            lambda: Connection(buffer, Clock()), *server.sockets[0].getsockname()
         )
         send.put_nowait(b"HTTP/1.1 100 Continue\r\n\r\n" + CHUNKED)
         reply = await stream(opened)
@@ -390,7 +391,7 @@ async def test_whatever_comes_ends_in_a_reply_or_an_error_of_ours(how):
     buffer = memoryview(bytearray(1 << 10))
     for seed in range(3000):
         luck = random.Random(seed)
-        opened = Connection(buffer)
+        opened = Connection(buffer, Clock())
         transport = NoTransport()
         opened.connection_made(transport)
         asking = asyncio.create_task(how(opened))

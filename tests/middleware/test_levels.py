@@ -10,6 +10,8 @@ be in flight to keep it busy.
 
 import asyncio
 import logging
+from random import Random
+from statistics import median
 
 import pytest
 
@@ -56,10 +58,12 @@ def test_a_server_that_refuses_what_it_cannot_queue_is_kept_busy(slots, queue, r
 
 @pytest.mark.parametrize("chance", [0.05, 0.2])
 def test_refusals_that_do_not_depend_on_the_load_do_not_drive_it_down(chance):
-    found = simulate(one(slots=64, chance=chance), 160, 80)
-    assert found.tokens_per_s >= 0.9 * 60 * 64
-    assert found.in_flight <= few(2 * 2 * 64 * 1.25)
-    assert found.num_failed == 0
+    """A run of bad luck may halve the level twice: the median of five is judged."""
+    servers = [one(slots=64, chance=chance, _rng=Random(seed)) for seed in range(5)]
+    found = [simulate(server, 160, 80) for server in servers]
+    assert median([outcome.tokens_per_s for outcome in found]) >= 0.9 * 60 * 64
+    assert median([outcome.in_flight for outcome in found]) <= few(2 * 2 * 64 * 1.25)
+    assert [outcome.num_failed for outcome in found] == [0] * 5
 
 
 @pytest.mark.parametrize("settings", [{"m": 1}, {"spread": 1.2}, {"m": 16}])

@@ -14,6 +14,8 @@ from typing import cast
 
 import httptools
 
+from ttc_client.deadlines import Clock
+
 MAX_BODY_BYTES = 1 << 26
 """A larger reply is refused before it fills the memory: as received, and as decompressed."""
 
@@ -97,10 +99,11 @@ class Connection(asyncio.BufferedProtocol):
 
     An exchange that fails or is cancelled closes the connection, which tells the server to stop.
     `num_bytes` counts what came of the last reply, and `repeats` says whether another came that
-    was not asked for. `buffer` is what the connection reads into. All connections may share one,
-    because what is read is parsed at once.
+    was not asked for. The clock checks the time-outs at `end_s`. `buffer` is what the connection
+    reads into. All connections may share one, because what is read is parsed at once.
     """
 
+    end_s = 0.0
     usable = False
     repeats = False
     idle_since_s = 0.0
@@ -112,8 +115,8 @@ class Connection(asyncio.BufferedProtocol):
     _headers: dict[bytes, bytes]
     _has_body = False
 
-    def __init__(self, buffer: memoryview) -> None:
-        self._buffer = buffer
+    def __init__(self, buffer: memoryview, clock: Clock) -> None:
+        self._buffer, self._clock = buffer, clock
         self._loop = asyncio.get_running_loop()
         self._poll: select.poll | None = None
         self._earlier = deque[tuple[bytes, bytearray]](maxlen=_NUM_EARLIER)
@@ -153,8 +156,9 @@ class Connection(asyncio.BufferedProtocol):
         self.usable = False
         self.num_bytes = self._num_bytes_seen = 0
         self._is_connect = is_connect
-        self._silence_s, self._end_s = silence_s, now_s + timeout_s
-        self._timer = self._loop.call_at(now_s + min(silence_s, timeout_s), self._check_time)
+        self._silence_s, self._last_s = silence_s, now_s + timeout_s
+        self.end_s = now_s + (silence_s if silence_s < timeout_s else timeout_s)
+        self._clock.watch(self)
         waiter = self._loop.create_future()
         self._reply = reply = Reply(waiter, is_streamed=is_streamed)
         self._transport.write(request)
@@ -181,21 +185,19 @@ class Connection(asyncio.BufferedProtocol):
         """Close the connection at once."""
         self._fail(BrokenOffError("closed by the client"))
 
-    def _check_time(self) -> None:
+    def check(self, now_s: float) -> None:
         """Give up after `timeout_s`, or if nothing has come since the last check."""
-        now_s = self._loop.time()
-        if now_s >= self._end_s or self.num_bytes == self._num_bytes_seen:
+        if now_s >= self._last_s or self.num_bytes == self._num_bytes_seen:
             self._fail(TimeoutError())
         else:
             self._num_bytes_seen = self.num_bytes
-            next_s = min(now_s + self._silence_s, self._end_s)
-            self._timer = self._loop.call_at(next_s, self._check_time)
+            self.end_s = min(now_s + self._silence_s, self._last_s)
 
     def _finish(self, error: Exception | None = None) -> None:
         """End the reply that is being received, if there is one."""
         if reply := self._reply:
             self._reply = None
-            self._timer.cancel()
+            self._clock.drop(self)
             reply.is_over, reply.error = True, error
             reply.wake()
 

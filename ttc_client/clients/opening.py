@@ -14,6 +14,7 @@ from aiohappyeyeballs import start_connection  # pyright: ignore[reportUnknownVa
 
 from ttc_client.clients.connection import Connection, TooLongError
 from ttc_client.clients.routes import Hop, Route
+from ttc_client.deadlines import Clock
 from ttc_client.errors import ConfigError
 
 CONNECT_TIMEOUT_S = 10.0
@@ -73,13 +74,14 @@ def tls_context(ca_bundle: Path | None) -> ssl.SSLContext:
 
 
 class Opener:
-    """Open connections, which all read into one buffer."""
+    """Open connections, which all read into one buffer and share a clock."""
 
     def __init__(self, tls: ssl.SSLContext) -> None:
         self._tls = tls
         self._addresses: dict[Hop, tuple[float, list[Any]]] = {}
         self._looking_up: defaultdict[Hop, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._buffer = memoryview(bytearray(_READ_BYTES))
+        self._clock = Clock()
         self._loop = asyncio.get_running_loop()
 
     async def open(self, route: Route) -> Connection:
@@ -104,7 +106,7 @@ class Opener:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         tls: dict[str, Any] = {"ssl": self._tls, "server_hostname": hop.host} if hop.tls else {}
         _, connection = await self._loop.create_connection(
-            lambda: Connection(self._buffer), sock=sock, **tls
+            lambda: Connection(self._buffer, self._clock), sock=sock, **tls
         )
         return connection
 

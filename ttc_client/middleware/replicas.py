@@ -12,7 +12,6 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
 
-from ttc_client.deadlines import Deadline
 from ttc_client.errors import (
     ConfigError,
     GarbledError,
@@ -22,7 +21,7 @@ from ttc_client.errors import (
     TransientServerError,
 )
 from ttc_client.middleware import A, Port, R, Request
-from ttc_client.middleware.context import current_call
+from ttc_client.middleware.context import Call, current_call
 
 _FAILURES = 5
 """After this many failures in a row, a replica counts as gone, and gets only probes."""
@@ -119,7 +118,7 @@ class Replicas:
 
         Otherwise the idlest takes the session over. If all are gone, wait for a probe.
         """
-        while not (fit := self._fit(current_call().deadline)):
+        while not (fit := self._fit(current_call())):
             current_call().last_failure = self._last_failure
             await self._changed.wait()
         if len(self.members) == 1:
@@ -137,10 +136,10 @@ class Replicas:
             self._homes.popitem(last=False)
         return home
 
-    def _fit(self, deadline: Deadline | None) -> list[Replica]:
+    def _fit(self, call: Call) -> list[Replica]:
         """Return who may get a request. Do not probe with requests near their deadline."""
         working = [replica for replica in self.members if not replica.failures]
-        if len(working) == len(self.members) or (working and deadline and deadline.is_half_over):
+        if len(working) == len(self.members) or (working and call.is_half_over):
             return working
         now = asyncio.get_running_loop().time()
         fit = [replica for replica in self.members if replica.fit(now)]

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
-from ttc_client.deadlines import Deadline
+from ttc_client.deadlines import Clock
 from ttc_client.errors import GarbledError, ServerError, TimedOutError, TransientServerError
 from ttc_client.middleware import A
 from ttc_client.middleware.context import Call, current_call
@@ -69,39 +69,40 @@ def retrying(
     after four malformed bodies in a row. Other errors are not retried.
     """
 
+    clock = Clock()
+
     async def retrying_call(request: Q) -> A:
         attempts = garbled = failed = 0
         before: ServerError | None = None
-        deadline = Deadline(timeout_s)
-        with Call(current_call().turn, deadline) as call:
-            try:
-                async with deadline:
-                    while True:
-                        try:
-                            answer = await port(request)
-                        except (TransientServerError, GarbledError) as error:
-                            failed = failed + 1 if _is_again(error, before) else 1
-                            before = call.last_failure = error
-                            attempts += 1
-                            garbled = garbled + 1 if isinstance(error, GarbledError) else 0
-                            if garbled == _MAX_GARBLED:
-                                raise
-                            if failed == _MAX_FAILED:
-                                raise _given_up(error, attempts, _ALWAYS_FAILS) from error
-                            pause_s = _pause_s(error, attempts, call.has_other)
-                            if pause_s > deadline.left_s:
-                                raise _given_up(error, attempts, f"in {timeout_s:g} s") from error
-                            if not budget.spend():
-                                raise _given_up(error, attempts, _BUDGET_SPENT) from error
-                            _LOG.debug(_RETRY, attempts, error.url, error.cause, pause_s)
-                            on_retry(error)
-                            await asyncio.sleep(pause_s)
-                        else:
-                            budget.earn()
-                            return answer
-            except TimeoutError as error:
-                failure = call.last_failure or _SILENCE
-                raise _given_up(failure, attempts + 1, f"in {timeout_s:g} s") from error
+        call = Call(current_call().turn, timeout_s, clock)
+        try:
+            with call:
+                while True:
+                    try:
+                        answer = await port(request)
+                    except (TransientServerError, GarbledError) as error:
+                        failed = failed + 1 if _is_again(error, before) else 1
+                        before = call.last_failure = error
+                        attempts += 1
+                        garbled = garbled + 1 if isinstance(error, GarbledError) else 0
+                        if garbled == _MAX_GARBLED:
+                            raise
+                        if failed == _MAX_FAILED:
+                            raise _given_up(error, attempts, _ALWAYS_FAILS) from error
+                        pause_s = _pause_s(error, attempts, call.has_other)
+                        if pause_s > call.left_s:
+                            raise _given_up(error, attempts, f"in {timeout_s:g} s") from error
+                        if not budget.spend():
+                            raise _given_up(error, attempts, _BUDGET_SPENT) from error
+                        _LOG.debug(_RETRY, attempts, error.url, error.cause, pause_s)
+                        on_retry(error)
+                        await asyncio.sleep(pause_s)
+                    else:
+                        budget.earn()
+                        return answer
+        except TimeoutError as error:
+            failure = call.last_failure or _SILENCE
+            raise _given_up(failure, attempts + 1, f"in {timeout_s:g} s") from error
 
     return retrying_call
 
