@@ -3,7 +3,7 @@
 Knows nothing of what is asked, of connections, of retries or of limits.
 """
 
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Mapping
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import Any, Generic, TypeVar
@@ -103,7 +103,8 @@ class Server:
 
     async def get(self, path: str, reply_type: type[T]) -> T:
         """GET a path and decode its JSON, within `GET_TIMEOUT_S`."""
-        return (await self._asked("GET", path, None, {}, reply_type))[1]
+        with await self._asked("GET", path, None, {}, reply_type) as reply:
+            return reply
 
     async def get_text(self, path: str) -> str:
         """GET a path and return its body as it is, within `GET_TIMEOUT_S`."""
@@ -111,17 +112,18 @@ class Server:
 
     async def post(self, path: str, payload: Payload, reply_type: type[T]) -> T:
         """POST a payload as JSON and decode the JSON that comes back."""
-        return (await self._asked("POST", path, self._encoded(path, payload), {}, reply_type))[1]
+        with await self.ask(path, payload, reply_type) as reply:
+            return reply
 
-    async def ask(
+    def ask(
         self, path: str, payload: Payload, reply_type: type[T], session: str = ""
-    ) -> Answer[T]:
+    ) -> Awaitable[Answer[T]]:
         """POST a payload as JSON; give the answer to a `with` block that checks it.
 
         `session` is the same for requests that share a prefix.
         """
         body, headers = self._encoded(path, payload), self.session_headers(session)
-        return Answer(self, path, *await self._asked("POST", path, body, headers, reply_type))
+        return self._asked("POST", path, body, headers, reply_type)
 
     def answer(self, path: str, said: Said, reply_type: type[T]) -> Answer[T]:
         """Decode the body of an answer, for a `with` block that checks it.
@@ -197,7 +199,7 @@ class Server:
         body: bytes | None,
         headers: Mapping[str, str],
         reply_type: type[T],
-    ) -> tuple[Said, T]:
+    ) -> Answer[T]:
         """Send a request and decode what comes back.
 
         What is another thing on a used connection may be a late reply to an earlier request, of
@@ -205,14 +207,14 @@ class Server:
         """
         said = await self.exchange(method, path, body, headers)
         try:
-            return said, self._decode(path, said[0], reply_type)
+            return Answer(self, path, said, self._decode(path, said[0], reply_type))
         except ProtocolError as error:
             if said[1] or isinstance(error, GarbledError):
                 raise
         said = await self.exchange(method, path, body, headers, anew=True)
         decoded = self._decode(path, said[0], reply_type)
         self.distrust()
-        return said, decoded
+        return Answer(self, path, said, decoded)
 
     def _encoded(self, path: str, payload: Payload) -> bytes:
         try:

@@ -21,19 +21,28 @@ _REFUSED = (400, 422, 500)
 _LOG = logging.getLogger(__name__)
 
 
-async def by_ids(
+def by_ids(
     manners: Manners,
     ask: Callable[[msgspec.Raw | str], Awaitable[T]],
     ids: msgspec.Raw | None,
     text: str,
-) -> T:
+) -> Awaitable[T]:
     """Ask with a prompt's ids where they are known, else with its text.
 
     A server that refuses the first ids that it is sent, and takes the text, "" where that is not
     known, is sent text from then on. Raises ServerError.
     """
     if ids is None or (text and manners.takes_ids is False):
-        return await ask(text)
+        return ask(text)
+    return ask(ids) if manners.takes_ids else _tried(manners, ask, ids, text)
+
+
+async def _tried(
+    manners: Manners,
+    ask: Callable[[msgspec.Raw | str], Awaitable[T]],
+    ids: msgspec.Raw,
+    text: str,
+) -> T:
     try:
         answer = await ask(ids)
     except ServerError as refusal:

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from statistics import fmean
+from typing import cast
 
 from ttc_client.types import Reduction
 
@@ -14,8 +15,7 @@ def reward_of(scores: Sequence[float | None], reduction: Reduction) -> float | N
     `reduce_scores` does.
     """
     used = scores[-1:] if reduction == "last" else scores
-    known = [score for score in used if score is not None]
-    return reduce_scores(known, reduction) if len(known) == len(used) else None
+    return None if None in used else reduce_scores(cast(Sequence[float], used), reduction)
 
 
 def values_of(rewards: Sequence[float | None], otherwise: float) -> list[float]:

@@ -17,7 +17,7 @@ from ttc_client.search.ballot import Ballot
 from ttc_client.search.found import Found, Pick
 from ttc_client.search.params import SearchParams
 from ttc_client.search.ports import Policy, SampleRequest, ScoreRequest, Verifier, Write
-from ttc_client.search.results import Rules, candidates, completions, merge_alike
+from ttc_client.search.results import Rules, as_ended, candidates, completions, merge_alike
 from ttc_client.search.scoring import scored
 from ttc_client.search.seeds import Numbers, request_seed
 from ttc_client.search.strategy import S, Strategy
@@ -123,10 +123,8 @@ class Search(Generic[S]):
         first = self.numbers.take((), n)
         record = self.ports.find(strategy)
         params = record.part_of(self.params, self.settings, n, overrides)
-        search = Search[Any](
-            self.problem, self.root, params, self.ports, first=first, last=first + n
-        )
-        return _found(record, search)
+        part = Search[Any](self.problem, self.root, params, self.ports, first=first, last=first + n)
+        return _found(record, part)
 
     def room_for(self, strategy: str, n: int, **overrides: Any) -> int:
         """Return the largest part of up to N that a strategy can be given, 0 for none."""
@@ -202,7 +200,8 @@ class Search(Generic[S]):
             parent, n, asked.max_tokens, first=first, until=asked.until, stop=asked.stop
         )
         left = self.params.max_completion_tokens - parent.num_tokens
-        children = [asked.ended(child, left, n) for child in children]
+        checkpoint = asked.checkpoint(n)
+        children = [as_ended(child, left, checkpoint) for child in children]
         if turns.forcing or any(map(turns.goes_on, children)):
             return list(await surviving(turns.all_of(child, sample) for child in children))
         return children

@@ -52,12 +52,12 @@ class Turn(NamedTuple):
         """Where its continuations end, as `Search.sample` is told."""
         return self.max_tokens if self.is_piece else "step" if self.stop else "end"
 
-    def ended(self, child: Trajectory, left: int, n: int = 1) -> Trajectory:
-        """Return a continuation, one of n, with the finish that it has in its completion.
+    def checkpoint(self, n: int = 1) -> int | None:
+        """Return the tokens from which one of n continuations may be cut and go on, if it can.
 
         A server that counts the tokens of a request alone gives each child their mean.
         """
-        return as_ended(child, left, max(1, self.max_tokens // n) if self.is_piece else None)
+        return max(1, self.max_tokens // n) if self.is_piece else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +125,7 @@ class Turns:
             )
             if not grown:
                 raise ServerError("a step within a thought could not be continued", url="")
-            child = joined(child, asked.ended(grown[0], self._left(child)))
+            child = joined(child, as_ended(grown[0], self._left(child), asked.checkpoint()))
         return child
 
     @property
