@@ -212,3 +212,36 @@ def test_what_is_missing_is_named(tmp_path):
     (tmp_path / "tokenizer_config.json").write_text("{}")
     with pytest.raises(ConfigError, match="has no chat_template"):
         read_template(None, str(tmp_path))
+
+
+@pytest.mark.parametrize("path", ["/dev/zero", "a\0b", "."])
+def test_a_path_that_names_no_small_file_is_refused(path):
+    for chat_template, tokenizer in ((path, None), (None, path)):
+        with pytest.raises(ConfigError, match=r"cannot be read|is not"):
+            read_template(chat_template, tokenizer)
+
+
+@pytest.mark.parametrize(
+    "source",
+    ["{{ " + "(" * 3000 + "1" + ")" * 3000 + " }}", "{% if a %}" * 200 + "{% endif %}" * 200],
+)
+def test_a_template_that_nests_more_deeply_than_python_can_is_refused(tmp_path, source):
+    file = tmp_path / "t.jinja"
+    file.write_text(source)
+    with pytest.raises(ConfigError, match=r"t\.jinja is not one"):
+        read_template(str(file), None)
+
+
+@pytest.mark.parametrize(
+    ("config", "says"),
+    [
+        ('{"chat_template":' + "[" * 100_000, "is not JSON"),
+        ('{"chat_template": [1, "x", null]}', "has no chat_template"),
+        ('{"chat_template": [{"name": "default", "template": 5}]}', "has no chat_template"),
+    ],
+    ids=["deep", "a list of other things", "a template that is no text"],
+)
+def test_a_tokenizers_configuration_of_another_shape_is_refused(tmp_path, config, says):
+    (tmp_path / "tokenizer_config.json").write_text(config)
+    with pytest.raises(ConfigError, match=says):
+        read_template(None, str(tmp_path))

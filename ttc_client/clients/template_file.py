@@ -46,7 +46,7 @@ def read_template(chat_template: str | None, tokenizer: str | None) -> Template 
 def _text(path: Path, setting: str) -> str:
     try:
         return read_small(path).decode()
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, ValueError) as error:
         raise ConfigError(f"{setting} is {path}, which cannot be read: {error}") from error
 
 
@@ -54,7 +54,7 @@ def _config(directory: Path) -> dict[str, Any]:
     path = directory / _CONFIG
     try:
         return msgspec.json.decode(_text(path, "tokenizer"), type=dict[str, Any])
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, RecursionError) as error:
         raise ConfigError(f"tokenizer is {directory}: {path} is not JSON: {error}") from error
 
 
@@ -68,7 +68,8 @@ def _token(said: object) -> str:
 def _default(said: object) -> str | None:
     """Return the default of the templates that a tokenizer has, which may be one or a list."""
     if isinstance(said, list):
-        named = [cast(dict[str, object], one) for one in cast(list[object], said)]
+        listed = cast(list[object], said)
+        named = [cast(dict[str, object], one) for one in listed if isinstance(one, dict)]
         said = next((one.get("template") for one in named if one.get("name") == _DEFAULT), None)
     return said if isinstance(said, str) else None
 
@@ -87,7 +88,7 @@ def _compiled(path: Path, source: str, tokens: Mapping[str, str]) -> Template:
     environment.globals["strftime_now"] = _now
     try:
         template = environment.from_string(source)
-    except TemplateError as error:
+    except (TemplateError, RecursionError, SyntaxError) as error:  # Python nests less than Jinja
         raise ConfigError(f"the chat template in {path} is not one: {error}") from error
 
     def render(messages: Sequence[Message], kwargs: Mapping[str, Any]) -> str:
