@@ -86,3 +86,15 @@ def test_without_its_marks_a_thought_has_steps():
 def test_a_long_text_of_marks_is_read_in_no_time():
     text = "<think>" + "<think>x</think>" * 50_000 + "</think>4"
     assert split_thought(text).answer == "4"
+
+
+OPENING = [
+    "<think>", "<thinking>", "<thought>", "<reasoning>", "<seed:think>", "[THINK]", "◁think▷",
+    "<|begin_of_thought|>",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("mark", OPENING)
+def test_the_mark_that_closes_is_enough(mark):
+    close = opened_by(f"…assistant\n{mark}\n")
+    assert split_thought(f"2 and 2{close}\nIt is 4.")[:2] == ("2 and 2", "It is 4.")

@@ -129,9 +129,10 @@ def split_thought(text: str, *, opened: bool = False) -> Thought:
         mark, close = next(pair for pair in _PAIRS if begun.startswith(pair[0]))
         rest = begun[len(mark) :]
         return _closed(rest, mark, close) or Thought(rest.strip(), "", is_open=True)
-    for mark, close in _PAIRS:
-        if close in text and (found := _closed(text, mark, close)):
-            return found
+    if "/" in text or "<|" in text:  # every mark that closes holds one of these; few texts do
+        for mark, close in _PAIRS:
+            if close in text and (found := _closed(text, mark, close)):
+                return found
     return Thought(text.strip(), "", is_open=True) if opened else Thought("", text)
 
 
@@ -165,7 +166,7 @@ def _is_quoted(text: str, tag: re.Match[str]) -> bool:
 
 def _harmony(text: str) -> Thought | None:
     """Read gpt-oss's channels, with their special tokens or after a server has stripped them."""
-    if parts := list(_HARMONY.finditer(text)):
+    if "<|channel|>" in text and (parts := list(_HARMONY.finditer(text))):
         thought = "\n".join(part["text"].strip() for part in parts if part["name"] != "final")
         final = [part["text"] for part in parts if part["name"] == "final"]
         return Thought(thought, "".join(final), is_open=not final)
