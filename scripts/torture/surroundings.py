@@ -159,10 +159,10 @@ def _spoil(file: Path, luck: random.Random) -> None:
         case 1:
             lines[at] = spoiled_body(lines[at], luck)
         case 2 if file.name == "config.json":  # by hand, with the digest made to fit
-            settings = msgspec.json.decode(file.read_bytes()).get("settings", {})
             try:
+                settings = msgspec.json.decode(file.read_bytes(), type=dict[str, Any])["settings"]
                 lines = [encode_settings(spoiled_value(settings, luck))]
-            except ValueError:  # no text
+            except (KeyError, ValueError):  # spoiled already, or no text
                 return
         case 2 | 3:
             try:

@@ -190,6 +190,12 @@ KINDS = {
         \mathbb{R}
             = t>-3 or t<8
             ! t>-3, t<8 ; t>-3 and t<8
+        t<1
+            = -t > -1 ; -1 < -t ; (-\infty,1)
+            ! -t < -1 ; t > -1 ; -t > 1
+        [-5,2)
+            = -2 < -t \le 5 ; 5 \ge -t > -2
+            ! -2 \le -t < 5 ; 2 < -t \le 5
         p<q<r
             = r>q>p
             ! p<r<q ; p<q ; r<q<p
@@ -215,8 +221,8 @@ KINDS = {
             = Q(-6,8) ; Q_1(-6, 8) ; \text{Vertex: } (-6,8)
             ! f(-6,8) ; Q(8,-6)
         t_1=3,t_2=4
-            = t_{1}=3, t_{2}=4
-            ! t_1=4,t_2=3
+            = t_{1}=3, t_{2}=4 ; 3, 4 ; 3 and 4 ; t_1 = 3,\quadt_2 = 4
+            ! t_1=4,t_2=3 ; 3 ; 4, 3 ; (4,3) ; 3, 5
         7,9
             = m=7, n=9
             ! m=9, n=7
@@ -319,7 +325,40 @@ KINDS = {
             = 7\mathbf{\hat{i}} - 2\mathbf{\hat{j}}
             ! 7\hat{j}-2\hat{i}
     """,
+    "floats of a program": r"""
+        \frac{5}{12}
+            = 0.416666666666667 ; 0.4166666666666667 ; 0.41666666666666669 ; .416666666666667
+            ! 0.4167 ; 0.41666666667 ; 0.416666666676667 ; -0.416666666666667 ; 416666666666667
+        0.7
+            = 0.7000000000000001
+            ! 0.7000000001
+        \sqrt{2}
+            = 1.4142135623730951
+            ! 1.41421356 ; 1.414213562573095
+        -\frac{1}{300}
+            = -0.0033333333333333335
+            ! 0.0033333333333333335
+    """,
     "LaTeX spellings": r"""
+        \left(\frac{2}{5},\frac{1}{7}\right)
+            = \\left(\\frac{2}{5},\\frac{1}{7}\\right) ; \\left( \\frac25, 1/7 \\right)
+            ! \\left(\\frac{1}{7},\\frac{2}{5}\\right)
+        \begin{pmatrix}3\\\sqrt{2}\end{pmatrix}
+            = \begin{pmatrix}3\\ \sqrt2\end{pmatrix}
+            ! \begin{pmatrix}3 \sqrt{2}\end{pmatrix}
+        T_{\max} = \frac{q v}{2 k_{\mathrm{B}}}
+            = \frac{vq}{2k_B} ; T_{\max } = \frac{q v}{2 k_{B}}
+            = T_\max = \frac{1}{2} \frac{qv}{k_{\text{B}}}
+            ! \frac{v}{2k_B} ; \frac{vq}{2k_A}
+        \Psi(u,v) = \frac{u+2}{v}
+            = \Psi(u, v) = \frac{u}{v}+\frac{2}{v} ; \frac{u+2}{v}
+            ! \Psi(u,v) = \frac{u+v}{2} ; \Phi(u,v) = \frac{u+2}{v}
+        \frac{v_0^2}{2g}
+            = \frac{v^2_0}{2g} ; \frac{v_{0}^{2}}{2 g}
+            ! \frac{v^0_2}{2g} ; \frac{v_2^0}{2g}
+        3\hbar\omega'
+            = 3\omega'\hbar ; 3 \hbar \omega^{\prime}
+            ! 3\hbar\omega ; 3h\omega'
         21
             = \dbinom{7}{2} ; {7 \choose 2} ; 7 choose 2 ; \tbinom72
             = C(7,2) ; {}_7C_2 ; ^7C_5 ; {}^{7}C_{2}

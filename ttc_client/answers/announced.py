@@ -29,11 +29,13 @@ _GSM8K = re.compile(
     r"####[ *]*(?=(?!\d+[.)] +[a-zA-Z])[-−+$\\(.]*\d\S*(?: +[a-zA-Z%]+)?\.?[ *]*(?:\n|$)|[$\\]"
     r"|\(?[A-J]\)?[ *]*(?:\n|$)|[a-z] ?= ?\S+ *(?:\n|$))"
 )
+_OPENING = re.compile(r"[\s*_:]*(?:\\?[\"“„])?")
 _SUPPOSED = re.compile(
     r"\b(?:if|suppose|supposing|whether|unless|assume|assuming|not|check(?:ing)?|verify(?:ing)?|confirm)\b[^.\n]*$",
     re.IGNORECASE,
 )
 _PHRASE_END = re.compile(r"[.!?]?\*\*|[.!?](?:\s|$)|\n")
+_CLOSING = re.compile(r"\\?[\"”]$")
 _MATHEMATICS = re.compile(r"[\d$\\]")
 _LEAD = re.compile(
     r"(?:(?:approx(?:\.|imately)?|about|roughly|around|exactly|simply|just|thus|therefore|then|now"
@@ -63,6 +65,11 @@ _ASIDE = re.compile(
     r" (?!.*\b(?:is|are|was|get|have|has|gives?|equals|total|so|then|leaves)\b).*=.*"
 )
 _SAID = re.compile(rf"(?:\b(?:{_IS})\b|=).*\d")
+_SAID_BEHIND = re.compile(
+    rf"\b(?:{_IS}|get|have|Therefore|Thus|Hence|So)\b[^.]*\d|= \$|^ ?= ?[-−]?\d"
+)
+"""What says a number behind the last formula of a line."""
+_LISTED = re.compile(r"(?:\bare|:|^)[\s*]*$")
 _HEADING_LINE = re.compile(r"\s*(?:#|step\s+\d)", re.IGNORECASE)
 
 
@@ -74,7 +81,7 @@ def announced_answer(text: str, only_values: bool = False) -> str:
     """
     phrases = ""
     for rest in islice(_announcements(text), _MAX_ANNOUNCEMENTS):
-        rest = rest.lstrip(" \t\r\n*_:")
+        rest = _OPENING.sub("", rest, count=1)
         if only_values:
             if _VALUE_START.match(rest):
                 return _value(rest)
@@ -124,7 +131,7 @@ def _value(rest: str) -> str:
     phrase = _PHRASE_END.split(rest, maxsplit=1)[0]
     if not _MATHEMATICS.search(phrase):
         phrase = _PHRASE_END.split(rest.replace("**", ""), maxsplit=1)[0]
-    phrase = phrase.strip(" \t*")
+    phrase = _CLOSING.sub("", phrase.strip(" \t*"))
     if _VALUE_START.match(phrase):
         return _without_explanation(phrase)
     statements = list(_STATEMENT.finditer(phrase))
@@ -144,7 +151,7 @@ def _formulas_at_start(text: str) -> str:
             return ""
         contents.append(formula.content)
         end = formula.end
-    if len(contents) > 1 and not re.match(r"\s*(?:[.;!?*]|\n|$)", text[end:]):
+    if len(contents) > 1 and not re.match(r"\s*(?:[.;!?*]|\\?[\"”]|\n|$)", text[end:]):
         contents = contents[:1]
     return ", ".join(contents)
 
@@ -165,7 +172,7 @@ def _last_value(line: str) -> str:
     if not found:
         return last_stated(line)
     behind = line[found[-1].end :]
-    if re.search(rf"\b(?:{_IS}|get|have)\b[^.]*\d", behind) or "= $" in behind:
+    if _SAID_BEHIND.search(behind):
         return last_number(behind)
     return ", ".join(_joined(line, found)) or stated(found[-1].content)
 
@@ -178,12 +185,21 @@ def _without_aside(line: str) -> str:
 
 
 def _joined(line: str, found: Sequence[Formula]) -> list[str]:
-    """Return the last formulas of a line where each names its value: `$x=3$ or $x=5$`."""
-    contents = list[str]()
-    for index in reversed(range(len(found))):
-        name, _, value = found[index].content.partition("=")
-        behind = line[found[index].end : found[index + 1].start] if contents else " and "
-        if not value or not is_name(name.strip()) or not _BETWEEN.fullmatch(behind):
-            break
-        contents.insert(0, found[index].content)
+    """Return the last formulas of a line where all are its value.
+
+    So they are where each names its value, `$x=3$ or $x=5$`, and where nothing but they follows
+    "are", a colon or the beginning of the line.
+    """
+    first = len(found) - 1
+    while first and _BETWEEN.fullmatch(line[found[first - 1].end : found[first].start]):
+        first -= 1
+    contents = [formula.content for formula in found[first:]]
+    if not _LISTED.search(line[: found[first].start]):
+        named = [_names(content) for content in contents]
+        contents = contents[len(named) - named[::-1].index(False) if False in named else 0 :]
     return contents if len(contents) > 1 else []
+
+
+def _names(content: str) -> bool:
+    name, _, value = content.partition("=")
+    return bool(value) and is_name(name.strip())

@@ -37,7 +37,7 @@ _NO_ANSWER = re.compile(
 )
 """What stands in a box that is only talked about."""
 _PROSE = re.compile(r"[a-z]{2,}(?:[\s.,;:!?]|$)")
-_SPACE = r"(?:[\s$]|\\q?quad|\\[,;: ])"
+_SPACE = r"(?:[\s$]|\\q?quad|\\[,;: ()\[\]])"
 _LINK = r"(?:[,;&]|(?:\\text\s*\{\s*)?(?:,\s*)?\b(?:and|or)\b\s*\}?)"
 _NAME = r"(?P<name>(?<![\w\\])[a-zA-Z](?:_\{?\w\}?)?)\s*=\s*"
 _COUNTED = r"(?: [a-z]{3,}){1,2}(?= and )"
@@ -81,7 +81,7 @@ def _has_box(text: str) -> bool:
 def spoken(text: str) -> str:
     """Return the text behind the thoughts, without special tokens and the turns after it."""
     text = split_thought(text).answer
-    if "<" not in text and "INST]" not in text:
+    if ("<" not in text and "INST]" not in text) or not _SPECIAL.search(text):
         return text
     for turn in islice(_NEXT_TURN.finditer(text), _MAX_HEADERS):
         if _SPECIAL.sub("", text[: turn.start()]).strip():

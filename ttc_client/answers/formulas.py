@@ -21,6 +21,8 @@ _FORMULA = re.compile(
 )
 _MONEY = re.compile(r"\d.*(?:[\s=+*/(,-]|(?<![\\a-zA-Z{])[a-zA-Z]{2,}.*)", re.DOTALL)
 """What starts with a number and goes on in prose, or ends in the middle of a sum."""
+_PROSE = re.compile(r"[?!.,;:]? +[A-Za-z][a-z]+ +[a-z]{2,}")
+"""What stands between two amounts of money."""
 _TEXT = re.compile(r"\\(?:text|mathrm|mbox)\s*\{[^{}]*\}")
 _ROWS = re.compile(
     r"\s*\\begin\{(aligned|split|gathered|array)\}(?:\{[clr| ]*\})?(.+)\\end\{\1\}\s*\.?\s*",
@@ -28,10 +30,14 @@ _ROWS = re.compile(
 )
 _DIGITS = r"(?:\d[\d,]*(?:\.\d+)?|\.\d+)"
 _ROOT = r"√ ?(?:\d+|\([^()\n]{1,50}\))"
+_BARE = (
+    r"\d*(?:\\[dt]?frac ?\{[^{}\n]{1,50}\} ?\{[^{}\n]{1,50}\}|\\sqrt(?:\[\d\])?\{[^{}\n]{1,50}\})"
+)
+"""LaTeX without dollars around it."""
 _NUMBER = re.compile(
-    r"(?:(?:(?<![\w)\]}!%.])|(?<=[a-z]{2}))[-−](?=[\d.√π$])|(?:^|(?<=[=:(,])|(?<=[=:(,] )"
-    r"|(?<=[a-z]{2} ))[-−] ?(?=[\d.√π$]))?\$?"
-    rf"(?:{_DIGITS}(?:[eE][+-]?\d+(?!\w))?(?: ?(?:[×*x]|\\times) ?10 ?(?=[\^⁰-⁹⁻¹²³]))?"
+    r"(?:(?:(?<![\w)\]}!%.])|(?<=[a-z]{2}))[-−](?=[\d.√π$\\])|(?:^|(?<=[=:(,])|(?<=[=:(,] )"
+    r"|(?<=[a-z]{2} ))[-−] ?(?=[\d.√π$\\]))?\$?"
+    rf"(?:{_BARE}|{_DIGITS}(?:[eE][+-]?\d+(?!\w))?(?: ?(?:[×*x]|\\times) ?10 ?(?=[\^⁰-⁹⁻¹²³]))?"
     r"(?:10(?<=[×*x ]10))?(?:\^\{?[-+−]?\d+\}?|[⁰¹²³⁴-⁹⁻]+)?!?[½⅓⅔¼¾]?"
     rf"(?: ?(?:{_ROOT}|π|\\pi|pi\b))?(?: ?/ ?{_DIGITS}| : \d+|:\d+| \d+/\d+)?\\?%?|{_ROOT}|π)"
 )
@@ -45,10 +51,13 @@ _NAMED = (
 _NAMED_LAST = re.compile(
     rf"(?:(?<=[ (:*])|^)(?:{_NAMED.format(1)} ?(?:,|,? or|,? and) )?{_NAMED.format(2)}[ .*_]*$"
 )
-_COORDINATE = r"[-−]?\d{1,12}(?:\.\d{1,12})?(?:/\d{1,12})?"
+_COORDINATE = rf"[-−+]?(?:{_BARE}|\\infty|∞|\\?pi|π|\d{{1,12}}(?:\.\d{{1,12}})?(?:/\d{{1,12}})?)"
 _PLAIN_LAST = re.compile(
-    rf"(?<=[ :])(?:sqrt\(\d{{1,12}}\)|\((?:{_COORDINATE}, ?){{1,3}}{_COORDINATE}\))[ .*_]*$"
+    rf"(?<=[ :])(?:sqrt\(\d{{1,12}}\)|[\[(](?:{_COORDINATE}, ?){{1,3}}{_COORDINATE}[\])])[ .*_]*$"
 )
+
+
+_BETWEEN = frozenset({",", ";", r"\lor", r"\land"})
 
 
 class Formula(NamedTuple):
@@ -72,8 +81,14 @@ def formulas(text: str) -> Iterator[Formula]:
 
 def last_number(text: str) -> str:
     """Return the last plain number of a line with its sign, power and root, or ""."""
-    numbers = [match[0] for match in _NUMBER.finditer(text)]
+    numbers = [match[0] for match in _NUMBER.finditer(text) if not _is_in_word(match)]
     return numbers[-1].rstrip(",") if numbers else ""
+
+
+def _is_in_word(number: re.Match[str]) -> bool:
+    """Whether Latin letters stand on both sides, as in `H2O`."""
+    around = number.string[: number.start()][-1:] + number.string[number.end() :][:1]
+    return len(around) == 2 and around.isalpha() and around.isascii()
 
 
 def last_stated(text: str) -> str:
@@ -94,6 +109,8 @@ def stated(formula: str) -> str:
     if nesting(plain) is None:
         return formula
     sides, relations = split(plain, RELATIONS)
+    if len(relations) > 1 and split(plain, _BETWEEN)[1]:  # `x=1, y=2`
+        return formula
     if not INEQUALITIES.isdisjoint(relations) or set(relations) != {"="} or not sides[-1]:
         return formula
     first, last = sides[0], sides[-1]
@@ -106,6 +123,8 @@ def stated(formula: str) -> str:
 def _is_money(match: re.Match[str], text: str) -> bool:
     if match["single"] is None:
         return False
+    if _PROSE.match(match["single"]):
+        return True
     return bool(_MONEY.fullmatch(_TEXT.sub("", match["single"]).strip())) or (
         match["single"][0].isdigit() and text[match.end() : match.end() + 1].isdigit()
     )

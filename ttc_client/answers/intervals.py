@@ -78,14 +78,15 @@ def _pieces(parts: Iterable[str]) -> list[_Piece] | None:
 def _piece(key: str) -> _Piece | None:
     match = _INTERVAL.fullmatch(key)
     opening, first, last, closing = match.groups() if match else ("[", key, key, "]")
-    low, high = _place(first), _place(last)
+    low, high = number_of(first), number_of(last)
     if low is None or high is None or (key == first and isinstance(low, float)):
         return None
     start, end = _End(low, int(opening == "("), first), _End(high, -int(closing == ")"), last)
     return (start, end) if start.order <= end.order else None
 
 
-def _place(key: str) -> Place | None:
+def number_of(key: str) -> Place | None:
+    """Return the real number that a key is of, to 30 digits where it is irrational, or None."""
     if key in {"oo", "-oo"}:
         return float(key.replace("oo", "inf"))
     if exact := _EXACT.fullmatch(key):

@@ -10,18 +10,21 @@ INEQUALITIES = frozenset({"<", ">", r"\le", r"\ge", r"\ne"})
 
 _GREEK = (
     r"\\(?:alpha|beta|gamma|delta|epsilon|zeta|eta|theta|lambda|mu|nu|xi|rho|sigma|tau|phi|psi"
-    r"|omega)(?![a-zA-Z])"
+    r"|omega|Gamma|Delta|Lambda|Phi|Psi)(?![a-zA-Z])"
 )
-_SYMBOL = rf"(?:[a-zA-Z]|{_GREEK}) ?(?:_ ?(?:\{{\w+\}}|\w))?'?"
+_SYMBOL = rf"(?:\\Delta ?)?(?:[a-zA-Z]|{_GREEK}) ?(?:_ ?(?:\{{\\?\w+\}}|\w|\\(?:max|min)))?'?"
 _NAME = re.compile(
     rf"{_SYMBOL}(?:\([^()]*\))?|[A-Z]{{2,4}}|m?\s*\\angle\s*[A-Z]+"
     rf"|\((?:{_SYMBOL} ?[,;] ?)+{_SYMBOL}\)|\\text\s*\{{[^{{}}]*\}}|[a-zA-Z ]{{3,}}"
 )
-_FUNCTION_OF = re.compile(r"[a-zA-Z]\s*\([^()]*\)|[a-zA-Z]_(?:[a-z]|\{[a-z]\})")
+_FUNCTION_OF = re.compile(
+    rf"(?:[a-zA-Z]|{_GREEK})(?:_\{{?\\?\w+\}}?)? ?\([^()]*\)|[a-zA-Z]_(?:[a-z]|\{{[a-z]\}})"
+    r"|[a-zA-Z] ?_ ?(?:\{\\?[a-zA-Z]{2,}\}|\\(?:max|min))"
+)
 _VARIABLE = re.compile(rf"(?<![\\a-zA-Z])(?!(?:e|i)(?![a-zA-Z]))[a-zA-Z]|{_GREEK}")
 _STRUCTURE = re.compile(r"\\\{|\\begin|\\emptyset|\(.*,|\[.*,", re.DOTALL)
 _SYMBOLS = re.compile(
-    rf"(?P<one>{_SYMBOL})|(?P<of>[a-zA-Z]\([^()]*\))|(?P<figure>[A-Z]{{2,4}})"
+    rf"(?P<one>{_SYMBOL})|(?P<of>(?:[a-zA-Z]|{_GREEK}) ?\([^()]*\))|(?P<figure>[A-Z]{{2,4}})"
     rf"|\((?P<several>(?:{_SYMBOL} ?[,;] ?)+{_SYMBOL})\)"
 )
 _SUBSCRIPT = re.compile("[_'].*")

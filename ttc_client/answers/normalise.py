@@ -72,7 +72,7 @@ _REWRITES = [
         ("\\", rf"\\\\\s*\[-?[\d.]+\s*[a-z]{{2}}\]|\\cr{_END}", r"\\\\"),
         ("\\", r"(?<!\\)\\!", ""),
         ("\\mathbb", r"(?<=\\mathbb\{R\}) ?\\ (?=\\?\{)", r"\\setminus"),
-        ("\\", rf"(?<!\\)\\[,;:> ]|\\q?quad{_END}", " "),
+        ("\\", rf"(?<!\\)\\[,;:> ]|\\q?quad(?:{_END}|(?=[a-z]_))", " "),
         ("~", "~", " "),
         ("\\", rf"\\(?:left|right|middle|[bB]igg?[lrm]?){_END}\.?", ""),
         ("\\rm", r"\{\s*\\rm\s*([^{}]*)\}", r"\\text{\1}"),
@@ -114,6 +114,9 @@ _REWRITES = [
         ("\\", rf"\\(?:backslash|smallsetminus){_END}", r"\\setminus"),
         ("\\mathbb", r"(?<=\\mathbb\{R\}) ?-(?= ?\\\{)", r"\\setminus"),
         ("\\prime", r"\^\s*\{?\s*\\prime\s*\}?", "'"),
+        ("_", r"_ ?\{ ?(\\?\w+) ?\}", r"_{\1}"),
+        ("_", r"_ ?\{? ?\\text ?\{ ?(\w{1,8}) ?\} ?\}?", r"_{\1}"),
+        ("_", r"([a-zA-Z]) ?\^ ?(\w|\{[^{}]*\}) ?_ ?(\w|\{\w+\})", r"\1_\3^\2"),
         ("<=", r"<=", r"\\le "),
         (">=", r">=", r"\\ge "),
         ("\\", rf"\\(?:varnothing|O){_END}|\\\{{\s*\\\}}", r"\\emptyset"),
@@ -151,6 +154,10 @@ _BETWEEN_SIGNS = re.compile(
     r"(?<=[$%])\s*,\s*|(?<=\\circ)\s*,\s*|(?<=\\circ\})\s*,\s*|(?<=\\\))\s*,\s*|,\s*(?=\\?\$|\\\()"
 )
 """A comma beside a sign that is to be dropped divides members, not thousands."""
+_ESCAPED_TWICE = re.compile(
+    r"\\\\(?:d?frac|left|right|sqrt|pi|text|begin|cdot|times|infty|pm|in|cup|le|ge)(?![a-zA-Z])"
+)
+_ESCAPED_ONCE = re.compile(r"(?<!\\)(?:\\\\)*\\(?!\\)")
 _TRIGONOMETRY = re.compile(rf"\\(?:sin|cos|tan|cot|sec|csc){_END}")
 _DEGREES = re.compile(rf"(\d+(?:\.\d+)?){_CIRCLE}")
 _CIRCLES = re.compile(rf"{_CIRCLE}(?:\s*(?:[CF]{_END}|\\(?:text|mathrm)\s*\{{\s*[CF]\s*\}}))?")
@@ -173,6 +180,8 @@ def normalise(text: str) -> str:
     if "," in text:
         text = _BETWEEN_SIGNS.sub(", ", text)
     if "\\" in text:
+        if _ESCAPED_TWICE.search(text) and not _ESCAPED_ONCE.search(text):  # JSON within JSON
+            text = text.replace(r"\\", "\\")
         if _TRIGONOMETRY.search(text):
             text = _DEGREES.sub(r"{\\frac{\1\\pi}{180}}", text)
         text = _CIRCLES.sub("", text)

@@ -6,7 +6,7 @@ returns comparisons, and says when it returns none: nothing wrong may become rig
 """
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from ttc_client.answers.keys import MAX_CHARS
 from ttc_client.answers.names import is_name, is_value, plain_name, variables
@@ -138,7 +138,7 @@ def _named(answer: Text, gold: Text) -> Iterator[Comparison]:
     ours, theirs = _values(answer), _values(gold)
     if ours and theirs is None:
         names, values = ours
-        bases = {match[1] if (match := _SUBSCRIPTED.fullmatch(name)) else name for name in names}
+        bases = _bases(names)
         num_greek = sum(base.startswith("\\") for base in bases)
         is_ordered = num_greek < 2 and len({base.isupper() for base in bases}) == 1
         if len(gold.parts) > 1 or ((bracketed := enclosed(gold.plain)) and bracketed[0] == r"\{"):
@@ -148,10 +148,17 @@ def _named(answer: Text, gold: Text) -> Iterator[Comparison]:
                 yield ((f"({','.join(values)})", f"({','.join(gold.parts)})"),)
         elif is_ordered:
             yield ((f"({','.join(values)})", gold.plain),)
+    elif theirs and ours is None and len(answer.parts) > 1 and len(_bases(theirs[0])) == 1:
+        yield ((f"({','.join(answer.parts)})", f"({','.join(theirs[1])})"),)
     elif (theirs and ours is None and answer.plain.startswith("(")) or (
         theirs and ours is None and answer.plain.endswith(")") and "=" in answer.plain
     ):
         yield ((answer.plain, f"({','.join(theirs[1])})"),)
+
+
+def _bases(names: Iterable[str]) -> set[str]:
+    """Return the names without their subscripts."""
+    return {match[1] if (match := _SUBSCRIPTED.fullmatch(name)) else name for name in names}
 
 
 def _values(text: Text) -> tuple[list[str], list[str]] | None:

@@ -4,6 +4,7 @@ An inequality that bounds one name by values is an interval; `and` intersects, `
 others are keyed by the difference of their sides. Knows how to read members by a function.
 """
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -14,6 +15,8 @@ from ttc_client.answers.names import INEQUALITIES, RELATIONS, is_function, is_na
 from ttc_client.answers.structure import split
 
 _TURNED = {">": "<", r"\ge": r"\le", "<": "<", r"\le": r"\le"}
+_SIGN = re.compile("[-+]")
+_FLIPPED = {"<": ">", ">": "<", r"\le": r"\ge", r"\ge": r"\le"}
 _BARS = frozenset({r"\mid", "|", ":"})
 
 
@@ -126,7 +129,7 @@ class RelationReader:
             name, value = sides if is_name(sides[0]) else sides[::-1]
             gap = complement(self.read(value)) if is_name(name) and is_value(value) else None
             return _Condition(gap, name) if gap else None
-        sides, relations = _rising(sides, relations)
+        sides, relations = _rising(*_without_minus(sides, relations))
         if not set(relations) <= {"<", r"\le"}:
             return None
         match sides, relations:
@@ -167,6 +170,19 @@ def _rising(sides: list[str], relations: list[str]) -> tuple[list[str], list[str
     if not relations or not set(relations) <= {">", r"\ge", "="} or set(relations) == {"="}:
         return sides, relations
     return sides[::-1], [_TURNED.get(relation, relation) for relation in reversed(relations)]
+
+
+def _without_minus(sides: list[str], relations: list[str]) -> tuple[list[str], list[str]]:
+    """Read `-x > -1` as `x < 1`; others are left as they are."""
+    if not set(relations) <= _FLIPPED.keys() or not any(
+        side.startswith("-") and is_name(side[1:].strip()) for side in sides
+    ):
+        return sides, relations
+    negated = [
+        side[1:].strip() if side.startswith("-") and not _SIGN.search(side, 1) else f"-({side})"
+        for side in sides
+    ]
+    return negated, [_FLIPPED[relation] for relation in relations]
 
 
 def _is_turned(part: str) -> bool:
