@@ -104,6 +104,27 @@ async def test_endless_trailers_are_cut_off(prm_dirs):
         assert await server.healthy()
 
 
+async def test_requests_that_come_faster_than_answers_are_read_are_given_up(prm_dirs):
+    async with Serving(prm_dirs["rlhflow"]) as server:
+        before = memory_mb()
+        reader, writer = await server.connect()
+        sent = 0
+        with suppress(ConnectionError):
+            while sent < 2e6 and not writer.transport.is_closing():
+                writer.write(b"GET /openapi.json HTTP/1.1\r\nHost: x\r\n\r\n" * 100)
+                sent += 4200
+                await writer.drain()
+                await asyncio.sleep(0)
+        assert sent < 2e6
+        assert memory_mb() - before < 40
+        assert await server.healthy()
+        reader, writer = await server.connect()
+        writer.write(b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n" * guard.MAX_PIPELINED)
+        for _ in range(guard.MAX_PIPELINED):
+            assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 200")
+            await reader.readexactly(len(b'{"status":"ok"}'))
+
+
 async def test_slow_connections_do_not_stop_health(prm_dirs):
     async with Serving(prm_dirs["rlhflow"], max_connections=50) as server:
         for i in range(150):

@@ -1,8 +1,8 @@
 """Bound what a client can take of the server before its request is read, key or no key.
 
-Headers are bounded in size and time, and so is what surrounds a body; where too many connections
-are open, the one makes room that has waited longest for its next request to arrive whole. Knows
-nothing of what requests hold.
+Headers are bounded in size and time, and so are what surrounds a body and the requests that come
+before they can be answered; where too many connections are open, the one makes room that has waited
+longest for its next request to arrive whole. Knows nothing of what requests hold.
 """
 
 import asyncio
@@ -15,6 +15,9 @@ MAX_OVERHEAD_BYTES = 64 << 10
 """Of a request besides its body: its line, headers, trailers and the lengths of its chunks."""
 
 HEAD_TIMEOUT_S = 10.0
+MAX_PIPELINED = 32
+"""Requests taken from a connection while it waits for an earlier answer; clients send none."""
+
 _RESERVED_FILES = 64
 
 
@@ -58,7 +61,11 @@ class GuardedProtocol(HttpToolsProtocol):
                 self.transport.abort()
 
     def on_headers_complete(self) -> None:
-        """Begin the request."""
+        """Begin the request; give up a connection that sends them faster than it reads."""
+        if len(self.pipeline) >= MAX_PIPELINED:
+            self.transport.abort()
+        if self.transport.is_closing():
+            return
         self._in_head = False
         self._stop_waiting()
         super().on_headers_complete()
