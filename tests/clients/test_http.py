@@ -7,6 +7,7 @@ import time
 import tracemalloc
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from pathlib import Path
 from traceback import format_exception
 
 import msgspec
@@ -434,7 +435,7 @@ async def test_tls_where_none_is_wanted_is_named_as_such():
 def test_a_ca_bundle_that_is_none_is_refused(tmp_path):
     empty = tmp_path / "ca.pem"
     empty.write_text("nothing")
-    for path in (empty, tmp_path / "nowhere.pem"):
+    for path in (empty, tmp_path / "nowhere.pem", Path("a\0b")):
         with pytest.raises(ConfigError, match="must be a file of certificates"):
             tls_context(path)
 

@@ -65,10 +65,10 @@ def tls_context(ca_bundle: Path | None) -> ssl.SSLContext:
     if ca_bundle is not None:
         try:
             context.load_verify_locations(ca_bundle)
-        except OSError as error:  # ssl.SSLError is one
+        except (OSError, ValueError) as error:  # ssl.SSLError is an OSError
             raise ConfigError(
                 f"ca_bundle is {ca_bundle}: it must be a file of certificates in PEM format "
-                f"({error.strerror or error})"
+                f"({getattr(error, 'strerror', None) or error})"
             ) from error
     return context
 
