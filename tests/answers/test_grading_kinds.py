@@ -356,6 +356,9 @@ KINDS = {
         \frac{v_0^2}{2g}
             = \frac{v^2_0}{2g} ; \frac{v_{0}^{2}}{2 g}
             ! \frac{v^0_2}{2g} ; \frac{v_2^0}{2g}
+        472
+            = \mathbf{4 7 2} ; \mathbf{472}
+            ! 4 7 2 ; 47 2 ; \mathbf{4 72}
         3\hbar\omega'
             = 3\omega'\hbar ; 3 \hbar \omega^{\prime}
             ! 3\hbar\omega ; 3h\omega'

@@ -62,8 +62,10 @@ _BETWEEN = re.compile(r" *(?:,|;|,? *\b(?:and|or)\b) *")
 _ASIDE = re.compile(
     r",? \(?(?:(?:attained|achieved|occurring|reached|obtained) )?"
     r"(?:at|when|where|for example|e\.g\.),?"
-    r" (?!.*\b(?:is|are|was|get|have|has|gives?|equals|total|so|then|leaves)\b).*=.*"
+    r" (?!.*(?:\b(?:is|are|was|get|have|has|gives?|equals?|total|so|then|leaves)\b|\. )).*=.*"
 )
+_REMARK = re.compile(r" *\((?=[a-z]{2,} )[^()]*\)[\s.]*$")
+_CONDITION = re.compile(r"\b(?:with|when|if|for|where|given|since|because) *$", re.IGNORECASE)
 _SAID = re.compile(rf"(?:\b(?:{_IS})\b|=).*\d")
 _SAID_BEHIND = re.compile(
     rf"\b(?:{_IS}|get|have|Therefore|Thus|Hence|So)\b[^.]*\d|= \$|^ ?= ?[-−]?\d"
@@ -174,11 +176,17 @@ def _last_value(line: str) -> str:
     behind = line[found[-1].end :]
     if _SAID_BEHIND.search(behind):
         return last_number(behind)
-    return ", ".join(_joined(line, found)) or stated(found[-1].content)
+    content = found[-1].content
+    if _CONDITION.search(line[: found[-1].start]):  # `with $T=3, AB=7$`
+        content = content.rpartition(",")[2].strip()
+    return ", ".join(_joined(line, found)) or stated(content)
 
 
 def _without_aside(line: str) -> str:
-    """Cut `, attained at x = 2` and `(for example a = 2)` from a line that has said its value."""
+    """Cut `, attained at x = 2` and `(whatever T is)` from a line that has said its value."""
+    remark = _REMARK.search(line)
+    if remark and re.search(r"\d", line[: remark.start()]):
+        line = line[: remark.start()]
     aside = _ASIDE.search(line)
     is_said = aside and _SAID.search(line[: aside.start()])
     return line[: aside.start()] if aside and is_said else line

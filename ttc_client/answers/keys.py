@@ -1,10 +1,13 @@
 """What all who make keys share: the key of a string, of a set, and who keys expressions."""
 
+import re
 from collections.abc import Callable, Set
 from typing import Literal
 
 MAX_CHARS = 1_000
 """A longer answer is compared as a string."""
+
+_BETWEEN_DIGITS = re.compile(r"(?<=\d)\s+(?=\d)")
 
 Kind = Literal["value", "equation", "inequality"]
 """What an expression f stands for: its value, the equation f = 0, or the inequality f < 0."""
@@ -16,10 +19,13 @@ class Refused(ValueError):  # noqa: N818 - a verdict on the text, not a fault
 
 
 def string_key(text: str) -> str:
-    """Return the key of an answer that is compared as a string, its whitespace left out."""
+    """Return the key of an answer that is compared as a string.
+
+    Its whitespace is left out, but for that between digits: `4 7` is not 47.
+    """
     if len(text) > 100 * MAX_CHARS:
         return f"text:{text}"
-    bare = "".join(text.split())
+    bare = "".join(_BETWEEN_DIGITS.sub("␣", text).split())
     return bare and f"text:{bare}"
 
 

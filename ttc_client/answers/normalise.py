@@ -64,6 +64,12 @@ _SCIENTIFIC = [
     )
 ]
 
+
+def _closed_up(bold: re.Match[str]) -> str:
+    """Return a bold number whose digits were read off paper apart."""
+    return bold[1].replace(" ", "")
+
+
 _REWRITES = [
     (trigger, re.compile(pattern), replacement)
     for trigger, pattern, replacement in (
@@ -75,6 +81,7 @@ _REWRITES = [
         ("\\", rf"(?<!\\)\\[,;:> ]|\\q?quad(?:{_END}|(?=[a-z]_))", " "),
         ("~", "~", " "),
         ("\\", rf"\\(?:left|right|middle|[bB]igg?[lrm]?){_END}\.?", ""),
+        ("\\mathbf", r"\\mathbf ?\{ ?(-? ?\d(?: \d)+) ?\}", _closed_up),
         ("\\rm", r"\{\s*\\rm\s*([^{}]*)\}", r"\\text{\1}"),
         ("\\", rf"\\(?:{_DROPPED}){_END}", ""),
         ("\\", rf"\\(?:tag|label|[hv]?(?:space|phantom)|(?:text)?color(?:box)?)\*?\s*{_GROUP}", ""),
