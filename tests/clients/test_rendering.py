@@ -224,6 +224,7 @@ def test_a_path_that_names_no_small_file_is_refused(path):
 @pytest.mark.parametrize(
     "source",
     ["{{ " + "(" * 3000 + "1" + ")" * 3000 + " }}", "{% if a %}" * 200 + "{% endif %}" * 200],
+    ids=["brackets", "conditions"],
 )
 def test_a_template_that_nests_more_deeply_than_python_can_is_refused(tmp_path, source):
     file = tmp_path / "t.jinja"

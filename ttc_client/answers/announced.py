@@ -64,7 +64,7 @@ _ASIDE = re.compile(
     r"(?:at|when|where|for example|e\.g\.),?"
     r" (?!.*(?:\b(?:is|are|was|get|have|has|gives?|equals?|total|so|then|leaves)\b|\. )).*=.*"
 )
-_REMARK = re.compile(r" *\((?=[a-z]{2,} )[^()]*\)[\s.]*$")
+_REMARK = re.compile(r" ?\((?=[a-z]{2,} )[^()]*\)[\s.]*$")
 _CONDITION = re.compile(r"\b(?:with|when|if|for|where|given|since|because) *$", re.IGNORECASE)
 _SAID = re.compile(rf"(?:\b(?:{_IS})\b|=).*\d")
 _SAID_BEHIND = re.compile(
