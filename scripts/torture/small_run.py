@@ -7,17 +7,19 @@ from ttc_client.runtime.records import Cost, GradedAnswer, Key, Record, Sample, 
 from ttc_client.types import Problem, TreeNode, Usage, Vote
 
 
-async def write_run(path: Path) -> None:
-    """Write a small run of three strategies over twelve problems."""
+async def write_run(path: Path, shard: tuple[int, int] = (1, 1)) -> None:
+    """Write a small run, or a shard of it, of three strategies over twelve problems."""
+    index, count = shard
     problems = [
         Problem(question=f"{i} + 1?", id=f"={i}", gold=str(i + 1), level=str(i % 3))
-        for i in range(12)
+        for i in range(index - 1, 12, count)
     ]
     settings = {
         "dataset": "d",
         "strategy": ["best-of-n", "beam", "majority"],
         "n": [4],
         "seed": [0],
+        "shard": f"{index}/{count}",
         "m": 2,
         "temperature": 0.8,
         "compat": None,

@@ -1,4 +1,4 @@
-"""Hand the command line what is not quite right: run directories, configurations, command lines.
+"""Hand the command line what is not quite right: runs, shards, configurations, command lines.
 
     python -m scripts.torture.surroundings
 
@@ -31,6 +31,7 @@ import msgspec
 from scripts.torture.mutations import spoiled_body, spoiled_value
 from scripts.torture.small_run import write_run
 from ttc_client.bench.runs import encode_settings
+from ttc_client.bench.shards import SHARDS, find_shard
 from ttc_client.cli.app import run as run_command
 from ttc_client.settings.config import SETTINGS
 
@@ -148,6 +149,29 @@ def damaged_runs(luck: random.Random, directory: Path) -> list[Case]:
     return [(arguments, {}) for arguments in said]
 
 
+def damaged_shards(luck: random.Random, directory: Path) -> list[Case]:
+    """Return what joins three shards, some of whose files are spoiled, and what adds to them."""
+    path = directory / "run"
+    pods = [{"JOB_COMPLETION_INDEX": str(index)} for index in range(3)]
+    shards = [find_shard("auto/3", pod, path) for pod in pods]
+    for shard in shards:
+        asyncio.run(write_run(shard.path, (shard.index, shard.count)))
+    files = [shard.path / name for shard in shards for name in NAMES]
+    for _ in range(luck.choice((1, 1, 3))):
+        _spoil(luck.choice((path / SHARDS, *files)), luck)
+    if luck.random() < 0.2:
+        shutil.rmtree(luck.choice(shards).path)
+    servers = ["--policy", "http://127.0.0.1:9", "--prm", "http://127.0.0.1:9", "--timeout", "1"]
+    added = ["bench", "demomath", "--limit", "9", *servers, "--shard", "auto", "--out", str(path)]
+    said: list[Case] = [
+        (["merge", str(path), "--out", str(directory / "whole")], {}),
+        ([*added, "--resume", "-q"], luck.choice(pods)),
+    ]
+    if luck.random() < _REPORTED:
+        said.append((["report", str(path), "--out", str(directory / "report")], {}))
+    return said
+
+
 def _spoil(file: Path, luck: random.Random) -> None:
     if not file.is_file():
         return
@@ -224,6 +248,7 @@ def command_lines(luck: random.Random, directory: Path) -> list[Case]:
 
 KINDS = {
     "run directories": damaged_runs,
+    "shards": damaged_shards,
     "configurations": configurations,
     "command lines": command_lines,
 }
@@ -232,7 +257,7 @@ KINDS = {
 def main() -> None:
     """Parse the command line, fuzz, and print a table."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--cases", type=int, default=1000, help="of each of the three")
+    parser.add_argument("--cases", type=int, default=1000, help="of each kind")
     parser.add_argument("--first", type=int, default=0, help="the first seed")
     parser.add_argument("--kind", choices=KINDS, help="of this kind alone")
     args = parser.parse_args()

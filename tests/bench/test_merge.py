@@ -2,6 +2,7 @@
 
 import asyncio
 import shutil
+import warnings
 from collections import Counter
 
 import msgspec
@@ -152,6 +153,25 @@ def test_double_and_overlapping_shards_are_said_and_never_merged(tmp_path, shard
         merge(double, tmp_path / "merged")
     with pytest.raises(ConfigError, match=r"one of 3 shards, and .* one of 2"):
         merge(half, tmp_path / "merged")
+
+
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        (lambda lines: lines[:-9] + b"\n", "are not those that were searched"),
+        (lambda lines: b"", "are not those that were searched"),
+        (None, "cannot be read: No such file"),
+    ],
+)
+def test_problems_that_were_not_searched_are_named_with_the_way_on(tmp_path, shards, spoil, said):
+    file = shards[1] / "problems.jsonl"
+    file.write_bytes(spoil(file.read_bytes())) if spoil else file.unlink()
+    with (
+        pytest.raises(ConfigError, match=rf"shard-2-of-3/problems.jsonl .*{said}.* --resume"),
+        warnings.catch_warnings(action="ignore"),
+    ):
+        merge(shards, tmp_path / "merged")
+    assert not (tmp_path / "merged").exists()
 
 
 def test_only_an_empty_directory_is_merged_into(tmp_path, shards):

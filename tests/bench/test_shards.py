@@ -84,8 +84,10 @@ def test_a_partial_array_keeps_the_shards_of_the_run_that_it_goes_on_with(
         ("auto/2", slurm(0, 0, 2), "count from 0 or 1"),
         ("auto/4", {"JOB_COMPLETION_INDEX": "4"}, "does not fit"),
         ("auto/0", {"JOB_COMPLETION_INDEX": "0"}, "shard is 'auto/0'"),
+        ("auto/9000000", {"JOB_COMPLETION_INDEX": "0"}, "with k up to 1000000"),
         ("automatic", slurm(0, 0, 1), "shard is 'automatic'"),
         ("auto", {"SLURM_ARRAY_TASK_ID": "1"}, "SLURM_ARRAY_TASK_MIN is None"),
+        ("auto", slurm(0, 0, 10**30, count=2), "SLURM_ARRAY_TASK_MAX is '10000"),
         ("auto", {"SKYPILOT_JOB_RANK": "x", "SKYPILOT_NUM_JOBS": "2"}, "RANK is 'x'"),
     ],
 )
@@ -140,9 +142,10 @@ def test_a_run_and_a_damaged_file_are_refused(tmp_path):
     with pytest.raises(ConfigError, match="holds a run already"):
         find_shard("auto", slurm(0, 0, 1), tmp_path)
     (tmp_path / "config.json").unlink()
-    (tmp_path / SHARDS).write_text("{")
-    with pytest.raises(ConfigError, match="damaged"):
-        find_shard("auto", slurm(0, 0, 1), tmp_path)
+    for damaged in ("{", '{"count":0}', '{"count":9,"step":0}', '{"count":9000000000}'):
+        (tmp_path / SHARDS).write_text(damaged)
+        with pytest.raises(ConfigError, match="damaged"):
+            find_shard("auto", slurm(0, 0, 1), tmp_path)
 
 
 def test_the_shards_of_a_directory_are_those_that_were_begun(tmp_path):

@@ -4,7 +4,7 @@ import pytest
 
 from scripts.torture.surroundings import KINDS, command, fuzz
 
-NUM_CASES = {"run directories": 6, "configurations": 12, "command lines": 25}
+NUM_CASES = {"run directories": 6, "shards": 4, "configurations": 12, "command lines": 25}
 
 
 @pytest.mark.parametrize("kind", KINDS)

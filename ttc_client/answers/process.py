@@ -143,8 +143,10 @@ class _Worker:
     async def stop(self) -> None:
         """Kill the process and wait until it and its pipes are gone."""
         self.kill()
-        if self._process:
+        if self._process and self._process.stdin:
             await self._process.communicate()
+            with suppress(OSError):
+                await self._process.stdin.wait_closed()
             self._process = None
 
     async def _loaded(self) -> Process | None:

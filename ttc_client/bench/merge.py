@@ -30,6 +30,7 @@ from ttc_client.types import Problem
 _OWN = frozenset({"shard", DIGEST})
 """What the shards of one run differ in."""
 _BLOCK = 1 << 20
+_WRITTEN_AGAIN = "ttc bench --resume of this shard writes them again"
 
 
 def read_runs(paths: Sequence[Path]) -> list[Run]:
@@ -164,9 +165,25 @@ def _refuse_differences(first: Run, run: Run) -> None:
 
 
 def _interleaved(shards: Sequence[Run]) -> bytes:
-    """Return the lines of all problems, of which shard i of k has every k-th."""
-    files = [(run.path / PROBLEMS).read_bytes().splitlines(keepends=True) for run in shards]
+    """Return the lines of all problems, of which shard i of k has every k-th.
+
+    Raises ConfigError for a shard whose problems are not those that it was searched with.
+    """
+    files = [_problem_lines(run).splitlines(keepends=True) for run in shards]
     return b"".join(line for row in zip_longest(*files, fillvalue=b"") for line in row)
+
+
+def _problem_lines(run: Run) -> bytes:
+    file = run.path / PROBLEMS
+    try:
+        lines = file.read_bytes()
+    except OSError as error:
+        raise ConfigError(f"{file} cannot be read: {error.strerror}; {_WRITTEN_AGAIN}") from error
+    if problems_digest(lines) != run.settings.get(DIGEST):
+        raise ConfigError(
+            f"{file} is damaged: its problems are not those that were searched; {_WRITTEN_AGAIN}"
+        )
+    return lines
 
 
 def _joined(shards: Sequence[Run], part: Path, name: str) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Annotated, Final
 
 import msgspec
 
@@ -21,15 +21,17 @@ from ttc_client.errors import ConfigError
 
 SHARDS = "shards.json"
 AUTO = "auto"
+_MOST = 1_000_000
+"""Of shards, and of any number of an engine's."""
 
 
 @dataclass(frozen=True, slots=True)
 class Shards:
     """How a run is cut: task `first + j * step` of an array does shard j + 1 of `count`."""
 
-    count: int
-    first: int = 0
-    step: int = 1
+    count: Annotated[int, msgspec.Meta(ge=1, le=_MOST)]
+    first: Annotated[int, msgspec.Meta(ge=0, le=_MOST)] = 0
+    step: Annotated[int, msgspec.Meta(ge=1, le=_MOST)] = 1
 
     def shard_of(self, task: int) -> int | None:
         """Return the shard of a task, from 1, or None where it has none."""
@@ -119,8 +121,7 @@ def shard_paths(out: Path) -> list[Path]:
     shards = read_shards(out)
     if shards is None:
         return [out]
-    paths = [shards.directory(out, index) for index in range(1, shards.count + 1)]
-    if found := [path for path in paths if (path / CONFIG).exists()]:
+    if found := sorted(file.parent for file in out.glob(f"shard-*-of-{shards.count}/{CONFIG}")):
         return found
     raise ConfigError(f"{out} holds no shard yet of {shards.count}")
 
@@ -174,9 +175,13 @@ def _cut(told: Told, count: int | None) -> Shards:
 
 def _count(text: str) -> int | None:
     name, slash, count = text.partition("/")
-    if name != AUTO or (slash and not (count.isdecimal() and int(count) >= 1)):
-        raise ConfigError(f"shard is {text!r}: write it as i/k, such as 1/4, {AUTO} or {AUTO}/k")
-    return int(count) if slash else None
+    if name == AUTO and not slash:
+        return None
+    if name == AUTO and count.isdecimal() and len(count) < 9 and 1 <= int(count) <= _MOST:
+        return int(count)
+    raise ConfigError(
+        f"shard is {text!r}: write it as i/k, such as 1/4, {AUTO} or {AUTO}/k, with k up to {_MOST}"
+    )
 
 
 def _told(environment: Mapping[str, str]) -> Told:
@@ -224,10 +229,12 @@ _ENGINES: Final[Mapping[str, Callable[[_Read], Told]]] = {
 
 def _number(environment: Mapping[str, str], name: str) -> int:
     with suppress(ValueError):
-        return int(environment.get(name, ""))
+        number = int(environment.get(name, ""))
+        if 0 <= number <= _MOST:
+            return number
     raise ConfigError(
-        f"shard is {AUTO}, but {name} is {environment.get(name)!r}, where a number is expected: "
-        "write i/k"
+        f"shard is {AUTO}, but {name} is {environment.get(name)!r}, where a number up to "
+        f"{_MOST} is expected: write i/k"
     )
 
 

@@ -125,6 +125,13 @@ class Guest:
         self.ending = self.ending or ending
         _kill(self._process)
 
+    async def gone(self) -> None:
+        """Wait until a killed process is gone and its pipes are closed."""
+        with suppress(OSError):
+            self._stdin.close()
+            await self._process.communicate()
+            await self._stdin.wait_closed()
+
     async def watch(self) -> None:
         """Kill the group once all its processes together use too much memory."""
         while True:
@@ -172,8 +179,7 @@ async def guest(jail: Jail, limits: Limits) -> AsyncGenerator[Guest]:
         if ending := jail.ending(name):
             ender = await asyncio.create_subprocess_exec(*ending, stdout=DEVNULL, stderr=DEVNULL)
             await ender.wait()
-        with suppress(OSError):
-            await process.communicate()
+        await inside.gone()
 
 
 def _kill(process: Process) -> None:
