@@ -213,3 +213,11 @@ def test_a_shipped_recipe_compares_all_strategies_that_the_demo_models_can_do():
     by_n = {n: {s.strategy for s in plan.searches if s.n == n and s.seed == 2} for n in (4, 16, 64)}
     assert by_n[4] == by_n[16] == by_n[64] - {"best-of-n"}
     assert {"beam", "dvts", "particles", "rebase", "mcts"} <= by_n[4]
+
+
+def test_rows_that_are_left_out_are_said_and_counted(tmp_path):
+    path = tmp_path / "set.jsonl"
+    path.write_text('{"problem":"1+1?","answer":"2"}\n{"problem":"1+2?"}\n')
+    with pytest.warns(UserWarning, match="1 of 2 rows are left out: row 1 has no answer"):
+        plan = load_plan({"dataset": str(path)}, {}, demo=True)
+    assert plan.recorded["left_out"] == 1

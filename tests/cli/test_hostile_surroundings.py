@@ -75,7 +75,7 @@ def test_a_closed_stdin_is_an_empty_problem():
     [
         ([b"solve", b"\xff\xfe"], {}, "holds bytes that are not UTF-8 text"),
         ([b"config"], {"TTC_MODEL": "\udcff"}, "TTC_MODEL in the environment holds bytes"),
-        ([b"solve", b"--out", b"", b"x"], {}, "out is empty"),
+        ([b"solve", b"--out", b"", b"x"], {}, "for '--out': out is empty"),
         ([b"report", b"x", b"--out="], {}, "out is empty"),
     ],
 )

@@ -1,5 +1,6 @@
 """Say what a bench runs: a TOML file, and flags over it."""
 
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -105,9 +106,9 @@ def load_plan(
     }
     if found.left_out:
         recorded["left_out"] = len(found.left_out)
+        warnings.warn(found.note, stacklevel=2)
     taken = selection.of(found.problems)
-    said = (found.note, selection.said(len(taken), len(found.problems)))
-    selected = "\n".join(filter(None, said))
+    selected = selection.said(len(taken), len(found.problems))
     return Plan(taken, selected, settings, grid.searches(settings), recorded)
 
 

@@ -135,7 +135,7 @@ def run() -> None:
             _fail("interrupted", code, debug)
     except (ConfigError, typer.TyperException) as error:
         message = error.format_message() if isinstance(error, typer.TyperException) else str(error)
-        code = _fail(message, EXIT_USAGE, debug)
+        code = _fail(message.replace("Value error, ", ""), EXIT_USAGE, debug)  # Pydantic's words
     except TTCError as error:
         code = _fail(str(error), EXIT_FAILED, debug)
     except PrintingError as error:
