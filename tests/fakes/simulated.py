@@ -13,8 +13,9 @@ from tests.fakes.virtual_time import VirtualLoop, now
 from ttc_client.errors import TransientServerError
 from ttc_client.middleware.context import taking_turns
 from ttc_client.middleware.levels import Level
-from ttc_client.middleware.limits import Limiter, levelled, limited
-from ttc_client.middleware.replicas import Replica, Replicas, balanced, unless_gone
+from ttc_client.middleware.limits import Limiter, Peers, levelled, limited
+from ttc_client.middleware.replica import Replica, unless_gone
+from ttc_client.middleware.replicas import Replicas, balanced
 from ttc_client.middleware.retries import RetryBudget, retrying
 
 ENDLESS = 1 << 30
@@ -146,11 +147,11 @@ class Load:
         return 2 * sum(limiter.capacity for limiter in self.limiters)
 
     def _stack(self, servers, concurrency):
-        limiters, ports, members = [], [], []
+        limiters, ports, members, peers = [], [], [], Peers()
         for i, server in enumerate(servers):
             level = Level() if concurrency is None else None
-            limiter = Limiter(level.capacity if level else concurrency)
-            replica = Replica(f"http://r{i}", lambda limiter=limiter: limiter.capacity)
+            limiter = Limiter(level.capacity if level else concurrency, peers=peers)
+            replica = Replica(f"http://r{i}", limiter)
 
             async def port(request: Request, server=server) -> int:
                 await server.answer(request.sizes)
@@ -162,7 +163,8 @@ class Load:
             ports.append(bounded)
             members.append(replica)
         replicas = Replicas(members)
-        return retrying(balanced(replicas, ports), 600.0, self._budget, lambda _: None), limiters
+        call = balanced(replicas, dict(zip(members, ports, strict=True)).__getitem__)
+        return retrying(call, 600.0, self._budget, lambda _: None), limiters
 
     async def _group(self, problem: str, index: int) -> None:
         for _ in range(self._rng.randint(6, 14)):

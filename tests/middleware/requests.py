@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from ttc_client.errors import TransientServerError
+from ttc_client.middleware.replicas import Replicas, balanced
 
 
 @dataclass(frozen=True)
@@ -11,6 +12,11 @@ class Request:
     session: str = "s"
     problem: str = "p"
     num_tokens: int = 100
+
+
+def spread(replicas: Replicas, ports):
+    """Give each replica its port, in order."""
+    return balanced(replicas, dict(zip(replicas.members, ports, strict=True)).__getitem__)
 
 
 def passing(status: int | None = 500, **more) -> TransientServerError:

@@ -112,7 +112,7 @@ def test_it_follows_a_server_that_changes(before, after):
 
 
 def test_each_replica_has_its_own():
-    found = simulate(lambda: [Server(slots=8), Server(slots=64)], 160, 80)
+    found = simulate(lambda: [Server(slots=8), Server(slots=64)], 480, 80)
     assert found.tokens_per_s >= 0.9 * 60 * (8 + 64)
     small, large = found.levels
     assert small < large

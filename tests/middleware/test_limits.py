@@ -10,7 +10,7 @@ from tests.middleware.requests import Request, passing
 from ttc_client.errors import TransientServerError
 from ttc_client.middleware.context import taking_turns
 from ttc_client.middleware.levels import START, Level
-from ttc_client.middleware.limits import Limiter, levelled, limited
+from ttc_client.middleware.limits import Limiter, MovedError, levelled, limited
 
 
 class Door:
@@ -158,3 +158,89 @@ async def test_a_slot_granted_to_a_request_cancelled_at_that_moment_is_returned(
     waiter.cancel()
     await asyncio.gather(holder, waiter, return_exceptions=True)
     assert door.limiter.in_flight == 0
+
+
+def two_doors() -> tuple[Door, Door]:
+    one, other = doors = Door(2), Door(2)
+    other.limiter.peers = one.limiter.peers
+    other.limiter.admit()
+    return doors
+
+
+async def test_what_finds_its_replica_full_has_slots_at_one_with_room():
+    one, other = two_doors()
+    a, b, c = [Request(2, session=name) for name in "abc"]
+    tasks = one.start(a, b)
+    await settle()
+    with pytest.raises(MovedError) as moved:
+        await tasks[1]
+    assert moved.value.limiter is other.limiter
+    assert other.limiter.in_flight == 2
+    waiting = one.start(c)
+    await settle()
+    assert not waiting[0].done()  # there is no room anywhere
+    await one.let_go(a)
+    assert one.entered == [a, c]
+
+
+async def test_what_waits_moves_once_another_replica_is_idle_the_oldest_search_first():
+    one, other = two_doors()
+    held = [Request(2, session=name) for name in "ab"]
+    tasks = [*one.start(held[0]), *other.start(held[1])]
+    await settle()
+    searches = {name: copy_context() for name in ("old", "new")}
+    for context in searches.values():
+        context.run(lambda: taking_turns().__enter__())
+    waiting = {
+        name: asyncio.create_task(one.call(Request(1, session=name)), context=searches[name])
+        for name in ("new", "old")
+    }
+    await settle()
+    other.limiter.resize(1)
+    await other.let_go(held[1])
+    with pytest.raises(MovedError):
+        await waiting["old"]
+    assert not waiting["new"].done()
+    await one.let_go(held[0])
+    assert [request.session for request in one.entered] == ["a", "new"]
+    waiting["new"].cancel()
+    await asyncio.gather(*tasks, *waiting.values(), return_exceptions=True)
+
+
+async def test_a_request_that_is_cancelled_as_it_moves_leaves_no_slot_taken():
+    one, other = two_doors()
+    held = [Request(2, session=name) for name in "ab"]
+    tasks = [*one.start(held[0]), *other.start(held[1])]
+    await settle()
+    (waiting,) = one.start(Request(2, session="c"))
+    await settle()
+    other.release[held[1]].set()
+    while other.limiter.in_flight and not waiting.cancelling():
+        await asyncio.sleep(0)
+        if one.limiter.head() is None:  # it holds slots of the other, and does not know it yet
+            waiting.cancel()
+    await asyncio.gather(waiting, return_exceptions=True)
+    assert waiting.cancelled()
+    assert other.limiter.in_flight == 0
+    await one.let_go(held[0])
+    await asyncio.gather(*tasks)
+
+
+async def test_one_that_is_closed_takes_nothing_and_what_must_stay_stays():
+    one, other = two_doors()
+    other.limiter.closed = True
+    other.limiter.admit()
+    a, b = [Request(2, session=name) for name in "ab"]
+    tasks = one.start(a, b)
+    await settle()
+    assert [task.done() for task in tasks] == [False, False]
+    other.limiter.closed = False
+    other.limiter.admit()
+    with pytest.raises(MovedError):
+        await tasks[1]
+    other.limiter.release(2)
+    staying = asyncio.create_task(one.limiter.acquire(2))
+    await settle()
+    assert not staying.done()
+    await one.let_go(a)
+    await staying

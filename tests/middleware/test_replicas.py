@@ -10,10 +10,11 @@ from itertools import pairwise
 import pytest
 
 from tests.fakes.virtual_time import now, settle
-from tests.middleware.requests import Request, passing
+from tests.middleware.requests import Request, passing, spread
 from ttc_client.errors import RequestError, TransientServerError
-from ttc_client.middleware.limits import Limiter, limited
-from ttc_client.middleware.replicas import Replica, Replicas, balanced, unless_gone
+from ttc_client.middleware.limits import Limiter, Peers, limited
+from ttc_client.middleware.replica import Replica, unless_gone
+from ttc_client.middleware.replicas import Replicas, balanced
 from ttc_client.middleware.retries import RetryBudget, retrying
 
 
@@ -26,7 +27,7 @@ class Cluster:
         self.seconds = seconds
         self.asked: list[tuple[float, str]] = []
         self.fails = passing
-        self.call = balanced(self.replicas, [self.port(name) for name in names])
+        self.call = spread(self.replicas, [self.port(name) for name in names])
 
     def port(self, name: str):
         async def call(request: Request) -> str:
@@ -143,7 +144,7 @@ async def test_what_waits_for_a_slot_at_a_replica_that_is_gone_goes_elsewhere_un
 
         return limited(unless_gone(call, replica), Limiter(8))
 
-    call = balanced(replicas, [port(replica) for replica in replicas.members])
+    call = spread(replicas, [port(replica) for replica in replicas.members])
     repeated = retrying(call, 600, RetryBudget(), seen.append)
     answers = await asyncio.gather(*(repeated(Request(session=str(i))) for i in range(160)))
     assert answers == ["a"] * 160
@@ -160,7 +161,7 @@ async def test_what_dies_with_thousands_in_flight_costs_no_request():
         await asyncio.sleep(50)
         raise passing(None)
 
-    call, seen = balanced(Replicas([Replica(name) for name in "ab"]), [lives, dies]), []
+    call, seen = spread(Replicas([Replica(name) for name in "ab"]), [lives, dies]), []
     repeated = retrying(call, 600, RetryBudget(), seen.append)
     answers = await asyncio.gather(*(repeated(Request(session=str(i))) for i in range(6000)))
     assert answers == ["a"] * 6000
@@ -238,7 +239,7 @@ async def test_a_refusal_is_an_answer():
     replicas = Replicas([Replica("a")])
     for _ in range(20):
         with pytest.raises(RequestError):
-            await balanced(replicas, [port])(Request())
+            await spread(replicas, [port])(Request())
     assert len(calls) == 20
 
 
@@ -266,7 +267,7 @@ async def test_a_replica_that_hangs_fails_no_request_while_another_works():
         return call
 
     call = retrying(
-        balanced(replicas, [port(member) for member in replicas.members]),
+        spread(replicas, [port(member) for member in replicas.members]),
         600,
         RetryBudget(),
         seen.append,
@@ -306,8 +307,9 @@ async def test_a_replica_is_probed_though_the_timer_is_early(monkeypatch):
     )
     cluster = Cluster("a")
     cluster.down.add("a")
-    replica = cluster.replicas.members[0]
-    replica.failures = 5
+    for _ in range(4):
+        with pytest.raises(TransientServerError):
+            await cluster.call(Request())
     with pytest.raises(TransientServerError):
         await cluster.call(Request())
     cluster.down.clear()
@@ -332,9 +334,74 @@ async def test_what_broke_off_confirms_its_model_once_before_it_is_used_again():
         await asyncio.sleep(1)
         return "answer"
 
-    call = balanced(Replicas([replica]), [unless_gone(port, replica)])
+    call = spread(Replicas([replica]), [unless_gone(port, replica)])
     seen: list[Exception] = []
     assert await retrying(call, 600, RetryBudget(), seen.append)(Request()) == "answer"
     assert [str(e) for e in seen] == ["busy", "a serves other now, but m when it was opened"]
     assert await asyncio.gather(*(call(Request()) for _ in range(20))) == ["answer"] * 20
     assert len(asked) == 2
+
+
+def bounded(names: str, capacity: int, seconds: float = 1.0):
+    """Replicas that take so many at a time; what asks them, and who was asked."""
+    peers, asked = Peers(), []
+    replicas = Replicas(Replica(name, Limiter(capacity, peers=peers)) for name in names)
+
+    def port_of(replica: Replica):
+        async def call(request: Request) -> str:
+            asked.append((request.session, replica.url))
+            await asyncio.sleep(seconds)
+            return replica.url
+
+        return limited(unless_gone(call, replica), replica.limiter)
+
+    return replicas, balanced(replicas, port_of), asked
+
+
+async def test_a_session_goes_on_where_its_request_moved_to():
+    replicas, call, asked = bounded("ab", 1)
+    assert await asyncio.gather(*(call(Request(session="one")) for _ in range(2))) in (
+        ["a", "b"],
+        ["b", "a"],
+    )
+    last = asked[-1][1]
+    assert await call(Request(session="one")) == last
+    assert [replica.tokens_in_flight for replica in replicas.members] == [0, 0]
+
+
+async def test_a_replica_that_joins_takes_from_the_queues_at_once():
+    replicas, call, asked = bounded("a", 1)
+    requests = [asyncio.create_task(call(Request(session=str(i)))) for i in range(10)]
+    await settle()
+    joining = Replica("b", Limiter(4, peers=replicas.members[0].limiter.peers))
+    replicas.join(joining)
+    await settle()
+    assert Counter(name for _, name in asked) == {"a": 1, "b": 4}
+    await asyncio.gather(*requests)
+    assert now() <= 3
+
+
+async def test_a_replica_that_leaves_finishes_what_it_has_and_its_queue_goes_elsewhere():
+    replicas, call, asked = bounded("ab", 4, seconds=10)
+    requests = [asyncio.create_task(call(Request(session=str(i)))) for i in range(24)]
+    await asyncio.sleep(1)
+    leaving = replicas.members[1]
+    replicas.leave(leaving)
+    answers = await asyncio.gather(*requests)
+    assert Counter(answers) == {"a": 20, "b": 4}
+    assert len(asked) == 24
+    assert await call(Request(session="after")) == "a"
+    assert leaving.limiter.in_flight == 0
+
+
+async def test_one_that_left_while_it_was_set_aside_is_not_probed():
+    cluster = Cluster("ab")
+    cluster.down.add("b")
+    gone = cluster.replicas.members[1]
+    call = cluster.retrying()
+    await asyncio.gather(*(call(Request(session=str(i))) for i in range(4)))
+    cluster.replicas.leave(gone)
+    asked = len(cluster.times("b"))
+    for i in range(200):
+        await call(Request(session=f"after {i}"))
+    assert len(cluster.times("b")) == asked >= 1

@@ -7,12 +7,13 @@ import traceback
 import pytest
 
 from tests.fakes.virtual_time import now
-from tests.middleware.requests import Request, passing
+from tests.middleware.requests import Request, passing, spread
 from ttc_client.deadlines import clock_stopped
 from ttc_client.errors import GarbledError, ProtocolError, RequestError, TransientServerError
 from ttc_client.middleware.levels import Level
 from ttc_client.middleware.limits import Limiter, levelled, limited
-from ttc_client.middleware.replicas import Replica, Replicas, balanced, unless_gone
+from ttc_client.middleware.replica import Replica, unless_gone
+from ttc_client.middleware.replicas import Replicas
 from ttc_client.middleware.retries import RetryBudget, retrying
 
 
@@ -226,7 +227,7 @@ async def test_a_traceback_names_each_wrapper():
     port = limited(unless_gone(Port(RequestError("no", url="http://x")), replica), Limiter(4))
     port = levelled(port, Limiter(4), Level(), int)
     with pytest.raises(RequestError) as raised:
-        await repeat(balanced(Replicas([replica]), [port]))(Request())
+        await repeat(spread(Replicas([replica]), [port]))(Request())
     names = [frame.name for frame in traceback.extract_tb(raised.tb)]
     names = [name for name in names if name.endswith("_call")]
     wrappers = ["retrying", "balanced", "levelled", "limited", "unless_gone"]

@@ -93,6 +93,14 @@ async def find_api(server: Server, model: str) -> tuple[Server, int | None]:
     return server, next((_context_length(one, models) for one in models if one.id == model), None)
 
 
+async def lists(server: Server, name: str) -> bool:
+    """Return whether a server lists a model by this name, by one request; raises ServerError."""
+    try:
+        return any(model.id == name for model in await _models(server))
+    except (RequestError, ProtocolError):
+        return False
+
+
 async def _insist(server: Server, models: Sequence[_Model], wanted: str) -> None:
     """Raise ConfigError unless a server that lists other names answers to this one.
 

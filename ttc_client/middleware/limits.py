@@ -1,9 +1,13 @@
-"""Bound the sequences in flight at a server, and admit the oldest search first."""
+"""Bound the sequences in flight at a server, and admit the oldest search first.
+
+What waits at one replica moves to another that has room: see `Peers`.
+"""
 
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from heapq import heapify, heappop, heappush
+from itertools import count
 
 from ttc_client.deadlines import clock_stopped
 from ttc_client.errors import TransientServerError
@@ -13,26 +17,70 @@ from ttc_client.middleware.levels import Level
 
 _OVERLOADED = (429, 503)
 
-_Waiting = tuple[int, int, int, asyncio.Future[None]]
-"""The search's turn, a running number, the sequences, and the future that admits them."""
+_Waiting = tuple[int, int, int, bool, "asyncio.Future[Limiter]"]
+"""The search's turn, a running number, the sequences, whether they may move, and what admits them.
+
+The result is the limiter whose slots they hold.
+"""
+
+
+class MovedError(Exception):
+    """A request holds slots at another replica, whose `limiter` this is; nothing was sent."""
+
+    def __init__(self, limiter: "Limiter") -> None:
+        super().__init__()
+        self.limiter = limiter
 
 
 @dataclass(slots=True)
+class Peers:
+    """What the limiters of one model's replicas know of each other, so that none idles.
+
+    A request that finds its own replica full goes to one with room, and a replica that has room
+    and no queue takes the oldest request from the others' queues. While each has a queue of its
+    own, nothing moves, and prefixes stay where they are.
+    """
+
+    roomy: dict["Limiter", None] = field(default_factory=dict["Limiter", None])
+    """Those with room and no queue."""
+    queues: dict["Limiter", None] = field(default_factory=dict["Limiter", None])
+    numbers: "count[int]" = field(default_factory=lambda: count(1))
+
+    def room_for(self, num_sequences: int) -> "Limiter | None":
+        """Return the emptiest limiter that has room for so many, None where none has."""
+        fitting = [one for one in self.roomy if one.fits(num_sequences)]
+        return min(fitting, key=lambda one: one.in_flight / one.capacity, default=None)
+
+    def queue_for(self, limiter: "Limiter") -> "Limiter | None":
+        """Return the limiter whose oldest request may move here, where the search is oldest."""
+        found, oldest = None, (0, 0)
+        for one in [*self.queues]:
+            head = one.head()
+            if head and head[3] and limiter.fits(head[2]) and not (found and oldest < head[:2]):
+                found, oldest = one, head[:2]
+        return found
+
+
+@dataclass(slots=True, eq=False)
 class Limiter:
     """Bound the sequences in flight at one server, for all searches of the process.
 
     The oldest search is admitted first, and its requests in order, so that early problems finish
     and free their prefixes instead of all advancing together. A request larger than the bound is
-    admitted when nothing else is in flight.
+    admitted when nothing else is in flight. One that is `closed` takes nothing from its peers.
     """
 
     capacity: int
     in_flight: int = 0
+    peers: Peers = field(default_factory=Peers)
+    closed: bool = False
     _waiting: list[_Waiting] = field(default_factory=list[_Waiting])
-    _num_seen: int = 0
     _num_cancelled: int = 0
     _full_s: float = 0.0
     _full_since: float | None = None
+
+    def __post_init__(self) -> None:
+        self.peers.roomy[self] = None
 
     def slots(self, num_sequences: int) -> "_Slots":
         """Hold that many slots in an `async with`; wait for them first, with no time-out."""
@@ -48,43 +96,55 @@ class Limiter:
     def resize(self, capacity: int) -> None:
         """Change the bound; requests in flight above it are not interrupted."""
         self.capacity = capacity
-        self._admit()
+        self.admit()
 
     def take(self, num_sequences: int) -> bool:
         """Take that many slots if they are free and nobody waits; return whether they were."""
-        if self._waiting or not self._fits(num_sequences):
+        if self._waiting or not self.fits(num_sequences):
             return False
         self.in_flight += num_sequences
+        if self.in_flight >= self.capacity:
+            self.peers.roomy.pop(self, None)
         return True
 
-    async def acquire(self, num_sequences: int) -> None:
-        """Take that many slots; see `slots`."""
-        if not self.take(num_sequences):
-            with clock_stopped():
-                await self._wait(num_sequences)
+    async def acquire(self, num_sequences: int, *, movable: bool = False) -> None:
+        """Take that many slots; see `slots`.
+
+        Raises MovedError if it is `movable` and has taken them at a peer.
+        """
+        if self.take(num_sequences):
+            return
+        if movable and (peer := self.peers.room_for(num_sequences)):
+            peer.take(num_sequences)
+            raise MovedError(peer)
+        with clock_stopped():
+            await self._wait(num_sequences, movable=movable)
 
     def release(self, num_sequences: int) -> None:
         """Give back that many slots."""
         self.in_flight -= num_sequences
-        self._admit()
+        self.admit()
 
-    async def _wait(self, num_sequences: int) -> None:
+    async def _wait(self, num_sequences: int, *, movable: bool) -> None:
         loop = asyncio.get_running_loop()
-        admitted = loop.create_future()
-        self._num_seen += 1
-        heappush(self._waiting, (current_call().turn, self._num_seen, num_sequences, admitted))
+        admitted: asyncio.Future[Limiter] = loop.create_future()
+        number = next(self.peers.numbers)
+        heappush(self._waiting, (current_call().turn, number, num_sequences, movable, admitted))
+        self.peers.queues[self] = None
         if self._full_since is None:
             self._full_since = loop.time()
-        self._admit()
+        self.admit()
         try:
-            await admitted
+            holder = await admitted
         except asyncio.CancelledError:
             if admitted.cancelled():
                 self._forget_cancelled()
-                self._admit()  # smaller requests behind it may fit now
+                self.admit()  # smaller requests behind it may fit now
             else:
-                self.release(num_sequences)
+                admitted.result().release(num_sequences)
             raise
+        if holder is not self:
+            raise MovedError(holder)
 
     def _forget_cancelled(self) -> None:
         """Count a cancelled request, and rebuild the queue once they are half of it."""
@@ -94,21 +154,41 @@ class Limiter:
             heapify(self._waiting)
             self._num_cancelled = 0
 
-    def _fits(self, num_sequences: int) -> bool:
+    def fits(self, num_sequences: int) -> bool:
+        """Whether so many more may be in flight now."""
         return not self.in_flight or self.in_flight + num_sequences <= self.capacity
 
-    def _admit(self) -> None:
-        while self._waiting:
-            *_, num_sequences, admitted = self._waiting[0]
-            if admitted.cancelled():
-                self._num_cancelled = max(0, self._num_cancelled - 1)
-            elif not self._fits(num_sequences):
-                return
-            else:
-                self.in_flight += num_sequences
-                admitted.set_result(None)
+    def head(self) -> _Waiting | None:
+        """Return who is admitted next, None where nobody waits."""
+        while self._waiting and self._waiting[0][-1].cancelled():
+            self._num_cancelled = max(0, self._num_cancelled - 1)
             heappop(self._waiting)
+        if self._waiting:
+            return self._waiting[0]
+        self.peers.queues.pop(self, None)
         self._full_s, self._full_since = self.full_s, None
+        return None
+
+    def hand_over(self, holder: "Limiter") -> None:
+        """Admit who is next, with slots of `holder`."""
+        *_, num_sequences, _, admitted = heappop(self._waiting)
+        holder.in_flight += num_sequences
+        admitted.set_result(holder)
+        self.head()
+
+    def admit(self) -> None:
+        """Admit as many as fit, first from this queue and then from the peers'."""
+        while head := self.head():
+            if not self.fits(head[2]):
+                self.peers.roomy.pop(self, None)
+                return
+            self.hand_over(self)
+        if self.closed or self.in_flight >= self.capacity:
+            self.peers.roomy.pop(self, None)
+            return
+        while self.peers.queues and (peer := self.peers.queue_for(self)):
+            peer.hand_over(self)
+        self.peers.roomy[self] = None
 
 
 @dataclass(slots=True)
@@ -124,12 +204,15 @@ class _Slots:
 
 
 def limited(port: Port[R, A], limiter: Limiter) -> Port[R, A]:
-    """Send a request once the limiter has room for its sequences; raise what the port raises."""
+    """Send a request once the limiter has room for its sequences.
+
+    Raises MovedError if a peer has, and what the port raises.
+    """
 
     async def limited_call(request: R) -> A:
         num_sequences = request.num_sequences
         if not limiter.take(num_sequences):
-            await limiter.acquire(num_sequences)
+            await limiter.acquire(num_sequences, movable=True)
         try:
             return await port(request)
         finally:
@@ -145,7 +228,8 @@ def levelled(
 
     async def levelled_call(request: R) -> A:
         clock = asyncio.get_running_loop().time
-        async with limiter.slots(request.num_sequences):
+        await limiter.acquire(request.num_sequences, movable=True)
+        try:
             began_s, before_s = clock(), limiter.full_s
             try:
                 answer = await port(request)
@@ -160,5 +244,7 @@ def levelled(
             level.answered(request.num_sequences, work(answer), share, full_s)
             limiter.resize(level.capacity)
             return answer
+        finally:
+            limiter.release(request.num_sequences)
 
     return levelled_call

@@ -2,29 +2,23 @@
 
 A session stays with the replica that holds its prefix. A new session, and one whose replica fails
 or has more than twice the load of the idlest, goes to the idlest: the one with the fewest tokens
-in flight against what it can take. Ties are broken by rendezvous hashing.
+in flight against what it can take. One whose replica has no slot free goes where one is
+(`limits.Peers`). Replicas may join and leave meanwhile.
 """
 
 import asyncio
 import logging
+import random
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
-from hashlib import blake2b
+from collections.abc import Callable, Iterable
 
-from ttc_client.errors import (
-    ConfigError,
-    GarbledError,
-    ProtocolError,
-    RequestError,
-    ServerError,
-    TransientServerError,
-)
+from ttc_client.errors import GarbledError, ServerError, TransientServerError
 from ttc_client.middleware import A, Port, R, Request
 from ttc_client.middleware.context import Call, current_call
+from ttc_client.middleware.idlest import Idlest
+from ttc_client.middleware.limits import Limiter, MovedError
+from ttc_client.middleware.replica import GoneError, Replica
 
-_FAILURES = 5
-"""After this many failures in a row, a replica counts as gone, and gets only probes."""
 _FIRST_PAUSE_S = 1.0
 _LONGEST_PAUSE_S = 30.0
 _OVERLOAD = 2
@@ -32,118 +26,106 @@ _OVERLOAD = 2
 _SESSIONS_KEPT = 1 << 14
 """More than are open at once. A session that is forgotten may move to another replica."""
 
+_ENDLESS = 1 << 30
+
 _LOG = logging.getLogger(__name__)
 
 
-class _GoneError(Exception):
-    """The replica went away while a request waited for its slots; nothing was sent."""
-
-
-@dataclass(slots=True, eq=False)
-class Replica:
-    """One server, its load and its recent failures.
-
-    `capacity` returns what it can take relative to the others, such as sequences in flight.
-    After a failure it is set aside until `aside_until`, by the loop's clock, and then probed with
-    one request at a time, after pauses that double, until it answers. `ask_model` asks the server
-    for its model; after a failure to connect it must name the same as before.
-    """
-
-    url: str
-    capacity: Callable[[], int] = lambda: 1
-    model: str = ""
-    ask_model: Callable[[], Awaitable[str]] | None = None
-    tokens_in_flight: int = 0
-    failures: int = 0
-    pause_s: float = 0.0
-    aside_until: float = 0.0
-    probe: Request | None = None
-    in_doubt: bool = False
-    _asking: asyncio.Lock = field(default_factory=asyncio.Lock)
-
-    @property
-    def gone(self) -> bool:
-        """Whether it has failed so often in a row that it gets only probes."""
-        return self.failures >= _FAILURES
-
-    def load(self, more_tokens: int = 0) -> float:
-        """Return the tokens in flight, with those of one more request, per unit of capacity."""
-        return (self.tokens_in_flight + more_tokens) / self.capacity()
-
-    def fit(self, now: float) -> bool:
-        """Whether it works, as far as is known, or is due for a probe."""
-        return not self.failures or (now >= self.aside_until and self.probe is None)
-
-    async def confirm(self) -> None:
-        """Ask for its model again if that is in doubt; raise TransientServerError for another."""
-        async with self._asking:
-            if self.ask_model is None or not self.in_doubt:
-                return
-            try:
-                model = await self.ask_model()
-            except GarbledError:
-                raise
-            except (RequestError, ProtocolError, ConfigError) as error:
-                raise TransientServerError(str(error), url=self.url) from error
-            if model != self.model:
-                raise TransientServerError(
-                    f"{self.url} serves {model} now, but {self.model} when it was opened",
-                    url=self.url,
-                )
-            self.in_doubt = False
-
-    def affinity(self, session: str) -> bytes:
-        """Return its rank for a session; the highest gets it (rendezvous hashing)."""
-        return blake2b(f"{self.url}\n{session}".encode(), digest_size=8).digest()
-
-
-@dataclass(slots=True)
 class Replicas:
     """The servers of one model, and which of them holds each session's prefix."""
 
-    members: Sequence[Replica]
-    _homes: OrderedDict[int, Replica] = field(default_factory=OrderedDict[int, Replica])
-    """By the session's hash: its name holds the problem, and so is long."""
-    _changed: asyncio.Event = field(default_factory=asyncio.Event)
-    _last_failure: ServerError | None = None
+    def __init__(self, members: Iterable[Replica] = ()) -> None:
+        self._working: Idlest[Replica] = Idlest()
+        self._aside: list[Replica] = []
+        """Those that failed, in the order of their failures."""
+        self._homes: OrderedDict[int, Replica] = OrderedDict()
+        """By the session's hash: its name holds the problem, and so is long."""
+        self._changed = asyncio.Event()
+        self._last_failure: ServerError | None = None
+        self.members = [*members]
+        for member in random.sample(self.members, len(self.members)):
+            self._working.add(member)  # in another order than other clients
 
     @property
     def only(self) -> Replica | None:
         """The one replica, if there are no others and it works."""
-        one = self.members[0]
-        return one if len(self.members) == 1 and not one.failures else None
+        return self.members[0] if len(self.members) == 1 and not self._aside else None
+
+    @property
+    def _any_works(self) -> bool:
+        return len(self._aside) < len(self.members)
+
+    def join(self, replica: Replica) -> None:
+        """Spread requests over one more."""
+        self.members.append(replica)
+        self._working.add(replica)
+        replica.close(closed=False)
+        self._wake()
+
+    def leave(self, replica: Replica) -> None:
+        """Send it no more requests: those that wait for it go elsewhere, the others may finish."""
+        self.members.remove(replica)
+        self._working.drop(replica)
+        if replica in self._aside:
+            self._aside.remove(replica)
+        replica.left = True
+        replica.close(closed=True)
+        if replica.limiter:
+            replica.limiter.resize(_ENDLESS)  # what waits is admitted, and finds that it left
 
     async def choose(self, request: Request) -> Replica:
         """Return the replica that holds the request's prefix, unless overloaded or set aside.
 
         Otherwise the idlest takes the session over. If all are gone, wait for a probe.
         """
-        while not (fit := self._fit(current_call())):
+        while True:
+            others = self._probed(current_call()) if self._aside else []
+            idlest = self._working.least()
+            if others:
+                others = [*others, idlest] if idlest else others
+                idlest = min(others, key=lambda one: one.load())
+            if idlest:
+                break
             current_call().last_failure = self._last_failure
             await self._changed.wait()
+        home = self._homes.get(hash(request.session))
+        works = home and not home.left and (not home.failures or home in others)
+        if not (home and works) or home.load() > _OVERLOAD * idlest.load(request.num_tokens):
+            home = idlest
+        self._settle(request, home)
+        return home
+
+    def moved(self, request: Request, limiter: Limiter) -> Replica:
+        """Return the replica of a limiter whose slots a request holds, and give them back.
+
+        They are free until the next `await`.
+        """
+        replica = next(one for one in self.members if one.limiter is limiter)
+        limiter.in_flight -= request.num_sequences
+        self._settle(request, replica)
+        return replica
+
+    def _settle(self, request: Request, home: Replica) -> None:
+        """Remember where a session's prefix is now."""
         if len(self.members) == 1:
-            return fit[0]
-        least = min(replica.load() for replica in fit)
+            return
         session = hash(request.session)
-        home = self._homes.get(session)
-        idlest = [replica for replica in fit if replica.load() == least]
-        overload = _OVERLOAD * min(replica.load(request.num_tokens) for replica in idlest)
-        if home not in fit or home.load() > overload:
-            home = max(idlest, key=lambda replica: replica.affinity(request.session))
         self._homes[session] = home
         self._homes.move_to_end(session)
         if len(self._homes) > _SESSIONS_KEPT:
             self._homes.popitem(last=False)
-        return home
 
-    def _fit(self, call: Call) -> list[Replica]:
-        """Return who may get a request. Do not probe with requests near their deadline."""
-        working = [replica for replica in self.members if not replica.failures]
-        if len(working) == len(self.members) or (working and call.is_half_over):
-            return working
+    def _probed(self, call: Call) -> list[Replica]:
+        """Return who of those that failed may get a request beside those that work.
+
+        Do not probe with requests near their deadline. Where none works or is due, those that are
+        not gone may.
+        """
+        if self._any_works and call.is_half_over:
+            return []
         now = asyncio.get_running_loop().time()
-        fit = [replica for replica in self.members if replica.fit(now)]
-        return fit or [replica for replica in self.members if not replica.gone]
+        due = [replica for replica in self._aside if replica.fit(now)]
+        return due or [one for one in self._aside if not (self._any_works or one.gone)]
 
     async def send(self, request: R, replica: Replica, port: Port[R, A]) -> A:
         """Send a request, record load and failures; raise what the port raises."""
@@ -158,7 +140,9 @@ class Replicas:
             self._failed(replica, error)
             self._homes.pop(hash(request.session), None)
             raise
-        except _GoneError:
+        except MovedError:
+            raise
+        except GoneError:
             self._homes.pop(hash(request.session), None)
             raise
         except Exception:  # a refusal is an answer: the replica works
@@ -169,6 +153,7 @@ class Replicas:
             return answer
         finally:
             replica.tokens_in_flight -= num_tokens
+            self._working.lowered(replica)
             if probes:
                 replica.probe = None
                 self._wake()
@@ -177,15 +162,24 @@ class Replicas:
         if replica.failures:
             _LOG.info("%s is back after %d failures", replica.url, replica.failures)
             replica.failures, replica.pause_s = 0, 0.0
+            if not replica.left:
+                self._aside.remove(replica)
+                self._working.add(replica)
+                replica.close(closed=False)
             self._wake()
 
     def _failed(self, replica: Replica, error: TransientServerError | GarbledError) -> None:
         """Set a replica aside, for as long as it asks at least."""
         loop = asyncio.get_running_loop()
         self._last_failure = error
-        others = (other for other in self.members if other is not replica)
-        current_call().has_other = any(other.fit(loop.time()) for other in others)
         replica.failures += 1
+        if replica.failures == 1 and not replica.left:
+            self._working.drop(replica)
+            self._aside.append(replica)
+            replica.close(closed=True)
+        current_call().has_other = self._any_works or any(
+            other.fit(loop.time()) for other in self._aside if other is not replica
+        )
         replica.in_doubt |= error.status is None
         if replica.pause_s and loop.time() < replica.aside_until:
             return  # sent before it was set aside
@@ -207,39 +201,17 @@ class Replicas:
         self._changed.clear()
 
 
-def balanced(replicas: Replicas, ports: Sequence[Port[R, A]]) -> Port[R, A]:
+def balanced(replicas: Replicas, port_of: Callable[[Replica], Port[R, A]]) -> Port[R, A]:
     """Send each request to one of the members, by its port; raise what that port raises."""
-    port_of = dict(zip(replicas.members, ports, strict=True))
 
     async def balanced_call(request: R) -> A:
+        replica = replicas.only or await replicas.choose(request)
         while True:
-            replica = replicas.only or await replicas.choose(request)
             try:
-                return await replicas.send(request, replica, port_of[replica])
-            except _GoneError:
-                continue
+                return await replicas.send(request, replica, port_of(replica))
+            except MovedError as moved:
+                replica = replicas.moved(request, moved.limiter)
+            except GoneError:
+                replica = await replicas.choose(request)
 
     return balanced_call
-
-
-def unless_gone(port: Port[R, A], replica: Replica) -> Port[R, A]:
-    """Send a request, or have `balanced` choose another if this replica went away meanwhile.
-
-    One that comes back, or that does not know the model any more, has to confirm its model first.
-    Raises TransientServerError if it has another, and what the port raises.
-    """
-
-    async def unless_gone_call(request: R) -> A:
-        if replica.gone and replica.probe is not request:
-            raise _GoneError
-        if replica.in_doubt:
-            await replica.confirm()
-        try:
-            return await port(request)
-        except RequestError as error:
-            if error.status == 404:
-                replica.in_doubt = True
-                await replica.confirm()
-            raise
-
-    return unless_gone_call

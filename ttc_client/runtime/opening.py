@@ -11,8 +11,8 @@ from ttc_client.doctor.pair import other_models
 from ttc_client.errors import ConfigError, GarbledError, TimedOutError, TransientServerError
 from ttc_client.middleware import A, Port, R
 from ttc_client.middleware.levels import START, Level
-from ttc_client.middleware.limits import Limiter, levelled, limited
-from ttc_client.middleware.replicas import Replica, unless_gone
+from ttc_client.middleware.limits import Limiter, Peers, levelled, limited
+from ttc_client.middleware.replica import Replica, unless_gone
 from ttc_client.settings.servers import Servers
 from ttc_client.types import Message, Problem, Prompt, Trajectory
 
@@ -76,20 +76,20 @@ class Bounded:
     """A replica with a limiter of its own, whose level is found unless a number is set.
 
     Load counts by what the limiter lets through. One of `share` clients begins at, or has, its
-    part.
+    part. What waits for it may move to its `peers`.
     """
 
-    def __init__(self, opened: Opened[Any], concurrency: int | Literal["auto"], share: int) -> None:
+    def __init__(
+        self, opened: Opened[Any], concurrency: int | Literal["auto"], share: int, peers: Peers
+    ) -> None:
         self.level: Level | None = None
         if concurrency == "auto":
             self.level = Level(opened.name, max(1, START // share))
             concurrency = self.level.capacity
         else:
             concurrency = max(1, concurrency // share)
-        self.limiter = Limiter(concurrency)
-        self.replica = Replica(
-            opened.name, lambda: self.limiter.capacity, opened.model, opened.ask_model
-        )
+        self.limiter = Limiter(concurrency, peers=peers)
+        self.replica = Replica(opened.name, self.limiter, opened.model, opened.ask_model)
 
     def port(self, client: Port[R, A], work: Callable[[A], int]) -> Port[R, A]:
         """Stack the wrappers that each replica has."""

@@ -9,17 +9,17 @@ from typing import Any, Protocol, TypeVar
 
 from ttc_client.clients.connect import PolicyClient, connect_policy
 from ttc_client.clients.functions import FunctionPolicy
-from ttc_client.clients.http import Server
+from ttc_client.clients.models import lists
 from ttc_client.clients.session import Session
 from ttc_client.doctor.preflight import preflight
 from ttc_client.errors import ConfigError, ServerError, TransientServerError
 from ttc_client.middleware.combined import combined
-from ttc_client.middleware.limits import Limiter
 from ttc_client.middleware.meter import Meter
 from ttc_client.middleware.parts import in_parts
-from ttc_client.middleware.replicas import Replica, Replicas, balanced
+from ttc_client.middleware.replica import Replica
 from ttc_client.middleware.retries import RetryBudget, retrying
-from ttc_client.runtime.opening import Bounded, Opened, check_replicas, name_of, patiently
+from ttc_client.runtime.fleet import OpenReplicas
+from ttc_client.runtime.opening import Opened, check_replicas, name_of, patiently
 from ttc_client.runtime.relay import Relay, any_is_up
 from ttc_client.runtime.verifiers import OpenVerifiers, open_verifiers
 from ttc_client.search.params import SearchParams
@@ -47,26 +47,27 @@ class OpenServers:
     _timeout_s: float
     _any: "_AnyPolicy"
     _policy: Policy
-    _most_choices: Callable[[], int | None]
-    _limiters: Sequence[Limiter]
-    _roles: Sequence[Sequence[Server]]
-    _relay: Relay | None
+    _policies: OpenReplicas[PolicyClient]
     _budget: RetryBudget = field(default_factory=RetryBudget)
 
     @property
     def capacity(self) -> int:
         """How many sequences may be in flight at the policy's servers, as things stand."""
-        return sum(limiter.capacity for limiter in self._limiters)
+        return sum(limiter.capacity for limiter in self._policies.limiters)
 
     async def ready(self) -> None:
         """Ask the servers whether they are up; raises ServerError if all of a model's are down."""
-        await together(any_is_up(replicas) for replicas in self._roles if replicas)
+        roles = (self._policies, *(one.replicas for one in self.verifiers.members))
+        await together(any_is_up(role.servers) for role in roles if role.servers)
 
     def relay(self, path: str, payload: dict[str, Any]) -> AsyncGenerator[bytes]:
         """POST to the policy's API within the limits; yield the answer's body as it comes."""
-        if self._relay is None:
+        policies = self._policies
+        addresses = [client.address for client in policies.clients]
+        relay = Relay.over([*zip(addresses, policies.limiters, strict=True)])
+        if relay is None:
             raise ConfigError("the policy is a function, which has no API to pass a request on to")
-        return self._relay(path, payload)
+        return relay(path, payload)
 
     def root(self, meter: Meter) -> Callable[[Sequence[Message]], Awaitable[Trajectory]]:
         """Return what gives a search the empty trajectory of a prompt."""
@@ -88,6 +89,10 @@ class OpenServers:
     def policy(self, meter: Meter) -> Policy:
         """Return the policy for one search."""
         return in_parts(meter.policy(self._retrying(self._policy, meter)), self._most_choices)
+
+    def _most_choices(self) -> int | None:
+        found = [client.most_choices for client in self._policies.clients]
+        return min((most for most in found if most), default=None)
 
     def verifier(self, meter: Meter) -> Verifier | None:
         """Return the verifier for one search, or None where there is none."""
@@ -141,7 +146,8 @@ async def _policy(servers: Servers, session: Session, place: Place) -> Opened[Po
     connect = partial(connect_policy, server, servers.policy_api, servers.model, asking_of(servers))
 
     async def ask_model() -> str:
-        return (await connect()).model
+        known = await lists(client.address or server, client.model)
+        return client.model if known else (await connect()).model
 
     client = await patiently(connect)
     return Opened(place, client, client.model, server, ask_model)
@@ -154,26 +160,15 @@ def _stacked(
     share: int,
 ) -> OpenServers:
     """Give each replica a limiter of its own, and spread the requests over them."""
-    samplers = [Bounded(one, servers.concurrency, share) for one in policies]
-    replicas = Replicas([bounded.replica for bounded in samplers])
-    clients = [one.client for one in policies]
-    sample = [b.port(client.sample, _tokens) for b, client in zip(samplers, clients, strict=True)]
+    replicas = OpenReplicas(policies, servers.concurrency, share)
     return OpenServers(
         policy_model=policies[0].model,
         policy_name=name_of(servers, policies),
         verifiers=verifiers,
         _timeout_s=servers.timeout_s,
-        _any=_any(clients, replicas.members),
-        _policy=balanced(replicas, sample),
-        _most_choices=lambda: min(
-            (most for client in clients if (most := client.most_choices)), default=None
-        ),
-        _limiters=[bounded.limiter for bounded in samplers],
-        _roles=[
-            [one.server for one in policies if one.server],
-            *(one.servers for one in verifiers.members),
-        ],
-        _relay=Relay.over([(c.address, b.limiter) for b, c in zip(samplers, clients, strict=True)]),
+        _any=_any(replicas),
+        _policy=replicas.port(lambda policy: policy.sample, _tokens),
+        _policies=replicas,
     )
 
 
@@ -183,7 +178,7 @@ class _AnyPolicy(Protocol):
     ) -> T: ...
 
 
-def _any(policies: Sequence[PolicyClient], replicas: Sequence[Replica]) -> _AnyPolicy:
+def _any(policies: OpenReplicas[PolicyClient]) -> _AnyPolicy:
     """Have any replica do what is hardly any work, such as to render a prompt.
 
     `moved` is told of each failure after which another replica is asked.
@@ -193,10 +188,9 @@ def _any(policies: Sequence[PolicyClient], replicas: Sequence[Replica]) -> _AnyP
     async def ask_any(
         ask: Callable[[PolicyClient], Awaitable[T]], moved: Callable[[ServerError], None]
     ) -> T:
-        turn = next(turns)
-        places = sorted(
-            range(len(policies)), key=lambda i: (replicas[i].failures, (i - turn) % len(policies))
-        )
+        members = policies.replicas.members
+        turn = next(turns) % len(members)
+        places = sorted(members[turn:] + members[:turn], key=lambda replica: replica.failures)
         for place in places[:-1]:
             try:
                 return await confirmed(place, ask)
@@ -204,9 +198,9 @@ def _any(policies: Sequence[PolicyClient], replicas: Sequence[Replica]) -> _AnyP
                 moved(error)
         return await confirmed(places[-1], ask)
 
-    async def confirmed(place: int, ask: Callable[[PolicyClient], Awaitable[T]]) -> T:
-        await replicas[place].confirm()
-        return await ask(policies[place])
+    async def confirmed(replica: Replica, ask: Callable[[PolicyClient], Awaitable[T]]) -> T:
+        await replica.confirm()
+        return await ask(policies.client(replica))
 
     return ask_any
 

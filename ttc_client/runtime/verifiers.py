@@ -3,15 +3,16 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Literal
+from typing import Literal, cast
 
 from ttc_client.clients.connect import PRMClient
 from ttc_client.clients.http import Server
 from ttc_client.clients.judge import Judge as JudgeClient
+from ttc_client.clients.models import lists
 from ttc_client.clients.scores import PRMFacts
 from ttc_client.clients.session import Session
-from ttc_client.middleware.replicas import Replicas, balanced
-from ttc_client.runtime.opening import Bounded, Opened, check_replicas, name_of, patiently
+from ttc_client.runtime.fleet import OpenReplicas
+from ttc_client.runtime.opening import Opened, check_replicas, name_of, patiently
 from ttc_client.search.ports import Comparison, Judge, Scores, Verifier
 from ttc_client.settings.connecting import (
     PlacedVerifier,
@@ -38,7 +39,7 @@ class OpenVerifier:
     facts: PRMFacts
     port: Verifier
     checkable: Sequence[tuple[Server, PRMClient]]
-    servers: Sequence[Server] = ()
+    replicas: OpenReplicas[PRMClient]
     compare: Judge | None = None
 
 
@@ -123,27 +124,21 @@ async def _open(
     servers: Servers, session: Session, placed: PlacedVerifier, share: int
 ) -> OpenVerifier:
     how = placed.named
-    replicas = await together(_replica(servers, session, how, place) for place in placed.places)
-    check_replicas("prm", [(one.name, one.client.facts.model) for one in replicas if one.server])
-    bounded = [Bounded(one, servers.concurrency, share) for one in replicas]
-    ports = [b.port(one.client.score, _steps) for b, one in zip(bounded, replicas, strict=True)]
-    places = Replicas([one.replica for one in bounded])
-    judges = [
-        b.port(one.client.compare, _once)
-        for b, one in zip(bounded, replicas, strict=True)
-        if isinstance(one.client, JudgeClient)
-    ]
-    at_server = any(one.server for one in replicas) or how.needs_place
+    opened = await together(_replica(servers, session, how, place) for place in placed.places)
+    check_replicas("prm", [(one.name, one.client.facts.model) for one in opened if one.server])
+    replicas = OpenReplicas(opened, servers.concurrency, share)
+    first = opened[0].client
+    at_server = any(one.server for one in opened) or how.needs_place
     is_prm = how.needs_place and how.api != "judge"
     return OpenVerifier(
-        model=replicas[0].model,
-        name=name_of(servers, replicas) if at_server else replicas[0].model,
+        model=opened[0].model,
+        name=name_of(servers, opened) if at_server else opened[0].model,
         weight=how.weight,
-        facts=replicas[0].client.facts,
-        port=balanced(places, ports),
-        checkable=[(one.server, one.client) for one in replicas if one.server and is_prm],
-        servers=[one.server for one in replicas if one.server],
-        compare=balanced(places, judges) if judges else None,
+        facts=first.facts,
+        port=replicas.port(lambda prm: prm.score, _steps),
+        checkable=[(one.server, one.client) for one in opened if one.server and is_prm],
+        replicas=replicas,
+        compare=replicas.port(_compare, _once) if isinstance(first, JudgeClient) else None,
     )
 
 
@@ -158,10 +153,16 @@ async def _replica(
         return Opened(name, client, client.name)
 
     async def ask_model() -> str:
-        return (await connect()).name
+        named = client.facts.model
+        known = named is not None and await lists(server, named)
+        return client.name if known else (await connect()).name
 
     client = await patiently(connect)
     return Opened(name, client, client.name, server, ask_model)
+
+
+def _compare(prm: PRMClient) -> Judge:
+    return cast(JudgeClient, prm).compare
 
 
 def _once(_: Comparison) -> int:
