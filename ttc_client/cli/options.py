@@ -94,11 +94,13 @@ _HELP: dict[str, tuple[str, str]] = {
     "max_completion_tokens": (SAMPLING, "Tokens per completion."),
     "policy": (
         SERVERS,
-        "URL of the policy's server; repeat it for replicas, or @FILE with one on each line.",
+        "URL of the policy's server; repeat it for replicas. @FILE lists them, "
+        "dns+http://NAME:PORT has them as its addresses: both are looked up again.",
     ),
     "prm": (
         SERVERS,
-        "URL of the verifier's server; repeat it for replicas, or @FILE with one on each line.",
+        "URL of the verifier's server; repeat it for replicas. @FILE lists them, "
+        "dns+http://NAME:PORT has them as its addresses: both are looked up again.",
     ),
     "policy_api": (SERVERS, "What the policy's server speaks: {choices}."),
     "prm_api": (

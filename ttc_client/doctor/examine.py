@@ -19,6 +19,7 @@ from ttc_client.settings.connecting import (
     verifier_server,
 )
 from ttc_client.settings.endpoints import asking_of, policy_server, server_places, session_for
+from ttc_client.settings.fleets import located
 from ttc_client.settings.servers import Place, Servers
 from ttc_client.settings.verifiers import NamedVerifier
 from ttc_client.together import together
@@ -47,7 +48,8 @@ async def examine(servers: Servers, params: SearchParams) -> Examination:
     """
     servers = replace(servers, timeout_s=min(servers.timeout_s, TIMEOUT_S))
     async with server_places(servers) as places, session_for(servers) as session:
-        policy_urls, prm_urls = (_urls(found) for found in places)
+        roles = zip(("policy", "prm"), places, strict=True)
+        policy_urls, prm_urls = [_urls(await located(*role)) for role in roles]
         policies = [policy_server(servers, session, url) for url in policy_urls]
         verifiers = [
             (one.named, server)

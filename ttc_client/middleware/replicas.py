@@ -95,14 +95,15 @@ class Replicas:
         self._settle(request, home)
         return home
 
-    def moved(self, request: Request, limiter: Limiter) -> Replica:
+    def moved(self, request: Request, limiter: Limiter) -> Replica | None:
         """Return the replica of a limiter whose slots a request holds, and give them back.
 
-        They are free until the next `await`.
+        They are free until the next `await`. None if it has left meanwhile.
         """
-        replica = next(one for one in self.members if one.limiter is limiter)
         limiter.in_flight -= request.num_sequences
-        self._settle(request, replica)
+        replica = next((one for one in self.members if one.limiter is limiter), None)
+        if replica:
+            self._settle(request, replica)
         return replica
 
     def _settle(self, request: Request, home: Replica) -> None:
@@ -210,7 +211,8 @@ def balanced(replicas: Replicas, port_of: Callable[[Replica], Port[R, A]]) -> Po
             try:
                 return await replicas.send(request, replica, port_of(replica))
             except MovedError as moved:
-                replica = replicas.moved(request, moved.limiter)
+                found = replicas.moved(request, moved.limiter)
+                replica = found or await replicas.choose(request)
             except GoneError:
                 replica = await replicas.choose(request)
 

@@ -13,10 +13,11 @@ from ttc_client.middleware import A, Port, R
 from ttc_client.middleware.levels import START, Level
 from ttc_client.middleware.limits import Limiter, Peers, levelled, limited
 from ttc_client.middleware.replica import Replica, unless_gone
-from ttc_client.settings.servers import Servers
+from ttc_client.settings.servers import Place, Servers
 from ttc_client.types import Message, Problem, Prompt, Trajectory
 
 OPENING_PAUSES_S = (0.3, 0.9)
+FUNCTION = "a function"
 
 T = TypeVar("T")
 C = TypeVar("C")
@@ -54,10 +55,10 @@ def check_replicas(role: str, served: Sequence[tuple[str, str | None]]) -> None:
         raise ConfigError(f"{check.seen}: {check.fix}")
 
 
-def name_of(servers: Servers, replicas: Sequence[Opened[Any]]) -> str:
-    """Return a model with where it is, but for the demo models and what is at no server."""
-    model = replicas[0].model
-    return model if servers.is_demo else f"{model} at {', '.join(one.name for one in replicas)}"
+def name_of(servers: Servers, model: str, places: Sequence[Place]) -> str:
+    """Return a model with where it is, as named, but for the demo models."""
+    named = [place if isinstance(place, str) else FUNCTION for place in places]
+    return model if servers.is_demo else f"{model} at {', '.join(named)}"
 
 
 async def root_of(

@@ -1,5 +1,6 @@
 """Open the servers of a search, and stack clients and wrappers: the only place that does."""
 
+import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
@@ -18,8 +19,8 @@ from ttc_client.middleware.meter import Meter
 from ttc_client.middleware.parts import in_parts
 from ttc_client.middleware.replica import Replica
 from ttc_client.middleware.retries import RetryBudget, retrying
-from ttc_client.runtime.fleet import OpenReplicas
-from ttc_client.runtime.opening import Opened, check_replicas, name_of, patiently
+from ttc_client.runtime.fleet import OpenReplicas, open_all
+from ttc_client.runtime.opening import FUNCTION, Opened, check_replicas, name_of, patiently
 from ttc_client.runtime.relay import Relay, any_is_up
 from ttc_client.runtime.verifiers import OpenVerifiers, open_verifiers
 from ttc_client.search.params import SearchParams
@@ -27,7 +28,7 @@ from ttc_client.search.ports import Judge, Policy, Samples, Verifier
 from ttc_client.search.thinking import without_thoughts
 from ttc_client.settings.endpoints import asking_of, policy_server, server_places, session_for
 from ttc_client.settings.servers import Place, Servers
-from ttc_client.together import both, together
+from ttc_client.together import both, stopped, together
 from ttc_client.types import Message, Step, Trajectory
 
 T = TypeVar("T")
@@ -124,8 +125,9 @@ async def open_servers(servers: Servers, share: int = 1) -> AsyncGenerator[OpenS
     async with AsyncExitStack() as stack:
         policy_places, prm_places = await stack.enter_async_context(server_places(servers))
         session = await stack.enter_async_context(session_for(servers))
+        open_one = partial(_policy, servers, session)
         policies, verifiers = await both(
-            together(_policy(servers, session, place) for place in policy_places),
+            open_all("policy", policy_places, open_one),
             open_verifiers(servers, session, policy_places, prm_places, share),
         )
         check_replicas("policy", [(one.name, one.client.model) for one in policies if one.server])
@@ -135,13 +137,26 @@ async def open_servers(servers: Servers, share: int = 1) -> AsyncGenerator[OpenS
                 [(one.server, one.client) for one in policies if one.server],
                 [pair for one in verifiers.members for pair in one.checkable],
             )
-        yield _stacked(servers, policies, verifiers, share)
+        replicas = OpenReplicas(policies, servers.concurrency, share)
+        looks = [replicas.follow("policy", policy_places, open_one)]
+        looks += [one.follow() for one in verifiers.members]
+        stack.push_async_callback(_ended, [asyncio.create_task(each) for each in looks])
+        name = name_of(servers, policies[0].model, policy_places)
+        yield _stacked(servers, name, replicas, verifiers)
+
+
+async def _ended(tasks: Sequence[asyncio.Task[None]]) -> None:
+    """Stop the tasks; raise what one of them failed of."""
+    await stopped(tasks)
+    for task in tasks:
+        if not task.cancelled():
+            task.result()
 
 
 async def _policy(servers: Servers, session: Session, place: Place) -> Opened[PolicyClient]:
     if not isinstance(place, str):
         policy = FunctionPolicy.of(place)
-        return Opened("a function", policy, policy.model)
+        return Opened(FUNCTION, policy, policy.model)
     server = policy_server(servers, session, place)
     connect = partial(connect_policy, server, servers.policy_api, servers.model, asking_of(servers))
 
@@ -154,16 +169,12 @@ async def _policy(servers: Servers, session: Session, place: Place) -> Opened[Po
 
 
 def _stacked(
-    servers: Servers,
-    policies: Sequence[Opened[PolicyClient]],
-    verifiers: OpenVerifiers,
-    share: int,
+    servers: Servers, name: str, replicas: OpenReplicas[PolicyClient], verifiers: OpenVerifiers
 ) -> OpenServers:
-    """Give each replica a limiter of its own, and spread the requests over them."""
-    replicas = OpenReplicas(policies, servers.concurrency, share)
+    """Spread the requests over the replicas."""
     return OpenServers(
-        policy_model=policies[0].model,
-        policy_name=name_of(servers, policies),
+        policy_model=replicas.clients[0].model,
+        policy_name=name,
         verifiers=verifiers,
         _timeout_s=servers.timeout_s,
         _any=_any(replicas),
@@ -190,17 +201,20 @@ def _any(policies: OpenReplicas[PolicyClient]) -> _AnyPolicy:
     ) -> T:
         members = policies.replicas.members
         turn = next(turns) % len(members)
-        places = sorted(members[turn:] + members[:turn], key=lambda replica: replica.failures)
-        for place in places[:-1]:
+        in_turn = [(one, policies.client(one)) for one in members[turn:] + members[:turn]]
+        *first, last = sorted(in_turn, key=lambda pair: pair[0].failures)
+        for place in first:
             try:
-                return await confirmed(place, ask)
+                return await confirmed(*place, ask)
             except TransientServerError as error:
                 moved(error)
-        return await confirmed(places[-1], ask)
+        return await confirmed(*last, ask)
 
-    async def confirmed(replica: Replica, ask: Callable[[PolicyClient], Awaitable[T]]) -> T:
+    async def confirmed(
+        replica: Replica, client: PolicyClient, ask: Callable[[PolicyClient], Awaitable[T]]
+    ) -> T:
         await replica.confirm()
-        return await ask(policies.client(replica))
+        return await ask(client)
 
     return ask_any
 

@@ -1,9 +1,9 @@
 """Open the verifiers of a search, and make one of them."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Literal, cast
+from typing import Any, Literal, cast
 
 from ttc_client.clients.connect import PRMClient
 from ttc_client.clients.http import Server
@@ -11,8 +11,8 @@ from ttc_client.clients.judge import Judge as JudgeClient
 from ttc_client.clients.models import lists
 from ttc_client.clients.scores import PRMFacts
 from ttc_client.clients.session import Session
-from ttc_client.runtime.fleet import OpenReplicas
-from ttc_client.runtime.opening import Opened, check_replicas, name_of, patiently
+from ttc_client.runtime.fleet import OpenReplicas, open_all
+from ttc_client.runtime.opening import FUNCTION, Opened, check_replicas, name_of, patiently
 from ttc_client.search.ports import Comparison, Judge, Scores, Verifier
 from ttc_client.settings.connecting import (
     PlacedVerifier,
@@ -30,7 +30,8 @@ from ttc_client.types import Problem
 class OpenVerifier:
     """A verifier, and what a search must know of it; `name` also says where it is.
 
-    `checkable` are its clients at servers of PRMs, which the doctor knows how to check.
+    `checkable` are its clients at servers of PRMs, which the doctor knows how to check; `follow`
+    has its replicas come and go.
     """
 
     model: str
@@ -40,6 +41,7 @@ class OpenVerifier:
     port: Verifier
     checkable: Sequence[tuple[Server, PRMClient]]
     replicas: OpenReplicas[PRMClient]
+    follow: Callable[[], Coroutine[Any, Any, None]]
     compare: Judge | None = None
 
 
@@ -124,7 +126,8 @@ async def _open(
     servers: Servers, session: Session, placed: PlacedVerifier, share: int
 ) -> OpenVerifier:
     how = placed.named
-    opened = await together(_replica(servers, session, how, place) for place in placed.places)
+    open_one = partial(_replica, servers, session, how)
+    opened = await open_all("prm", placed.places, open_one)
     check_replicas("prm", [(one.name, one.client.facts.model) for one in opened if one.server])
     replicas = OpenReplicas(opened, servers.concurrency, share)
     first = opened[0].client
@@ -132,12 +135,13 @@ async def _open(
     is_prm = how.needs_place and how.api != "judge"
     return OpenVerifier(
         model=opened[0].model,
-        name=name_of(servers, opened) if at_server else opened[0].model,
+        name=name_of(servers, opened[0].model, placed.places) if at_server else opened[0].model,
         weight=how.weight,
         facts=first.facts,
         port=replicas.port(lambda prm: prm.score, _steps),
         checkable=[(one.server, one.client) for one in opened if one.server and is_prm],
         replicas=replicas,
+        follow=partial(replicas.follow, "prm", placed.places, open_one),
         compare=replicas.port(_compare, _once) if isinstance(first, JudgeClient) else None,
     )
 
@@ -147,7 +151,7 @@ async def _replica(
 ) -> Opened[PRMClient]:
     server = verifier_server(servers, session, how, place)
     connect = partial(connect_verifier, servers, how, place, server)
-    name = place if isinstance(place, str) else "a function"
+    name = place if isinstance(place, str) else FUNCTION
     if server is None:
         client = await connect()
         return Opened(name, client, client.name)

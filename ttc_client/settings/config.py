@@ -19,7 +19,6 @@ from ttc_client.sal.modes import MODES
 from ttc_client.search.params import SearchParams
 from ttc_client.search.strategies import STRATEGIES, find_strategy
 from ttc_client.search.strategy import Strategy
-from ttc_client.settings.fleets import listed
 from ttc_client.settings.servers import ENVIRONMENT_PREFIX, SECRETS, Servers
 from ttc_client.settings.table_file import read_table
 from ttc_client.tasks.table import OPTIONS, find_task
@@ -194,12 +193,10 @@ def typed(name: str, value: Any, origin: str) -> Any:
     """Convert a value, often a string, to its setting's type."""
     if name in ("policy", "prm"):
         given: Any = value.split(",") if isinstance(value, str) and value else value or ()
-        is_list = isinstance(given, list | tuple)
-        places = tuple(listed(name, cast(Sequence[Any], given))) if is_list else given
-        if not isinstance(places, list | tuple) or not all(map(_is_place, cast(list[Any], places))):
+        if not isinstance(given, list | tuple) or not all(map(_is_place, cast(list[Any], given))):
             said = "" if "@" in repr(value) else f" is {value!r}"  # it may hold a password
             raise ConfigError(f"{name}{said} (from {origin}): it must be a list of URLs")
-        return cast(Sequence[Any], places)
+        return tuple(cast(Sequence[Any], given))
     wanted = SETTINGS[name].type
     if name == "step_delimiter":
         value = _unescaped([value] if isinstance(value, str) else value)

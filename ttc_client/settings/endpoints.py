@@ -13,6 +13,7 @@ from ttc_client.clients.session import Session
 from ttc_client.clients.template_file import read_template
 from ttc_client.clients.templates import Asking
 from ttc_client.errors import TTCError
+from ttc_client.settings.fleets import is_fleet
 from ttc_client.settings.headers import headers_for
 from ttc_client.settings.proxies import environment_proxy
 from ttc_client.settings.servers import ENVIRONMENT_PREFIX, Place, Servers, json_object
@@ -28,6 +29,8 @@ class DemoWarning(UserWarning):
 async def server_places(servers: Servers) -> AsyncGenerator[tuple[list[Place], list[Place]]]:
     """Give the places of policy and verifier, started for the occasion if none are named.
 
+    Fleets stay as they are named.
+
     Raises ConfigError for a place that is no URL, and TTCError where the demo servers do not
     start.
     """
@@ -41,7 +44,7 @@ async def server_places(servers: Servers) -> AsyncGenerator[tuple[list[Place], l
 
 
 def _place(place: Place, role: str) -> Place:
-    return base_url(place, role) if isinstance(place, str) else place
+    return base_url(place, role) if isinstance(place, str) and not is_fleet(place) else place
 
 
 @asynccontextmanager

@@ -11,6 +11,7 @@ import msgspec
 from ttc_client.clients.templates import Asking
 from ttc_client.errors import ConfigError
 from ttc_client.search.params import SearchParams, check_choice, check_count
+from ttc_client.settings.fleets import listed
 from ttc_client.settings.headers import check_headers
 from ttc_client.settings.verifiers import Combine, check_verifiers, named_verifiers
 
@@ -32,8 +33,9 @@ Place = str | Callable[..., Any]
 class Servers:
     """Say where policy and verifier are, and how to reach them.
 
-    `policy` and `prm` hold the URLs of one or more replicas each, or an async function in their
-    place (`clients.functions` says what it gets and returns); without any, small servers of our
+    `policy` and `prm` hold the URLs of one or more replicas each, fleets that are looked up again
+    (`settings.fleets`), or an async function in their place (`clients.functions` says what it
+    gets and returns); without any, small servers of our
     own are started for the demo models. `prm_api` names how the verifier is asked, which may need
     no place; with `combine` it names several, each with its weight, and each `prm` is one of them.
     `judge_prompt` is the file of a judge's prompt, `verdicts` how many it samples, None to read its
@@ -77,8 +79,8 @@ class Servers:
         for name, places in (("policy", self.policies), ("prm", self.verifiers)):
             object.__setattr__(self, name, places)
             for place in places:
-                if isinstance(place, str):
-                    _check_url(name, place)
+                for url in listed(name, place) if isinstance(place, str) else ():
+                    _check_url(name, url)
         check_choice("policy_api", self.policy_api, PolicyApi)
         if self.combine is not None:
             check_choice("combine", self.combine, Combine)
