@@ -217,6 +217,19 @@ async def test_every_turn_of_a_conversation_is_tokenized_in_the_fixed_template_o
     assert root.token_ids.count(1) == 1
 
 
+async def test_a_template_that_refuses_a_system_message_gets_it_with_the_question():
+    def mistral(payload):
+        turns = payload.get("messages", [])
+        if any(turn["role"] == "system" for turn in turns):
+            return web.json_response({"error": {"message": "Conversation roles ..."}}, status=400)
+        return {"tokens": [ord(letter) for turn in turns for letter in turn["content"]] or [7, 8]}
+
+    async with policy(**{"/tokenize": mistral}) as (_, client):
+        root = await client.root(CONVERSATION[:2])
+        assert "".join(map(chr, root.token_ids)) == "Be brief.\n\nWhat is 1+1?"
+        assert root.prompt.messages == CONVERSATION[:2]
+
+
 async def test_every_turn_of_a_conversation_goes_into_another_models_own_template():
     async with policy(**{"/tokenize": qwen}) as (server, client):
         root = await client.root(list(CONVERSATION))

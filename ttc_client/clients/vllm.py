@@ -22,7 +22,15 @@ from ttc_client.clients.manners import Manners
 from ttc_client.clients.models import served_policy
 from ttc_client.clients.prompts import render_llama3, text_step
 from ttc_client.clients.replies import Dropped, Unexpected, in_order
-from ttc_client.clients.templates import FIX, Asking, Render, as_chat, find_render, prompt_end
+from ttc_client.clients.templates import (
+    FIX,
+    Asking,
+    Render,
+    as_chat,
+    find_render,
+    folded,
+    prompt_end,
+)
 from ttc_client.clients.tokenization import TokenId, is_llama3, tokenize, tokenize_chat
 from ttc_client.clients.usage import TokenUsage, counted
 from ttc_client.errors import ContextLengthError, RequestError
@@ -119,10 +127,19 @@ class VLLMPolicy:
             text = await self.render(turns) if self.render else render_llama3(turns)
             ids = await tokenize(self.server, text, add_special_tokens=True)
             return Prompt(turns, text, ids, closes_thought=opened_by(text))
-        ids = await tokenize_chat(
-            self.server, as_chat(turns), add_generation_prompt=True, asking=self.asking
-        )
+        ids = await self._templated(turns)
         return Prompt(turns, "", ids, closes_thought=self.closes_thought)
+
+    async def _templated(self, turns: tuple[Message, ...]) -> tuple[int, ...]:
+        """Return a prompt in the model's own template, which may refuse a system message."""
+        try:
+            return await tokenize_chat(
+                self.server, as_chat(turns), add_generation_prompt=True, asking=self.asking
+            )
+        except RequestError as error:
+            if error.status != 400 or (without_system := folded(turns)) == turns:
+                raise
+        return await self._templated(without_system)
 
     async def written(self, text: str) -> Step:
         """Return a text as a step, tokenized by itself; without ids behind a gateway."""
