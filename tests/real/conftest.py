@@ -59,13 +59,18 @@ def llama_cpp(environment: Path, tmp_path_factory: pytest.TempPathFactory) -> It
     """Run llama.cpp's server on both demo models, exported to GGUF."""
     folder, python = tmp_path_factory.mktemp("gguf"), environment / "bin" / "python"
     files = [folder / f"{role}.gguf" for role in ("policy", "prm")]
-    paths = {**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'servers'}"}
     for file in files:
-        command = [python, "-m", "ttc_servers.gguf_export", MODELS / file.stem, file]
-        subprocess.run(command, check=True, env=paths)
+        export(environment, MODELS / file.stem, file).check_returncode()
     serve = [[python, HERE / "llama_server.py", file] for file in files]
     with running(serve[0]) as policy, running(serve[1]) as prm:
         yield Models(policy, prm)
+
+
+def export(environment: Path, folder: Path, file: Path) -> "subprocess.CompletedProcess[str]":
+    """Export a model to GGUF, in the environment that holds the writer of such files."""
+    paths = {**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'servers'}"}
+    command = [environment / "bin" / "python", "-m", "ttc_servers.gguf_export", folder, file]
+    return subprocess.run(command, capture_output=True, text=True, env=paths)
 
 
 @contextmanager

@@ -113,10 +113,10 @@ def litellm(environment: Path, folder: Path, upstream: str, model: str) -> Gener
 
 @contextmanager
 def router(environment: Path, folder: Path, workers: list[str]) -> Generator[str]:
-    """Spread requests over workers, as SGLang's router does."""
+    """Spread requests over workers in turn, as SGLang's router does."""
     port = free_port()
     command = [environment / "bin" / "python", "-m", "sglang_router.launch_router"]
     command += ["--host", "127.0.0.1", "--port", str(port), "--worker-urls", *workers]
-    command += ["--prometheus-port", str(free_port())]
+    command += ["--policy", "round_robin", "--prometheus-port", str(free_port())]
     with serving(command, port, folder / "router.log"):
         yield f"http://127.0.0.1:{port}"

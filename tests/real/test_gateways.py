@@ -1,4 +1,4 @@
-"""LiteLLM's proxy and SGLang's router before the embedded servers."""
+"""LiteLLM's proxy before the embedded policy."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -7,7 +7,7 @@ import pytest
 
 from tests.fakes.templates import IN_LLAMA3
 from tests.real.conftest import Models
-from tests.real.proxies import MASTER_KEY, litellm, router
+from tests.real.proxies import MASTER_KEY, litellm
 from ttc_client.clients.connect import connect_policy
 from ttc_client.clients.http import Server
 from ttc_client.clients.session import Session
@@ -24,14 +24,6 @@ def gateway(
     environment: Path, embedded: Models, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[str]:
     with litellm(environment, tmp_path_factory.mktemp("litellm"), embedded.policy, MODEL) as url:
-        yield url
-
-
-@pytest.fixture(scope="module")
-def routed(
-    environment: Path, embedded: Models, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[str]:
-    with router(environment, tmp_path_factory.mktemp("router"), [embedded.policy]) as url:
         yield url
 
 
@@ -61,19 +53,3 @@ async def test_litellms_words_for_a_wrong_key_come_with_a_hint(
     server = Server(session, gateway, 60, api_key="sk-wrong", key_variable="TTC_POLICY_API_KEY")
     with pytest.raises(ServerError, match="check TTC_POLICY_API_KEY"):
         await connect_policy(server, "vllm", None, IN_LLAMA3)
-
-
-async def test_the_routers_own_words_name_a_wrong_model(routed: str, session: Session) -> None:
-    policy = await connect_policy(Server(session, routed, 60), "openai", "typo", IN_LLAMA3)
-    request = SampleRequest(await policy.root(tokens.PROBLEM), 1, 0.8, 1.0, 8, ("\n\n",), 1)
-    with pytest.raises(ServerError) as raised:
-        await policy.sample(request)
-    assert "only chat" not in str(raised.value)
-
-
-async def test_a_model_may_be_insisted_on_before_the_router(routed: str, session: Session) -> None:
-    policy = await connect_policy(Server(session, routed, 60), "openai", MODEL, IN_LLAMA3)
-    request = SampleRequest(await policy.root(tokens.PROBLEM), 1, 0.0, 1.0, 128, ("\n\n",), 1)
-    (step,) = (await policy.sample(request)).steps
-    assert step
-    assert step.finish == "stop"

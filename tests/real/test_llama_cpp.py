@@ -1,9 +1,13 @@
 """llama.cpp's server, which writes as the demo policy and judges as the demo PRM does."""
 
+import json
+import shutil
+from pathlib import Path
+
 import pytest
 from tokenizers import Tokenizer
 
-from tests.real.conftest import MODELS, Models
+from tests.real.conftest import MODELS, Models, export
 from ttc_client import Client, SearchParams
 from ttc_client.clients.connect import connect_policy, connect_prm
 from ttc_client.clients.http import Server
@@ -102,3 +106,19 @@ async def test_the_export_reads_the_tokens_that_the_model_was_trained_on(
     server = Server(session, llama_cpp.policy, TIMEOUT_S)
     reply = await server.post("/tokenize", {"content": text, "add_special": True}, dict)
     assert reply["tokens"] == tokenizer.encode(text).ids
+
+
+def test_a_tokenizer_that_llama_cpp_would_misread_is_not_exported(
+    environment: Path, tmp_path: Path
+) -> None:
+    """Its pre-tokenizer splits between all characters, as none that llama.cpp knows does."""
+    folder, file = tmp_path / "model", tmp_path / "model.gguf"
+    shutil.copytree(MODELS / "policy", folder)
+    said = json.loads((folder / "tokenizer.json").read_text())
+    every = {"type": "Split", "pattern": {"Regex": "."}, "behavior": "Isolated", "invert": False}
+    said["pre_tokenizer"] = {"type": "Sequence", "pretokenizers": [every, said["pre_tokenizer"]]}
+    (folder / "tokenizer.json").write_text(json.dumps(said))
+    refused = export(environment, folder, file)
+    assert refused.returncode == 1
+    assert "llama.cpp does not know its pre-tokenizer" in refused.stderr
+    assert not file.exists()
