@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from tests.fakes.openapi import checked
 from tests.fakes.scripted_server import Handler, models, tokenize
 from tests.fakes.tgi_server import generated, tgi
 from ttc_client.clients.prompts import QWEN_PRM_MARKER
@@ -137,14 +138,25 @@ def _spoil_llama_cpp(reply: Any) -> object:
 
 def _tei(judge: Judge) -> dict[str, Handler]:
     labels = {"id2label": {"0": "LABEL_0"}, "label2id": {"LABEL_0": 0}}
-    info = {"model_id": "reward", "model_type": {"reranker": labels}, "max_client_batch_size": 32}
-    info["max_input_length"] = 512
+    info = {
+        "model_id": "reward",
+        "served_model_name": "reward",
+        "model_dtype": "float16",
+        "model_type": {"reranker": labels},
+        "max_concurrent_requests": 512,
+        "max_input_length": 512,
+        "max_batch_tokens": 16384,
+        "max_client_batch_size": 32,
+        "auto_truncate": False,
+        "tokenization_workers": 4,
+        "version": "1.9.3",
+    }
 
     def predict(payload: Payload) -> Any:
         texts = [text for (text,) in payload["inputs"]]
         return [[{"score": judge(text), "label": "LABEL_0"}] for text in texts]
 
-    return {"/info": lambda _: info, "/predict": predict}
+    return checked("tei_openapi.json", {"/info": lambda _: info, "/predict": predict})
 
 
 def _score(judge: Judge) -> dict[str, Handler]:
