@@ -2,8 +2,9 @@
 
 Run it from a checkout: `python -m scripts.bench.traffic`. The scripted policy and PRM speak as vLLM
 does, ids of the prompt in every choice included; each solution has 10 steps of 50 tokens, some 200
-characters, after a prompt of 300 tokens. Headers count, and so does what opens the servers; TCP's
-and TLS's own bytes do not. A scored step is one that the PRM scored, of which an expansion has M.
+characters, after a prompt of 300 tokens. Headers count; TCP's and TLS's own bytes do not. What
+opens the servers, once in a run, counts in the sums alone. A scored step is one that the PRM
+scored, of which an expansion has M.
 """
 
 import argparse
@@ -25,16 +26,21 @@ PROBLEM = "How many ways are there to seat nine guests? " * 9
 
 @dataclass(slots=True)
 class Traffic:
-    """What went over the connections: bytes, and how many steps were scored."""
+    """What went over the connections: bytes, and how many steps were scored.
+
+    `opening` are the bytes up and down of opening the servers, which a run does once.
+    """
 
     up: int = 0
     down: int = 0
     scored: int = 0
+    opening: tuple[int, int] = 0, 0
 
     @property
     def per_step(self) -> tuple[float, float]:
-        """Bytes up and down for a scored step."""
-        return self.up / self.scored, self.down / self.scored
+        """Bytes up and down for a scored step, without opening the servers."""
+        up, down = self.opening
+        return (self.up - up) / self.scored, (self.down - down) / self.scored
 
 
 @asynccontextmanager
@@ -93,6 +99,7 @@ async def measure(n: int, *, zipped: bool, strategy: str = "dvts") -> Traffic:
     async with counting_server(traffic, zipped=zipped) as url:
         servers = Servers(policy=url, prm=url, check=False)
         async with Client(servers) as client:
+            traffic.opening = traffic.up, traffic.down
             await client.solve(PROBLEM, SearchParams(strategy=strategy, n=n))
     return traffic
 

@@ -21,6 +21,8 @@ SYSTEM = (
     "Cutting Knowledge Date: December 2023\nToday Date: 26 Jul 2024\n\n<|eot_id|>"
 )
 
+USER = "<|start_header_id|>user<|end_header_id|>"
+
 
 def asked(text: str) -> str:
     user = f"<|start_header_id|>user<|end_header_id|>\n\n{text}<|eot_id|>"
@@ -40,8 +42,11 @@ async def test_generative_scoring_sends_what_is_shared_once():
     assert server.payloads("/generative_scoring") == [
         {
             "model": "model",
-            "query": SYSTEM + asked("What? one") + "+<|eot_id|>",
-            "items": [asked("two"), asked("two") + "+<|eot_id|>" + asked("three")],
+            "query": SYSTEM + asked("What? one") + "+<|eot_id|>" + USER,
+            "items": [
+                item.removeprefix(USER)
+                for item in (asked("two"), asked("two") + "+<|eot_id|>" + asked("three"))
+            ],
             "label_token_ids": [GOOD, BAD],
             "apply_softmax": True,
             "add_special_tokens": True,

@@ -7,6 +7,7 @@ import pytest
 from tests.fakes.prm_servers import PRM_SERVERS, text_of
 from tests.fakes.scripted_server import scripted_server, tokenize
 from ttc_client.clients.connect import connect_prm
+from ttc_client.clients.formats import RLHFLOW, questions
 from ttc_client.clients.http import Server
 from ttc_client.clients.prompts import QWEN_PRM_SYSTEM, question, render_chatml
 from ttc_client.clients.session import Session
@@ -38,6 +39,10 @@ async def test_token_classification_sends_ids_with_one_bos_and_reads_the_ends_of
     assert payload == {"model": "model"}
     assert ids.count(1) == 1
     whole = text_of(ids)
+    shared, rests = questions(RLHFLOW, REQUEST)
+    assert whole == shared + rests[-1]
+    asked = [payload["prompt"] for payload in server.payloads("/tokenize")]
+    assert sum("two" in text for text in asked) == 1  # each step by itself
     assert [whole[: round(1000 * score)].count("assistant") for score in scores] == [2, 3]
     assert all(whole[: round(1000 * score)].endswith("<|end_header_id|>\n\n") for score in scores)
 

@@ -64,12 +64,16 @@ class CausalPRM:
             room = limit - 1 - len(shared.encode())
             long = [shared + rest for rest in rests if len(rest.encode()) >= room]
             if long:
-                await together(self._check_length(text, limit) for text in long)
+                await together(self._check_length(text) for text in long)
         return shared, rests
 
-    async def _check_length(self, text: str, limit: int) -> None:
-        length = len(await tokenize(self.server, text, add_special_tokens=True))
-        if length >= limit:
+    async def _check_length(self, text: str) -> None:
+        self.check_length(len(await tokenize(self.server, text, add_special_tokens=True)))
+
+    def check_length(self, length: int) -> None:
+        """Raise ContextLengthError if a text of so many tokens is too long with the answer."""
+        limit = self.context_length
+        if limit is not None and length >= limit:
             raise ContextLengthError(
                 f"a solution of {length} tokens is too long for the PRM {self.name} at "
                 f"{self.server.url}, which reads {limit - 1}: lower --max-completion-tokens, or "

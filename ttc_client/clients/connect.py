@@ -105,7 +105,7 @@ async def connect_prm(server: Server, api: str, form: str = "auto") -> PRMClient
         case "generative-scoring":
             return GenerativeScoring(await CausalPRM.connect(server, form))
         case "token-classify":
-            return TokenClassification(await CausalPRM.connect(server, form))
+            return await TokenClassification.connect(server, form)
         case "step-pooling":
             return await StepPooling.connect(server)
         case "classify":

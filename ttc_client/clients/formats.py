@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from ttc_client.clients.prompts import (
+    LLAMA3_USER,
     RLHFLOW_APPROVAL,
     RLHFLOW_SYSTEM,
     math_shepherd_solution,
@@ -22,26 +23,37 @@ class PRMFormat:
 
     `shared(problem, prefix)` followed by `rest(problem, prefix, steps)` is the text of a solution
     up to the verdict on its last step. No token crosses the boundary between them.
+
+    `turns(problem, steps)` are the texts up to each step's verdict, from the verdict before on.
+    Each but the first begins with a special token, so that no token crosses there either; None
+    where there is nothing of the kind.
     """
 
     name: str
     shared: Callable[[str, Sequence[str]], str]
     rest: Callable[[str, Sequence[str], Sequence[str]], str]
+    turns: Callable[[str, Sequence[str]], list[str]] | None = None
 
 
 def _rlhflow_shared(problem: str, prefix: Sequence[str]) -> str:
-    return RLHFLOW_SYSTEM + "".join(
-        [
-            rlhflow_question(problem, index, step) + RLHFLOW_APPROVAL
-            for index, step in enumerate(prefix)
-        ]
-    )
+    """Return all that the steps share up to the last special token, where no token crosses."""
+    turns = [
+        rlhflow_question(problem, index, step) + RLHFLOW_APPROVAL
+        for index, step in enumerate(prefix)
+    ]
+    return f"{RLHFLOW_SYSTEM}{''.join(turns)}{LLAMA3_USER}"
 
 
 def _rlhflow_rest(problem: str, prefix: Sequence[str], steps: Sequence[str]) -> str:
-    return RLHFLOW_APPROVAL.join(
-        [rlhflow_question(problem, index, step) for index, step in enumerate(steps, len(prefix))]
-    )
+    turns = [
+        rlhflow_question(problem, index, step) for index, step in enumerate(steps, len(prefix))
+    ]
+    return RLHFLOW_APPROVAL.join(turns).removeprefix(LLAMA3_USER)
+
+
+def _rlhflow_turns(problem: str, steps: Sequence[str]) -> list[str]:
+    turns = [rlhflow_question(problem, index, step) for index, step in enumerate(steps)]
+    return [RLHFLOW_SYSTEM + turns[0], *turns[1:]]
 
 
 def _nothing_shared(problem: str, prefix: Sequence[str]) -> str:
@@ -53,7 +65,7 @@ def _math_shepherd_rest(problem: str, prefix: Sequence[str], steps: Sequence[str
     return math_shepherd_solution(problem, (*prefix, *steps))
 
 
-RLHFLOW = PRMFormat("RLHFlow", _rlhflow_shared, _rlhflow_rest)
+RLHFLOW = PRMFormat("RLHFlow", _rlhflow_shared, _rlhflow_rest, _rlhflow_turns)
 MATH_SHEPHERD = PRMFormat("Math-Shepherd", _nothing_shared, _math_shepherd_rest)
 
 FORMATS = {"rlhflow": RLHFLOW, "math-shepherd": MATH_SHEPHERD}

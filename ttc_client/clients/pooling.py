@@ -3,7 +3,7 @@
 Pooling does not use the prefix cache, so it suits whole solutions (best-of-n), not searches.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import msgspec
@@ -11,7 +11,13 @@ import msgspec
 from ttc_client.clients.causal import CausalPRM
 from ttc_client.clients.http import Server
 from ttc_client.clients.models import served_model
-from ttc_client.clients.prompts import QWEN_PRM_MARKER, qwen_prm_solution
+from ttc_client.clients.prompts import (
+    LLAMA3_ASSISTANT,
+    LLAMA3_USER,
+    QWEN_PRM_MARKER,
+    RLHFLOW_APPROVAL,
+    qwen_prm_solution,
+)
 from ttc_client.clients.replies import Unexpected, in_order
 from ttc_client.clients.scores import PRMFacts, checked_scores
 from ttc_client.clients.tokenization import tokenize
@@ -65,9 +71,26 @@ def _good(row: Sequence[float]) -> float:
 
 @dataclass(frozen=True, slots=True)
 class TokenClassification:
-    """A causal PRM that the server has converted to score every token; a step's last one counts."""
+    """A causal PRM that the server has converted to score every token; a step's last one counts.
+
+    `approval` are the ids that go on after a verdict where each turn can be tokenized by itself,
+    so that what is sent grows with a solution's length; else each of its prefixes is.
+    """
 
     prm: CausalPRM
+    approval: tuple[int, ...] | None = None
+
+    @classmethod
+    async def connect(cls, server: Server, wanted_format: str) -> "TokenClassification":
+        """Ask the server for its model, and how its tokenizer goes on after a verdict."""
+        prm = await CausalPRM.connect(server, wanted_format)
+        if prm.form.turns is None:
+            return cls(prm)
+        parts = LLAMA3_ASSISTANT, RLHFLOW_APPROVAL, LLAMA3_USER
+        end, approval, start, whole = await together(
+            tokenize(server, text, add_special_tokens=False) for text in (*parts, "".join(parts))
+        )
+        return cls(prm, approval if end + approval + start == whole else None)
 
     @property
     def name(self) -> str:
@@ -81,21 +104,55 @@ class TokenClassification:
 
     async def score(self, request: ScoreRequest) -> Scores:
         """Score all steps of all items in one request; raises ContextLengthError, ServerError."""
+        if self.prm.form.turns is None or self.approval is None:
+            solutions = await self._by_prefixes(request)
+        else:
+            solutions = await self._by_turns(request, self.prm.form.turns, self.approval)
+        return await _pool(self.prm.server, self.prm.name, request, solutions)
+
+    async def _by_turns(
+        self,
+        request: ScoreRequest,
+        turns_of: Callable[[str, Sequence[str]], list[str]],
+        approval: tuple[int, ...],
+    ) -> list[_Solution]:
+        items = [item for item in request.items if item]
+        solutions = [turns_of(request.question, (*request.prefix, *item)) for item in items]
+        keys = [*dict.fromkeys((turn, not at) for one in solutions for at, turn in enumerate(one))]
+        found = await together(
+            tokenize(self.prm.server, turn, add_special_tokens=is_first) for turn, is_first in keys
+        )
+        ids = dict(zip(keys, found, strict=True))
+        return [
+            self._joined([ids[turn, not at] for at, turn in enumerate(one)], approval, len(item))
+            for one, item in zip(solutions, items, strict=True)
+        ]
+
+    def _joined(
+        self, turns: Sequence[tuple[int, ...]], approval: tuple[int, ...], num_new: int
+    ) -> _Solution:
+        """Return a solution with the places of its last `num_new` verdicts."""
+        whole, ends = turns[0], [len(turns[0])]
+        for turn in turns[1:]:
+            whole += approval + turn
+            ends.append(len(whole))
+        self.prm.check_length(len(whole))
+        return _Solution(whole, len(whole), [end - 1 for end in ends[-num_new:]])
+
+    async def _by_prefixes(self, request: ScoreRequest) -> list[_Solution]:
+        """Find where each step ends from the tokens of the solution up to it."""
         shared, rests = await self.prm.questions(request)
         texts = iter(rests)
-        server = self.prm.server
         counted = [
             await together(
-                tokenize(server, shared + text, add_special_tokens=True)
+                tokenize(self.prm.server, shared + text, add_special_tokens=True)
                 for text in (next(texts) for _ in item)
             )
             for item in request.items
         ]
-        solutions = [self._solution(prefixes) for prefixes in counted if prefixes]
-        return await _pool(server, self.prm.name, request, solutions)
+        return [self._solution(prefixes) for prefixes in counted if prefixes]
 
     def _solution(self, prefixes: Sequence[tuple[int, ...]]) -> _Solution:
-        """Find where each step ends from the tokens of the solution up to it."""
         whole = prefixes[-1]
         if any(whole[: len(prefix)] != prefix for prefix in prefixes):
             raise self.prm.server.failures.unexpected(

@@ -10,6 +10,7 @@ from ttc_client.types import Message, Step
 
 _CHARACTERS_PER_TOKEN = 3
 _LLAMA3_DATES = "Cutting Knowledge Date: December 2023\nToday Date: 26 Jul 2024\n\n"
+LLAMA3_USER = "<|start_header_id|>user<|end_header_id|>"
 LLAMA3_ASSISTANT = "<|start_header_id|>assistant<|end_header_id|>\n\n"
 """How Llama 3's template ends a prompt: the assistant's turn is open."""
 
