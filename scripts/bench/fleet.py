@@ -10,6 +10,7 @@ Where a subtree is, and so what a replica holds of it, is counted; nothing is ev
 import argparse
 import asyncio
 import random
+import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -183,6 +184,29 @@ def simulated(
         return runner.run(_measure(num, way, concurrency, share, times))
 
 
+async def _choosing_us(num: int) -> float:
+    """Return the CPU time of sending a request to one of `num` replicas that answer at once."""
+    replicas = Replicas(Replica(f"http://r{place}", Limiter(256)) for place in range(num))
+
+    async def answer(request: Request) -> int:
+        await asyncio.sleep(0)
+        return request.num_tokens
+
+    call = balanced(replicas, lambda _: answer)
+    rng = random.Random(0)
+    requests = [
+        Request("", f"s{place % 2000}", (rng.randint(100, 3000),)) for place in range(20_000)
+    ]
+
+    async def work(place: int) -> None:
+        for request in requests[place::500]:
+            await call(request)
+
+    began_s = time.process_time()
+    await asyncio.gather(*map(work, range(500)))
+    return 1e6 * (time.process_time() - began_s) / len(requests)
+
+
 def main() -> None:
     """Print a line for each way and load."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -190,7 +214,12 @@ def main() -> None:
     parser.add_argument(
         "--concurrency", type=int, help="sequences in flight at each (default: found, as by auto)"
     )
+    parser.add_argument("--cost", action="store_true", help="what choosing a replica takes")
     args = parser.parse_args()
+    if args.cost:
+        for num in (2, 8, args.replicas):
+            print(f"{num} replicas: {asyncio.run(_choosing_us(num)):.1f} µs of CPU a request")
+        return
     rows = []
     for share in (2.0, 4.0, 8.0):
         for way in WAYS:
