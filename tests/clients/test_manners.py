@@ -107,6 +107,26 @@ async def test_a_field_on_which_a_server_fails_each_time_is_left_out():
     assert sum("top_k" in payload for payload in payloads) == 3  # of 2 requests, and one repetition
 
 
+NAMED_500 = (
+    "1 validation error:\n  {'type': 'greater_than_equal', 'loc': ('body', 'top_k'), 'msg': "
+    "'Input should be greater than or equal to 0', 'input': -1, 'ctx': {'ge': 0}}"
+)
+
+
+async def test_a_field_that_a_failure_names_is_left_out_alone():
+    """As llama-cpp-python 0.3.36 says it; without min_p and the like, it would take its own."""
+
+    def reply(payload):
+        if payload.get("top_k", 0) < 0:
+            return refusal(NAMED_500, 500)
+        return choices(*["x"] * payload["n"])
+
+    async with policy(**{"/v1/completions": reply}) as (server, client):
+        await client.sample(ask(await client.root(QUESTION), n=1))
+        refused, taken = server.payloads("/v1/completions")
+    assert set(refused) - set(taken) == {"top_k"}
+
+
 async def test_a_mishap_teaches_nothing():
     failures = iter([500])
 

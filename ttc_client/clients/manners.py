@@ -121,7 +121,8 @@ class Manners:
         if isinstance(refusal, ContextLengthError):
             return False
         if refusal.status == _FAILED and not says_several:
-            return await self._try_less(send, sent, again=True)
+            named = self._learn_names(sent, refusal.body)
+            return named or await self._try_less(send, sent, again=True)
         if refusal.status not in _REFUSED and not (says_several and (refusal.status or 0) >= 500):
             return False
         if refuses(refusal, "stop") or is_for_chat(refusal):
