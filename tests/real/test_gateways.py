@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 from tests.fakes.templates import IN_LLAMA3
-from tests.real.conftest import Models
+from tests.real.conftest import ROOT, Models
 from tests.real.proxies import MASTER_KEY, litellm
+from ttc_client import Client
 from ttc_client.clients.connect import connect_policy
 from ttc_client.clients.http import Server
 from ttc_client.clients.session import Session
@@ -15,6 +16,7 @@ from ttc_client.doctor import sampling, tokens
 from ttc_client.errors import ServerError
 from ttc_client.search.params import SearchParams
 from ttc_client.search.ports import SampleRequest
+from ttc_client.settings.servers import Servers
 
 MODEL = "ttc-demo-policy"
 
@@ -38,6 +40,23 @@ async def test_litellm_that_returns_ids_and_refuses_them_is_sent_text(
         SampleRequest(await policy.root(tokens.PROBLEM), 2, 0.8, 1.0, 128, ("\n\n",), 1)
     )
     assert all(one and one.finish == "stop" for one in step.steps)
+
+
+async def test_a_search_through_litellm_is_checked_first_and_fails_nowhere(
+    gateway: str, embedded: Models
+) -> None:
+    servers = Servers(
+        policy=gateway,
+        policy_api_key=MASTER_KEY,
+        model="as-vllm",
+        prm=embedded.prm,
+        chat_template=str(ROOT / "servers" / "templates" / "llama3.jinja"),
+    )
+    params = SearchParams(strategy="dvts", n=8, m=4, max_completion_tokens=256)
+    async with Client(servers) as client:
+        result = await client.solve("Compute $17 + 25$.", params)
+    assert not result.usage.failures
+    assert sum(candidate.votes for candidate in result.candidates) == 8
 
 
 async def test_litellms_cache_of_replies_is_found(gateway: str, session: Session) -> None:
