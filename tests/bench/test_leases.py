@@ -1,7 +1,10 @@
 """Jobs leased to workers that die, hang, wait for a machine or find something else."""
 
 import asyncio
+import pickle
+import re
 from collections import Counter
+from dataclasses import replace
 from importlib.metadata import version
 
 import pytest
@@ -286,3 +289,36 @@ def test_what_has_no_name_elsewhere_is_refused_with_the_reason(servers, task, sa
     with pytest.raises(ConfigError, match=said):
         check_travels(Work(servers, task, (), 1))
     check_travels(Work(Servers(policy=nearby), Math(), (), 1))
+
+
+async def test_keys_travel_with_the_work_and_not_by_the_environment(monkeypatch):
+    monkeypatch.delenv("TTC_POLICY_API_KEY", raising=False)
+    async with chance_servers() as server:
+        keyed = replace(settings_for(server.url).servers, policy_api_key="s3cret", prm_api_key="k")
+        work = pickle.loads(pickle.dumps(Work(keyed, Math(), (), 1)))
+        assert "s3cret" not in repr(work)
+        worker = Worker(work)
+        hello = await worker.open()
+        await worker.close()
+        sent = {headers.get("Authorization") for headers in server.headers}
+    assert hello.error == ""
+    assert sent == {"Bearer s3cret", "Bearer k"}
+
+
+async def test_a_variable_that_a_worker_lacks_ends_the_run_in_one_line(monkeypatch):
+    monkeypatch.delenv("LOGIN", raising=False)
+    servers = Servers(policy="http://127.0.0.1:9", header=("Authorization=LOGIN",), check=False)
+    hello = await Worker(Work(servers, Math(), (), 1)).open()
+    assert hello.error == "header Authorization is to hold LOGIN, which the environment lacks"
+    with pytest.raises(ConfigError, match=r"worker \d: header Authorization is to hold LOGIN"):
+        await Run(*(Fake(hello=hello) for _ in range(3)))()
+
+
+async def test_every_distinct_error_is_said_with_its_worker_though_only_digits_differ():
+    ours = version("ttc-client")
+    errors = [f"http://10.0.0.{number}:8000 is down" for number in (1, 2)]
+    run = Run(Fake(), *(Fake(hello=Hello(ours, {}, error=error)) for error in errors))
+    assert await run() == ONCE
+    for error in errors:
+        (said,) = [said for said in run.said if error in said]
+        assert re.match(r"worker \d", said)
