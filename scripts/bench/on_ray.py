@@ -153,6 +153,7 @@ def main() -> None:
                     f"{cost.requests / searching_s:,.0f}",
                 )
             )
+            print(*rows[-1], sep="  ", file=sys.stderr)
     head = ("workers", "requests", "wall s", "per s", "driver CPU s", "searching CPU s")
     print_table((*head, "per CPU s"), rows)
 
