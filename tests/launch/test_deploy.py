@@ -133,10 +133,12 @@ def test_the_client_job_reaches_both_servers() -> None:
     }
     assert environment == {
         "TTC_POLICY": f"http://policy:{ports['policy']}",
-        "TTC_PRM": f"http://prm:{ports['prm']}",
+        "TTC_PRM": f"dns+http://prm:{ports['prm']}",
         "TTC_SESSION_HEADER": "X-Session-ID",
     }
     assert set(environment) <= SETTINGS
+    assert the_object("Service", "prm")["spec"]["clusterIP"] == "None"
+    load_settings({}, environment)
     template = the_object("Job", "ttc")["spec"]["template"]
     (rule,) = the_object("NetworkPolicy", "prm")["spec"]["ingress"]
     (allowed,) = rule["from"]
