@@ -8,6 +8,7 @@ import pytest
 from ttc_client.errors import ConfigError
 from ttc_client.settings.config import load_settings
 from ttc_client.settings.fleets import located
+from ttc_client.testing import ScriptedPolicy
 
 
 async def test_a_file_lists_replicas_beside_those_that_are_given(tmp_path):
@@ -23,6 +24,13 @@ async def test_a_file_lists_replicas_beside_those_that_are_given(tmp_path):
     assert await located("policy", by_variable.policies) == hosts[:3]
     file.write_text("http://e:8000/v1/\nhttp://d:8000\n")
     assert await located("policy", servers.policies) == ["http://e:8000", "http://d:8000"]
+
+
+async def test_places_count_once_and_models_that_have_no_hash_stay_as_they_are():
+    model = ScriptedPolicy(lambda request, i: ("", "eos"))
+    other = ScriptedPolicy(lambda request, i: ("", "eos"))
+    places = [model, "http://a", other, "http://a", model]
+    assert [*map(id, await located("policy", places))] == [*map(id, (model, places[1], other))]
 
 
 async def test_a_name_stands_for_its_addresses(monkeypatch):

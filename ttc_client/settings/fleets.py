@@ -42,7 +42,7 @@ def listed(name: str, place: str) -> list[str]:
 
 
 async def located(name: str, places: Sequence[Any]) -> list[Any]:
-    """Return places, with those that stand for many looked up now.
+    """Return places, each once, with those that stand for many looked up now.
 
     Raises ConfigError for a file as `listed` does, and for a name that has no address.
     """
@@ -55,7 +55,8 @@ async def located(name: str, places: Sequence[Any]) -> list[Any]:
         else:
             urls = await asyncio.to_thread(listed, name, place)
             found += [base_url(url, name) for url in urls]
-    return [*dict.fromkeys(found)]
+    # a model may be an object, such as a dataclass, that has no hash
+    return [*{at if isinstance(at, str) else id(at): at for at in found}.values()]
 
 
 async def _resolved(name: str, place: str) -> list[str]:
