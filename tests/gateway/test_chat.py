@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from tests.gateway.serving import Caller
+from tests.gateway.serving import Caller, serving
+from ttc_client.testing import ScriptedPolicy
 
 pytestmark = pytest.mark.asyncio(loop_scope="package")
 
@@ -115,6 +116,32 @@ async def test_sampling_fields_reach_the_policy(caller: Caller):
     assert (request.temperature, request.top_p, request.ends) == (0.3, 0.5, ("END", "!"))
     assert (request.max_tokens, other.max_tokens) == (99, 98)
     assert request.seed != other.seed
+
+
+@pytest.mark.parametrize(
+    ("profile", "fields", "taken"),
+    [
+        ("eager", {"temperature": 0}, 0.7),
+        ("eager", {"temperature": 0.2}, 0.2),
+        ("eager", {}, 0.8),
+        ("eager", {"temperature": 0, "ttc": {"n": 1}}, 0.0),
+        ("plain", {"temperature": 0, "ttc": {"strategy": "greedy"}}, 0.0),
+        ("plain", {"temperature": 0}, None),
+    ],
+    ids=str,
+)
+async def test_temperature_0_is_sampled_as_the_profile_says_or_refused(profile, fields, taken):
+    policy = ScriptedPolicy(lambda request, i: (ONE, "eos"), tokens=len)
+    profiles = ("eager=majority:4,at-zero=0.7", "plain=majority:4")
+    async with serving(policy, profiles=profiles) as caller:
+        answer = await caller.chat(profile, **fields)
+    if taken is None:
+        assert (answer.status, answer.error["param"]) == (400, "temperature")
+        assert "leave it out" in answer.error["message"]
+        assert "at-zero=0.8" in answer.error["message"]
+    else:
+        assert answer.json["ttc"]["temperature"] == taken
+    assert {request.temperature for request in policy.requests} == {taken} - {None}
 
 
 async def test_requests_at_once_keep_their_own_settings(caller: Caller):

@@ -54,7 +54,7 @@ def read_chat(fields: Fields, profile: Profile) -> Asked:
             f"ttc.return names {found!r}: it takes {' or '.join(RETURNABLE)}{hint}", param="ttc"
         )
     spoken = conversation(body.messages)
-    params = _params(body, departed(profile, extension))
+    params = _params(body, departed(profile, extension), profile)
     if body.n > params.n:
         raise RefusedError(f"n is {body.n}, but {body.model} samples {params.n}", param="n")
     form = _form(body.response_format)
@@ -77,20 +77,34 @@ def read_chat(fields: Fields, profile: Profile) -> Asked:
     )
 
 
-def _params(body: ChatBody, params: SearchParams) -> SearchParams:
-    """Return the params with the sampling fields of a request; raises ConfigError."""
+def _params(body: ChatBody, params: SearchParams, profile: Profile) -> SearchParams:
+    """Return the params with a request's sampling fields; raises RefusedError, ConfigError."""
     cap = same_cap(
         body.max_tokens, body.max_completion_tokens, "max_tokens and max_completion_tokens"
     )
     most = params.max_completion_tokens if cap is None else min(cap, params.max_completion_tokens)
     changed = replace(
         params,
-        temperature=params.temperature if body.temperature is None else body.temperature,
+        temperature=_temperature(body.temperature, params, profile),
         top_p=params.top_p if body.top_p is None else body.top_p,
         seed=params.seed if body.seed is None else body.seed,
         max_completion_tokens=most,
     )
     return find_strategy(params.strategy).checked(changed)
+
+
+def _temperature(asked: float | None, params: SearchParams, profile: Profile) -> float:
+    """Return the temperature of the samples, never 0 for several; raises RefusedError."""
+    if asked != 0 or params.n == 1:
+        return params.temperature if asked is None else asked
+    if profile.at_zero is None:
+        raise RefusedError(
+            f"temperature is 0 and {profile.name} takes {params.n} samples, which would all be the "
+            "same: leave it out, or ask for one such as 0.8; a profile with at-zero=0.8 samples at "
+            "0.8 where 0 is asked for",
+            param="temperature",
+        )
+    return profile.at_zero
 
 
 def _form(response_format: Fields | None) -> str:

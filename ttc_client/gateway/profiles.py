@@ -18,6 +18,7 @@ from ttc_client.tasks.table import find_task
 from ttc_client.tasks.task import Task
 
 _NAME = re.compile(r"[\w.-]{1,64}", re.ASCII)
+_NUMBER = re.compile(r"\d*\.?\d+", re.ASCII)
 _FORM = "NAME=STRATEGY:N[,SETTING=VALUE...]"
 DEFAULTS = ("fast=best-of-n:8", "hard=dvts:64")
 WITHOUT_VERIFIER = ("fast=majority:8", "hard=majority:64")
@@ -27,11 +28,16 @@ DEMO = tuple(f"{line},task=math" for line in DEFAULTS)
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """A way to search. Without a `task`, the conversation is left as it is."""
+    """A way to search. Without a `task`, the conversation is left as it is.
+
+    `at_zero` is the temperature of several samples where a caller asks for 0, at which they would
+    all be the same; None refuses that.
+    """
 
     name: str
     params: SearchParams
     task: Task | None = None
+    at_zero: float | None = None
 
     @property
     def spends(self) -> float:
@@ -80,16 +86,28 @@ def read_profile(line: str, settings: Settings) -> Profile:
     if task is None and settings.origins["task"] != "default":
         task = settings.values["task"]
     record = find_strategy(strategy)
+    at_zero = _at_zero(line, values.pop("at_zero", None))
     known = {*PARAMS, *(field.name for field in fields(record.settings))} - {"strategy", "n"}
     for key in values:
         if key not in known:
-            hint = did_you_mean(key, known)
+            hint = did_you_mean(key, {*known, "at_zero"})
             raise ConfigError(f"profile is {line!r}: {strategy} has no setting {key}{hint}")
     overrides = {key: typed(key, value, f"profile {name}") for key, value in values.items()}
     params = settings.params_for(strategy=strategy, n=int(n), **overrides)
     if params.compat is not None:
         raise ConfigError(f"profile is {line!r}: compat is for benches")
-    return Profile(name, params, find_task(task) if task else None)
+    return Profile(name, params, find_task(task) if task else None, at_zero)
+
+
+def _at_zero(line: str, value: str | None) -> float | None:
+    if value is None:
+        return None
+    temperature = float(value) if _NUMBER.fullmatch(value) else 0.0
+    if not 0 < temperature <= 2:
+        raise ConfigError(
+            f"profile is {line!r}: at-zero is {value}: it must be above 0 and at most 2"
+        )
+    return temperature
 
 
 def departed(profile: Profile, extension: Extension) -> SearchParams:

@@ -160,6 +160,7 @@ def extension(answered: Answered) -> Fields:
         "m": result.m,
         "task": result.task or None,
         "seed": result.seed,
+        "temperature": answered.asked.params.temperature,
         "decided_by": decision.by,
         "answer": told_answer(decision.winners[0].candidate.answer, task),
         "answers": [
