@@ -12,15 +12,14 @@ import asyncio
 import random
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import count, cycle
 
 from tests.fakes.scripted_process import print_table
 from tests.fakes.simulated import Load, Request, Server
 from tests.fakes.virtual_time import VirtualLoop, now
-from ttc_client.middleware import Port
-from ttc_client.middleware.levels import Level
+from ttc_client.middleware.levels import START, Level
 from ttc_client.middleware.limits import Limiter, Peers, levelled, limited
 from ttc_client.middleware.replica import Replica, unless_gone
 from ttc_client.middleware.replicas import Replicas, balanced
@@ -30,7 +29,6 @@ PROMPT_TOKENS, READ_PER_WRITTEN = 300, 50
 TIMES_S = 30.0, 60.0
 """Before the measurement, and of it."""
 
-Ports = Sequence[Port[Request, int]]
 Chooser = Callable[[Sequence[Limiter]], Callable[[], int]]
 """Given the replicas' limiters, what gives the place of the one that the next request goes to."""
 
@@ -90,7 +88,7 @@ class FleetLoad(Load):
         limiters, replicas, ports = [], [], []
         for place, server in enumerate(servers):
             level = Level() if concurrency is None else None
-            size = level.capacity if level else concurrency
+            size = START if concurrency is None else concurrency
             limiter = Limiter(size) if chooser else Limiter(size, peers=peers)
             replica = Replica(f"http://r{place}", limiter)
             port = unless_gone(self._port(server, self.held[place]), replica)
@@ -103,7 +101,7 @@ class FleetLoad(Load):
         port_of = dict(zip(replicas, ports, strict=True))
         return balanced(Replicas(replicas), port_of.__getitem__), limiters
 
-    def _port(self, server: Server, held: Held) -> Port[Request, int]:
+    def _port(self, server: Server, held: Held) -> Callable[[Request], Awaitable[int]]:
         async def port(request: Request) -> int:
             length = PROMPT_TOKENS + self.lengths[request.session]
             known = held.tokens[request.session]

@@ -12,6 +12,7 @@ import argparse
 import asyncio
 import multiprocessing
 import os
+import pickle
 import sys
 import tempfile
 import threading
@@ -29,7 +30,8 @@ from ttc_client.bench.journal import Journal
 from ttc_client.bench.leases import employ
 from ttc_client.bench.on_ray import ray_cluster
 from ttc_client.bench.runs import read_run
-from ttc_client.bench.worker import Work
+from ttc_client.bench.worker import Work, Worker
+from ttc_client.runtime.evaluate import Job
 from ttc_client.tasks.math import Math
 
 N = 64
@@ -122,13 +124,42 @@ async def _run(bench: Bench, servers: Servers, params: SearchParams, num_workers
     return cpu_s, wall_s, watch.seconds if num_workers else None
 
 
+async def _driving_ms(url: str) -> float:
+    """Return the CPU time that a driver needs for a search: to unpickle, count and write it."""
+    params = SearchParams(strategy="dvts", n=N, max_completion_tokens=1 << 20)
+    servers = Servers(policy=(url,), prm=(url,), check=False)
+    worker = Worker(Work(servers, Math(), (params,), 1))
+    await worker.open()
+    problems = [_problem(number) for number in range(200)]
+    report = await worker.exchange([(0, Job(problems[0], params))])
+    while not report.outcomes:
+        report = await worker.exchange([])
+    await worker.close()
+    ended = pickle.dumps(report.outcomes[0])
+    with (
+        tempfile.TemporaryDirectory() as name,
+        Journal(Path(name), {}, problems, resume=False) as journal,
+    ):
+        bench = Bench(problems, [params], journal)
+        began_s = _cpu_s()
+        for problem in problems:
+            _, outcome = pickle.loads(ended)
+            await bench._keep_spent(Job(problem, params), outcome)
+        return 1000 * (_cpu_s() - began_s) / len(problems)
+
+
 def main() -> None:
     """Measure, and print a table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--workers", default="0,1,2,4", help="(default: 0,1,2,4)")
     parser.add_argument("--problems", type=int, default=100, help="(default: 100)")
     parser.add_argument("--concurrency", type=int, default=512, help="as of ttc (default: 512)")
+    parser.add_argument("--driver", action="store_true", help="what a driver does for a search")
     args = parser.parse_args()
+    if args.driver:
+        with scripted_server(SCRIPT) as url:
+            print(f"{asyncio.run(_driving_ms(url)):.1f} ms of a driver's CPU a search, N = {N}")
+        return
     os.environ |= {
         "RAY_USAGE_STATS_ENABLED": "0",
         "RAY_AUTH_MODE": "disabled",
