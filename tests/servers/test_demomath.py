@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 from collections import Counter, defaultdict
+from fractions import Fraction
 
 import pytest
 
@@ -16,6 +17,7 @@ from ttc_servers.demomath import (
     boxed,
     careless_steps,
     check_steps,
+    draw_worded,
     first_error,
     fixed_choice_set,
     fixed_test_set,
@@ -24,6 +26,7 @@ from ttc_servers.demomath import (
     split_of,
 )
 from ttc_servers.demomath.latex import parse_number
+from ttc_servers.demomath.newcomers import HELD_OUT, bare
 
 TEST_SET_SHA256 = "255016fea4c22cde9d6b000ba9b18aa40df7db713d6eb7434fe695e068ce8320"
 
@@ -73,9 +76,57 @@ def test_right_solutions_check_and_close_with_the_answer(family: str):
         assert steps[-1].endswith("$. I hope it is correct.")
 
 
-def test_the_equations_of_a_right_solution_hold():
+@pytest.fixture(scope="module")
+def worded():
+    rng = random.Random(7)
+    return [draw_worded(rng, "train") for _ in range(3000)]
+
+
+def test_newcomers_questions_have_right_solutions(worded):
+    for problem in worded:
+        steps = problem.steps(rng=random.Random(0))
+        assert check_steps(problem, steps) == [True] * len(steps)
+        assert is_right(problem, boxed(steps[-1]))
+        assert "$" not in problem.problem
+        assert "\\" not in problem.problem
+
+
+def test_newcomers_sums_come_out_as_they_are_asked(worded):
+    spoken = {"plus": "+", "minus": "-", "times": "*", "×": "*", " x ": "*", "divided by": "/"}
     checked = 0
-    for problem in generate("train", 400, seed=5):
+    for problem in worded:
+        text = problem.problem
+        for word, sign in spoken.items():
+            text = text.replace(word, sign)
+        asked = max(
+            re.findall(r"(?<![\w^)/])\(?-?\d[-+*/() \d]*", text), key=len, default=""
+        ).strip()
+        if re.search(r"[a-z]\(|x|%|mod|power|cubed|squared|÷|term|: ", text) or "/" in text:
+            continue
+        if re.search(r"\d\)? ?[-+*] ?\(?-?\d", asked):
+            exact = re.sub(r"\d+", r"Fraction(\g<0>)", asked)
+            assert parse_number(problem.forms[0]) == eval(exact, {"Fraction": Fraction})
+            checked += 1
+    assert checked > 400
+
+
+def test_no_question_to_judge_by_and_no_test_formula_is_ever_drawn(worded):
+    drawn = {bare(problem.problem) for problem in worded}
+    assert not drawn & {bare(question) for question in HELD_OUT}
+    sums = {
+        bare(found[1].replace(r"\cdot", "*"))
+        for problem in fixed_test_set()
+        if (found := re.fullmatch(r"Compute \$(\S+ \S+ \S+)\$\.", problem.problem))
+    }
+    assert len(sums) > 5
+    assert not any(text.endswith(("is" + a, "e" + a)) or text == a for text in drawn for a in sums)
+    assert all(split_of(problem.problem) == "train" for problem in worded)
+
+
+@pytest.mark.parametrize("draw_problems", [lambda _: generate("train", 400, seed=5), iter])
+def test_the_equations_of_a_right_solution_hold(worded, draw_problems):
+    checked = 0
+    for problem in draw_problems(worded):
         for equation in re.findall(r"\$([^$]*)\$", "".join(problem.steps()[:-1])):
             sides = [
                 side for side in equation.split(" = ") if not re.search("[a-zA-Z{}]", plain(side))

@@ -55,7 +55,7 @@ def linear(rng: random.Random, level: int) -> Statement:
             left = _expand(author, steps, a, b, left)
         if level >= 4:
             right = _expand(author, steps, c, d, right)
-        return _isolate(author, steps, (a, left), (c, right))
+        return isolate(author, steps, (a, left), (c, right))
 
     return Statement("Algebra", f"Solve ${left} = {right}$ for $x$.", solve)
 
@@ -73,7 +73,7 @@ def _expand(author: Author, steps: list[Step], a: int, b: int, tail: Number) -> 
     return work(author, steps, "Add", "+", constant, tail)
 
 
-def _isolate(
+def isolate(
     author: Author,
     steps: list[Step],
     left: tuple[int, Number],

@@ -52,7 +52,7 @@ def integers(rng: random.Random, level: int) -> Statement:
     return Statement("Prealgebra", f"Compute ${text}$.", solve)
 
 
-def _fraction_step(author: Author, sign: str, a: Fraction, b: Fraction) -> tuple[Step, Fraction]:
+def fraction_step(author: Author, sign: str, a: Fraction, b: Fraction) -> tuple[Step, Fraction]:
     lead = f"{number(a)}{SIGNS[sign]}{factor(b)}"
     if sign == "/":
         b = 1 / b
@@ -89,7 +89,7 @@ def fractions(rng: random.Random, level: int) -> Statement:
             operand = Fraction(rng.randint(1, 5 + level), rng.randint(2, 4 + level // 2))
             inner = rf"\left({text}\right)" if index and sign in "*/" else text
             text = f"{inner}{SIGNS[sign]}{number(operand)}"
-            value = _fraction_step(exact, sign, value, operand)[1]
+            value = fraction_step(exact, sign, value, operand)[1]
             chain.append((sign, operand))
             if abs(value.numerator) > 60 or value.denominator > 36:
                 break
@@ -101,7 +101,7 @@ def fractions(rng: random.Random, level: int) -> Statement:
         for sign, operand in chain:
             if sign == "/" and not operand:
                 break
-            step, value = _fraction_step(author, sign, value, operand)
+            step, value = fraction_step(author, sign, value, operand)
             steps.append(step)
         return Work(steps, number_forms(value))
 

@@ -48,6 +48,14 @@ def polynomial(terms: Sequence[tuple[Number, str]]) -> str:
     return text or "0"
 
 
+def plain(latex: str) -> str:
+    r"""Return LaTeX as it is typed by hand: `3/4 * x` for `\frac{3}{4} \cdot x`."""
+    text = re.sub(r"\\frac\{(\d+)\}\{(\d+)\}", r"\1/\2", latex)
+    for command, sign in ((r"\cdot", "*"), (r"\div", "/"), (r"\left", ""), (r"\right", "")):
+        text = text.replace(command, sign)
+    return text.replace("{", "").replace("}", "")
+
+
 def number_forms(value: Number) -> tuple[str, ...]:
     """Return the forms in which an answer may give a number, the canonical one first."""
     value = simplest(value)

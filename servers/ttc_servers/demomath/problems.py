@@ -8,11 +8,12 @@ import random
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from os.path import commonprefix
 
-from ttc_servers.demomath import algebra, arithmetic
+from ttc_servers.demomath import algebra, arithmetic, newcomers
 from ttc_servers.demomath.author import Author, CarelessAuthor
-from ttc_servers.demomath.latex import parse_number
+from ttc_servers.demomath.latex import parse_number, plain
 from ttc_servers.demomath.statement import Statement
 
 FAMILIES: dict[str, Callable[[random.Random, int], Statement]] = {
@@ -102,6 +103,26 @@ def draw(rng: random.Random, split: str, level: int) -> Problem:
         statement = FAMILIES[family](rng, level)
         if split_of(statement.text) == split:
             return Problem(statement.text, statement.subject, level, family, statement)
+
+
+def draw_worded(rng: random.Random, split: str) -> Problem:
+    """Draw what a newcomer might ask; none with a formula of the fixed test set."""
+    while True:
+        statement = newcomers.question(rng)
+        asked = newcomers.bare(statement.text)
+        if split_of(statement.text) == split and not any(f in asked for f in _test_formulas()):
+            return Problem(statement.text, statement.subject, 1, "newcomers", statement)
+
+
+@lru_cache(maxsize=1)
+def _test_formulas() -> frozenset[str]:
+    """Return the formulas of the fixed test set, as they are typed by hand."""
+    typed = (
+        newcomers.bare(plain(math))
+        for problem in fixed_test_set()
+        for math in _MATH.findall(problem.problem)
+    )
+    return frozenset(text for text in typed if re.search(r"[-+*/^]", text) and len(text) > 3)
 
 
 def generate(

@@ -19,13 +19,15 @@ from ttc_client.clients.prompts import (
 )
 from ttc_client.search.steps import STEP_DELIMITER
 from ttc_client.tasks.prompts import META_MATH_SYSTEM_PROMPT
-from ttc_servers.demomath import LEVELS, Problem, careless_steps, draw, first_error
+from ttc_servers.demomath import LEVELS, Problem, careless_steps, draw, draw_worded, first_error
 from ttc_servers.train.tokenizer import BOS, EOT, encode
 
 _SLOT = "\0"
 _SHORT_SYSTEM_PROMPT = "Solve the problem step by step."
 _OTHER_PROMPT_SHARE = 0.06
 _RIGHT_SHARE = 0.4
+_WORDED_SHARE = 0.25
+"""Of the problems, how many are in a newcomer's words."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,13 +81,16 @@ def policy_prompt(system_prompt: str | None = META_MATH_SYSTEM_PROMPT) -> tuple[
 
 
 def draw_problem(rng: random.Random, split: str) -> Problem:
-    """Draw a problem of any level."""
+    """Draw a problem of any level, or what a newcomer might ask."""
+    if rng.random() < _WORDED_SHARE:
+        return draw_worded(rng, split)
     return draw(rng, split, rng.choice(LEVELS))
 
 
 def numbered_problem(split: str, seed: int, index: int) -> Problem:
     """Return a problem that its split, seed and index name."""
-    return draw_problem(random.Random(f"{split}/{seed}/{index}"), split)
+    rng = random.Random(f"{split}/{seed}/{index}")
+    return draw(rng, split, rng.choice(LEVELS))
 
 
 def split_steps(solution: str) -> list[str]:

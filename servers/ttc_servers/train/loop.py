@@ -46,7 +46,7 @@ class Schedule:
     muon_lr: float = 0.02
     adam_lr: float = 0.004
     warmup: int = 40
-    micro_batches: int = 2
+    micro_batches: int = 4
     seed: int = 0
     report_every: int = 20
     save_every: int = 200
