@@ -12,7 +12,7 @@ from aiohttp import web
 from tests.fakes.scripted_server import scripted_server
 
 PROBLEM = r"Compute $\frac{3}{4} + \frac{5}{6}$."
-DEMO = "ttc: tiny demo models answer, often wrong; for real ones: --policy URL --prm URL"
+DEMO = "ttc: tiny demo models answer, often wrong; for real: --policy URL --prm URL"
 
 
 def ttc(*arguments: str, stdin: str = "", cwd: Path | None = None) -> subprocess.CompletedProcess:

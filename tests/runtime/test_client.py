@@ -40,7 +40,7 @@ def outcome(result: SearchResult) -> SearchResult:
 
 
 async def test_without_servers_it_starts_its_own():
-    with pytest.warns(DemoWarning, match="for real ones: --policy URL"):
+    with pytest.warns(DemoWarning, match="for real: --policy URL"):
         result = await solve(PROBLEM, PARAMS)
     assert result.demo
     assert result.policy.startswith("ttc-demo-policy")

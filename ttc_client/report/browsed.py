@@ -180,5 +180,5 @@ def _traces(
 
 def _num_bytes(trace: Trace) -> int:
     """Return about how large a trace is on the page."""
-    sizes = [STEP_BYTES + len(node.text) for node in trace.tree]
+    sizes = [STEP_BYTES + len(node.text.encode()) for node in trace.tree]
     return sum(nlargest(NUM_WHOLE, sizes) if is_whole(trace.tree) else sizes)

@@ -18,7 +18,7 @@ from ttc_client.settings.headers import headers_for
 from ttc_client.settings.proxies import environment_proxy
 from ttc_client.settings.servers import ENVIRONMENT_PREFIX, Place, Servers, json_object
 
-DEMO_WARNING = "tiny demo models answer, often wrong; for real ones: --policy URL --prm URL"
+DEMO_WARNING = "tiny demo models answer, often wrong; for real: --policy URL --prm URL"
 
 
 class DemoWarning(UserWarning):
