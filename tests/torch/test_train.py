@@ -216,7 +216,7 @@ def test_what_a_verifier_took_from_the_policy_stays_as_it_was(tokenizer, policy,
 def test_a_verifier_is_taught_to_look_at_the_token_before(tokenizer, policy):
     rng, verifier = random.Random(0), Verifier(policy, tokenizer)
     before = verifier.look_back([conversation_batch(tokenizer, rng, 4)])
-    after = verifier.look_back([conversation_batch(tokenizer, rng, 4) for _ in range(60)])
+    after = verifier.look_back([conversation_batch(tokenizer, rng, 4) for _ in range(90)])
     assert before < 0.2 < 0.5 < after
     queries, keys = (
         getattr(verifier.llama.model.layers[2].self_attn, name).weight.view(-1, 8, 32)
