@@ -6,6 +6,7 @@ fails.
 """
 
 import asyncio
+from asyncio.subprocess import Process
 from collections import deque
 from collections.abc import (
     AsyncGenerator,
@@ -16,7 +17,7 @@ from collections.abc import (
     Iterable,
     Sequence,
 )
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from itertools import islice
 from typing import Any, TypeVar
 
@@ -130,6 +131,16 @@ async def _given(results: Iterable[Awaitable[T]]) -> AsyncGenerator[T]:
             yield result
     if failure and not any_given:
         raise failure
+
+
+async def gone(process: Process) -> None:
+    """Wait until a killed process is gone and its pipes are closed."""
+    with suppress(OSError):
+        if process.stdin:
+            process.stdin.close()
+        await process.communicate()
+        if process.stdin:
+            await process.stdin.wait_closed()
 
 
 async def stopped(tasks: Sequence[asyncio.Task[Any]]) -> None:

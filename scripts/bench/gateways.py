@@ -11,7 +11,6 @@ import argparse
 import asyncio
 import json
 import os
-import socket
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
@@ -20,6 +19,7 @@ from typing import Any
 
 import aiohttp
 
+from tests.fakes.ports import free_port
 from tests.fakes.scripted_server import (
     Reply,
     ScriptedServer,
@@ -198,13 +198,6 @@ async def started(*command: str, url: str, **environment: str) -> AsyncGenerator
         with suppress(ProcessLookupError):
             process.terminate()
         await process.wait()
-
-
-def free_port() -> int:
-    """Return a port that nothing listens at."""
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return found.getsockname()[1]
 
 
 async def table(peers: Path) -> dict[str, dict[str, str]]:

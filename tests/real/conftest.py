@@ -102,13 +102,6 @@ def serving(command: Sequence[str | Path], port: int, log: Path, **options: str)
             process.terminate()
 
 
-def free_port() -> int:
-    """Return a port that nothing listens on."""
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return found.getsockname()[1]
-
-
 def _is_open(port: int) -> bool:
     with socket.socket() as sock:
         return sock.connect_ex(("127.0.0.1", port)) == 0

@@ -8,7 +8,8 @@ from hashlib import sha1
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from tests.real.conftest import free_port, serving
+from tests.fakes.ports import free_port
+from tests.real.conftest import serving
 
 LOGIN = "Basic " + base64.b64encode(b"user:pass").decode()
 MASTER_KEY = "sk-a-long-key-for-the-tests-0123456789"

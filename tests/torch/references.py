@@ -100,15 +100,17 @@ def qwen_prm(path: Path, problem: str, steps: list[str]) -> list[float]:
     return scores
 
 
+def beginnings(steps: list[str]) -> list[str]:
+    """Return the solution up to each of its steps."""
+    return ["\n\n".join(steps[:end]) for end in range(1, len(steps) + 1)]
+
+
 def classifier(path: Path, problem: str, steps: list[str]) -> list[float]:
     tokenizer = tokenizer_of(path)
     model = model_of(AutoModelForSequenceClassification, path)
     scores = []
-    for k in range(len(steps)):
-        chat = [
-            {"role": "user", "content": problem},
-            {"role": "assistant", "content": "\n\n".join(steps[: k + 1])},
-        ]
+    for solution in beginnings(steps):
+        chat = [{"role": "user", "content": problem}, {"role": "assistant", "content": solution}]
         ids = tokenizer.apply_chat_template(chat, return_dict=False, return_tensors="pt")
         scores.append(model(ids).logits[0, 0].sigmoid().item())
     return scores
@@ -117,11 +119,8 @@ def classifier(path: Path, problem: str, steps: list[str]) -> list[float]:
 def encoder(path: Path, problem: str, steps: list[str]) -> list[float]:
     tokenizer = tokenizer_of(path)
     model = model_of(AutoModelForSequenceClassification, path)
-    scores = []
-    for k in range(len(steps)):
-        pair = tokenizer(problem, "\n\n".join(steps[: k + 1]), return_tensors="pt")
-        scores.append(model(**pair).logits[0].softmax(-1)[1].item())
-    return scores
+    pairs = (tokenizer(problem, text, return_tensors="pt") for text in beginnings(steps))
+    return [model(**pair).logits[0].softmax(-1)[1].item() for pair in pairs]
 
 
 REFERENCES: dict[str, Callable[[Path, str, list[str]], list[float]]] = {

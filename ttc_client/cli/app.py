@@ -134,8 +134,10 @@ def run() -> None:
         if code == EXIT_INTERRUPTED:  # Ctrl-C, which Typer turns into its exit code
             _fail("interrupted", code, debug)
     except (ConfigError, typer.TyperException) as error:
-        message = error.format_message() if isinstance(error, typer.TyperException) else str(error)
-        code = _fail(message.replace("Value error, ", ""), EXIT_USAGE, debug)  # Pydantic's words
+        message = str(error)
+        if isinstance(error, typer.TyperException):
+            message = error.format_message().replace("Value error, ", "", 1)  # Pydantic's words
+        code = _fail(message, EXIT_USAGE, debug)
     except TTCError as error:
         code = _fail(str(error), EXIT_FAILED, debug)
     except PrintingError as error:

@@ -19,7 +19,7 @@ from typing import Any, Final, Literal
 from ttc_client.errors import TTCError
 from ttc_client.sandbox.guest import HEADER_BYTES, READY
 from ttc_client.sandbox.jail import Jail
-from ttc_client.together import stopped
+from ttc_client.together import gone, stopped
 
 Ending = Literal["exit", "time", "memory", "output"]
 
@@ -125,13 +125,6 @@ class Guest:
         self.ending = self.ending or ending
         _kill(self._process)
 
-    async def gone(self) -> None:
-        """Wait until a killed process is gone and its pipes are closed."""
-        with suppress(OSError):
-            self._stdin.close()
-            await self._process.communicate()
-            await self._stdin.wait_closed()
-
     async def watch(self) -> None:
         """Kill the group once all its processes together use too much memory."""
         while True:
@@ -179,7 +172,7 @@ async def guest(jail: Jail, limits: Limits) -> AsyncGenerator[Guest]:
         if ending := jail.ending(name):
             ender = await asyncio.create_subprocess_exec(*ending, stdout=DEVNULL, stderr=DEVNULL)
             await ender.wait()
-        await inside.gone()
+        await gone(process)
 
 
 def _kill(process: Process) -> None:

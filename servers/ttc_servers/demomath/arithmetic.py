@@ -179,16 +179,21 @@ def _event(author: Author, kind: str, value: Number, a: int, b: int) -> tuple[St
         text, value = equation(author, "+" if kind == "more" else "-", value, a)
         return author.step("Count", text), value
     if kind == "share":
-        parts = author.add(a, b)
-        one = author.div(value, parts or 1)
-        share = author.mul(one, a)
-        text = rf"{number(value)} \div {number(parts)} = {number(one)}$, "
-        text += rf"${factor(one)} \cdot {a} = {number(share)}"
+        text, share = _portion(author, value, author.add(a, b), a)
         return author.step("Split", text), share
-    tenth = author.div(value, 20)
-    part = author.mul(tenth, a // 5)
-    sign = "+" if kind == "gained" else "-"
-    text, result = equation(author, sign, value, part)
-    lead = rf"{number(value)} \div 20 = {number(tenth)}$, "
-    lead += rf"${factor(tenth)} \cdot {a // 5} = {number(part)}$, $"
-    return author.step("Percentage", lead + text), result
+    lead, part = percentage(author, value, a)
+    text, result = equation(author, "+" if kind == "gained" else "-", value, part)
+    return author.step("Percentage", f"{lead}$, ${text}"), result
+
+
+def percentage(author: Author, value: Number, percent: int) -> tuple[str, Number]:
+    """Return how a percentage, a multiple of 5, is worked out by twentieths, and the result."""
+    return _portion(author, value, 20, percent // 5)
+
+
+def _portion(author: Author, value: Number, parts: Number, times: int) -> tuple[str, Number]:
+    """Return the equations of `times` of so many equal parts of a value, and the result."""
+    one = author.div(value, parts or 1)
+    result = author.mul(one, times)
+    text = rf"{number(value)} \div {number(parts)} = {number(one)}$, "
+    return text + rf"${factor(one)} \cdot {times} = {number(result)}", result

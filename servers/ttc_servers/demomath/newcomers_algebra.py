@@ -6,7 +6,7 @@ import re
 from ttc_servers.demomath import algebra
 from ttc_servers.demomath.author import Author
 from ttc_servers.demomath.latex import Number, number_forms, plain, polynomial
-from ttc_servers.demomath.statement import Statement, Step, Work, equation, work
+from ttc_servers.demomath.statement import Statement, Step, Work, equation, solved_by, work
 
 
 def root(rng: random.Random) -> Statement:
@@ -38,12 +38,8 @@ def quotient(rng: random.Random) -> Statement:
     """Draw an equation in which x is divided."""
     a, c = rng.randint(2, 9), rng.randint(2, 12)
 
-    def solve(author: Author) -> Work:
-        steps: list[Step] = []
-        return Work(steps, number_forms(work(author, steps, "Multiply", "*", c, a)))
-
     said = f"x{rng.choice(('/', ' / ', ' divided by '))}{a} = {c}"
-    return Statement("Algebra", rng.choice(_SOLVED).format(said), solve)
+    return Statement("Algebra", rng.choice(_SOLVED).format(said), solved_by("Multiply", "*", c, a))
 
 
 def linear(rng: random.Random) -> Statement:
@@ -51,7 +47,8 @@ def linear(rng: random.Random) -> Statement:
         return _restated(rng, algebra.linear(rng, rng.choice((1, 2))), _SOLVED)
     a = rng.choice((1, 1, -1, *range(2, 10)))
     x, b = rng.randint(1, 12), rng.choice((0, 1)) * rng.choice((1, 1, -1)) * rng.randint(1, 20)
-    b = b or (0 if abs(a) > 1 else rng.randint(1, 20))
+    if not b and abs(a) == 1:
+        b = rng.randint(1, 20)
     terms = [(a, "x"), (b, "")]
     left = polynomial(terms[::-1] if a < 0 and b else terms)
 

@@ -3,10 +3,10 @@
 import random
 from fractions import Fraction
 
-from ttc_servers.demomath.arithmetic import fraction_step
+from ttc_servers.demomath.arithmetic import fraction_step, percentage
 from ttc_servers.demomath.author import Author
-from ttc_servers.demomath.latex import Number, factor, number, number_forms
-from ttc_servers.demomath.statement import TITLES, Statement, Step, Work, work
+from ttc_servers.demomath.latex import Number, number, number_forms
+from ttc_servers.demomath.statement import TITLES, Statement, Step, Work, solved_by, work
 
 _SPOKEN = {
     "+": (" + ", "+", " plus "),
@@ -59,11 +59,7 @@ def two(rng: random.Random) -> Statement:
     if rng.random() < 0.3:
         said = rng.choice(_NAMED[sign]).format(a, b)
 
-    def solve(author: Author) -> Work:
-        steps: list[Step] = []
-        return Work(steps, number_forms(work(author, steps, TITLES[sign], sign, a, b)))
-
-    return Statement("Prealgebra", _framed(rng, said), solve)
+    return Statement("Prealgebra", _framed(rng, said), solved_by(TITLES[sign], sign, a, b))
 
 
 def three(rng: random.Random) -> Statement:
@@ -113,23 +109,17 @@ def share(rng: random.Random) -> Statement:
     )
     amount = part * rng.randint(2, 25)
 
-    def solve(author: Author) -> Work:
-        steps: list[Step] = []
-        return Work(steps, number_forms(work(author, steps, "Divide", "/", amount, part)))
-
+    solve = solved_by("Divide", "/", amount, part)
     return Statement("Prealgebra", _framed(rng, f"{name} of {amount}"), solve)
 
 
 def percent(rng: random.Random) -> Statement:
-    percent, amount = 5 * rng.randint(1, 19), 20 * rng.randint(1, 20)
-    said = f"{percent}{rng.choice(('%', ' %', ' percent', ' per cent'))} of {amount}"
+    share, amount = 5 * rng.randint(1, 19), 20 * rng.randint(1, 20)
+    said = f"{share}{rng.choice(('%', ' %', ' percent', ' per cent'))} of {amount}"
 
     def solve(author: Author) -> Work:
-        twentieth = author.div(amount, 20)
-        part = author.mul(twentieth, percent // 5)
-        lead = rf"{amount} \div 20 = {number(twentieth)}$, "
-        line = rf"${factor(twentieth)} \cdot {percent // 5} = {number(part)}"
-        return Work([author.step("Percentage", lead + line)], number_forms(part))
+        text, part = percentage(author, amount, share)
+        return Work([author.step("Percentage", text)], number_forms(part))
 
     return Statement("Prealgebra", _framed(rng, said), solve)
 
@@ -206,8 +196,5 @@ def story(rng: random.Random) -> Statement:
     a = abs(a) + (b if sign == "-" else 0)
     words = {"who": rng.choice(_NAMES), "what": rng.choice(_THINGS), "a": a, "b": b}
 
-    def solve(author: Author) -> Work:
-        steps: list[Step] = []
-        return Work(steps, number_forms(work(author, steps, "Count", sign, a, b)))
-
-    return Statement("Prealgebra", rng.choice(_STORIES[sign]).format(**words), solve)
+    text = rng.choice(_STORIES[sign]).format(**words)
+    return Statement("Prealgebra", text, solved_by("Count", sign, a, b))

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from ttc_servers.demomath.author import Author, Step
-from ttc_servers.demomath.latex import Number, factor, number
+from ttc_servers.demomath.latex import Number, factor, number, number_forms
 
 
 class Work(NamedTuple):
@@ -42,6 +42,16 @@ def work(author: Author, steps: list[Step], title: str, sign: str, a: Number, b:
     text, result = equation(author, sign, a, b)
     steps.append(author.step(title, text))
     return result
+
+
+def solved_by(title: str, sign: str, a: Number, b: Number) -> Callable[[Author], Work]:
+    """Return how an author solves what one operation solves."""
+
+    def solve(author: Author) -> Work:
+        steps: list[Step] = []
+        return Work(steps, number_forms(work(author, steps, title, sign, a, b)))
+
+    return solve
 
 
 def whole(rng: random.Random, low: int, high: int, negative: float = 0.0) -> int:
